@@ -1,0 +1,1 @@
+"""What every act of dbre shares; knows no engine and no capability."""

@@ -1,0 +1,43 @@
+"""What a command shows: data with its columns. Commands return a view; only the command-line floor prints it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dbre.core.errors import DbreError, ExitCode
+
+__all__ = ["Column", "Row", "View"]
+
+Row = Mapping[str, object]
+"""One item as it appears in JSON: snake_case keys, base units in the key, unknown is ``None`` and never left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of the table form of a view."""
+
+    key: str
+    title: str
+    format: Callable[[object], str] | None = None  # None: text as it is, "-" for None
+    right: bool = False
+    wide: bool = False  # shown with -o wide only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The result of one command.
+
+    ``kind`` names the document (``SloBudgetList``); ``single`` prints ``items[0]`` as the document itself and, as a table,
+    key by key. ``text`` replaces the table form where a table is the wrong shape (SQL, a chart, a script). ``notes`` go to
+    stderr. ``errors`` mark the document as partial. ``exit_code`` is what the process ends with.
+    """
+
+    kind: str
+    items: Sequence[Row]
+    columns: Sequence[Column] = ()
+    title: str = ""
+    single: bool = False
+    text: str | None = None
+    empty: str = "nothing found"
+    notes: Sequence[str] = ()
+    errors: Sequence[DbreError] = field(default=())
+    exit_code: ExitCode = ExitCode.OK

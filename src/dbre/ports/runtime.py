@@ -1,0 +1,47 @@
+"""What a command may ask of the composition root."""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, cast
+
+import typer
+
+from dbre.core.clock import Clock
+from dbre.core.config import Config
+from dbre.core.fleet import Fleet
+from dbre.core.store import Store
+from dbre.ports.engine import EngineRegistry
+
+__all__ = ["Runtime", "runtime"]
+
+
+class Runtime(Protocol):
+    """The wired parts of this process; ``dbre.app`` builds it. Configuration is read at the first use."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the machine, or a test's."""
+        ...
+
+    @property
+    def config(self) -> Config:
+        """The validated configuration. Raises: ConfigInvalid with every problem at once."""
+        ...
+
+    @property
+    def fleet(self) -> Fleet:
+        """The inventory from the configuration."""
+        ...
+
+    @property
+    def engines(self) -> EngineRegistry:
+        """The engines that this installation knows."""
+        ...
+
+    def open_store(self, *, exclusive: bool = False) -> AbstractAsyncContextManager[Store]:
+        """The state store; ``exclusive`` is for the control plane, which also migrates it."""
+        ...
+
+
+def runtime(context: typer.Context) -> Runtime:
+    """The runtime that the root command put into the context."""
+    return cast(Runtime, context.obj)

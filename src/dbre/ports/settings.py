@@ -1,0 +1,42 @@
+"""Facet ``settings``: server parameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = ["Applies", "Setting", "SettingsPort"]
+
+
+class Applies(StrEnum):
+    """When a changed parameter takes effect."""
+
+    SESSION = "session"  # new or current sessions, no reload needed
+    RELOAD = "reload"
+    RESTART = "restart"
+    NEVER = "never"  # fixed when the server or its data directory was built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One server parameter. Values are text as the server prints them; secrets among them are withheld as ``None``."""
+
+    name: str
+    value: str | None
+    unit: str | None
+    default: str | None
+    source: str  # default, configuration file, command line, ...
+    applies: Applies
+    is_pending_restart: bool | None  # None: the engine cannot tell
+
+
+class SettingsPort(Protocol):
+    """Server parameters."""
+
+    async def list(self) -> Sequence[Setting]:
+        """All parameters that our login may see, sorted by name."""
+        ...
+
+    async def get(self, name: str) -> Setting:
+        """One parameter. Raises: UsageError with a did-you-mean if the server has none of that name."""
+        ...
