@@ -1,0 +1,33 @@
+# Thin: every target is the script of the same name, which also runs without make.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check fix bench soak docs
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make the development environment (.uv/ and .venv/)
+	@scripts/setup
+
+demo: ## freeze and kill a real PostgreSQL under load and see its error budget pay (ARGS=--keep)
+	@scripts/demo $(ARGS)
+
+test: ## run all tests; as root on Debian install the servers they need (ARGS="-k slo")
+	@scripts/test $(ARGS)
+
+test-fast: ## run the tests that take little time
+	@scripts/test-fast $(ARGS)
+
+check: ## style, types, floors, marks and documentation
+	@scripts/check
+
+fix: ## repair what a machine can
+	@scripts/fix
+
+bench: ## measure speed against the limits (ARGS=prober)
+	@scripts/bench $(ARGS)
+
+soak: ## run a control plane under faults for a long time (ARGS="--minutes 30")
+	@scripts/soak $(ARGS)
+
+docs: ## build the documentation with both builders
+	@scripts/docs
