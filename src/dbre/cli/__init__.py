@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""The command line: a root with lazily loaded groups, and the only place that prints."""

@@ -1,0 +1,116 @@
+"""The composition root: the only module that knows which engines, sections and capabilities exist."""
+
+import importlib
+import os
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+from dbre.cli import root
+from dbre.core.clock import Clock, SystemClock
+from dbre.core.errors import Unsupported, UsageError
+from dbre.core.text import closest
+
+if TYPE_CHECKING:  # imported at run time only by the commands that need them
+    from dbre.core.config import Config, Section
+    from dbre.core.fleet import Fleet
+    from dbre.core.store import Store
+    from dbre.ports.engine import Engine, EngineRegistry
+
+__all__ = ["Application", "Engines", "main"]
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineEntry:
+    module: str
+    name: str  # of the engine class
+    extra: str | None  # the extra that installs its driver; None: part of the base install
+
+
+_ENGINES = {
+    "mysql": _EngineEntry("dbre.engines.mysql", "MySqlEngine", "mysql"),
+    "postgresql": _EngineEntry("dbre.engines.postgres", "PostgresEngine", None),
+    "redis": _EngineEntry("dbre.engines.redis", "RedisEngine", "redis"),
+}
+
+
+def main() -> int:
+    """Run the command line of this process; what ``dbre`` and ``python -m dbre`` call."""
+    return root.main(Application)
+
+
+def sections() -> "Sequence[Section[Any]]":
+    """Every section that ``dbre.yaml`` may have, in the order in which documentation lists them."""
+    from dbre.capabilities.incident import RECEIVERS
+    from dbre.capabilities.observe import EXPORTER, PROBE
+    from dbre.capabilities.slo import ALERTING, SLOS
+    from dbre.core.fleet_document import FLEET
+    from dbre.core.store.document import STATE
+    from dbre.core.telemetry import TELEMETRY
+    from dbre.web.document import SERVER
+
+    return (FLEET, PROBE, EXPORTER, SLOS, ALERTING, RECEIVERS, STATE, SERVER, TELEMETRY)
+
+
+class Engines:
+    """The engines of this installation; a driver is imported when its engine is asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Engine] = {}
+
+    def names(self) -> Sequence[str]:
+        """Names in alphabetical order, installed or not."""
+        return sorted(_ENGINES)
+
+    def get(self, name: str) -> "Engine":
+        """The engine of that name. Raises: UsageError if unknown, Unsupported if its driver is not installed."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def _load(self, name: str) -> "Engine":
+        entry = _ENGINES.get(name)
+        if entry is None:
+            near = closest(name, list(_ENGINES))
+            hint = f"did you mean {near}?" if near else f"known: {', '.join(self.names())}"
+            raise UsageError(f"{name!r} is not an engine", hint=hint)
+        try:
+            module = importlib.import_module(entry.module)
+        except ModuleNotFoundError as error:
+            if entry.extra is None or (error.name or "").startswith("dbre"):
+                raise
+            raise Unsupported(
+                f"engine {name} needs the Python package {error.name}, which is not installed",
+                hint=f"pip install 'dbre[{entry.extra}]'",
+            ) from error
+        return cast("Engine", getattr(module, entry.name)())
+
+
+class Application:
+    """What commands find in their context (``ports.runtime.Runtime``); every part is built at its first use."""
+
+    def __init__(self, options: root.GlobalOptions) -> None:
+        self._options = options
+        self.clock: Clock = SystemClock()
+        self.engines: EngineRegistry = Engines()
+        self.sections = sections
+
+    @cached_property
+    def config(self) -> "Config":
+        """The validated configuration. Raises: ConfigInvalid with every problem at once."""
+        from dbre.core.config import load
+
+        return load(self._options.config_files, sections=sections(), environment=os.environ, flags=dict(self._options.overrides))
+
+    @cached_property
+    def fleet(self) -> "Fleet":
+        """The inventory from the configuration."""
+        from dbre.core.fleet_document import FLEET, build_fleet
+
+        return build_fleet(self.config.get(FLEET))
+
+    def open_store(self, *, exclusive: bool = False) -> "AbstractAsyncContextManager[Store]":
+        """The state store; ``exclusive`` is for the control plane, which also migrates it."""
+        raise NotImplementedError

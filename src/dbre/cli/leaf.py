@@ -1,0 +1,91 @@
+"""The options that every command shares, and what happens between a command's return and the exit of the process."""
+
+import asyncio
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from copy import copy
+from typing import Annotated, Any
+
+import typer
+from typer._click import Command  # Typer vendors Click and offers this name nowhere else
+from typer.core import TyperGroup
+
+from dbre.cli.output import OutputFormat, OutputOptions
+from dbre.core.errors import UsageError
+from dbre.core.units import parse_duration
+from dbre.core.view import View
+
+__all__ = ["equip"]
+
+_PANEL = "Output"
+
+
+def _shared_options(
+    output: Annotated[
+        OutputFormat, typer.Option("--output", "-o", envvar="DBRE_OUTPUT", help="Form of the result.")
+    ] = OutputFormat.TABLE,
+    columns: Annotated[str | None, typer.Option("--columns", help="Columns to show, by key, separated by commas.")] = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="Sort by this key; -key for descending.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show at most this many items.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and progress on stderr.")] = False,
+    watch: Annotated[str | None, typer.Option("--watch", "-w", metavar="INTERVAL", help="Repeat every INTERVAL: 2s.")] = None,
+) -> None:
+    """Carries the declarations only; its parameters are copied to every command."""
+
+
+def _template() -> list[Any]:
+    application = typer.Typer(add_completion=False)
+    application.command()(_shared_options)
+    return [one for one in typer.main.get_command(application).params if one.name != "help"]
+
+
+def equip(command: Command) -> Command:
+    """Give every leaf below ``command`` the shared options, and let it print what it returns."""
+    template = _template()
+    pending = [command]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, TyperGroup):
+            pending.extend(one.commands.values())
+        else:
+            _equip_leaf(one, template)
+    return command
+
+
+def _equip_leaf(leaf: Command, template: list[Any]) -> None:
+    own = {option for parameter in leaf.params for option in parameter.opts}
+    names = {parameter.name for parameter in leaf.params}
+    added = [copy(one) for one in template if not own & set(one.opts) and one.name not in names]
+    leaf.params.extend(added)
+    call = leaf.callback
+    if call is not None:
+        leaf.callback = _rendering(call, tuple(one.name for one in added))
+
+
+def _rendering(call: Callable[..., Any], shared: tuple[str, ...]) -> Callable[..., None]:
+    def run(**parameters: Any) -> None:
+        given = {name: parameters.pop(name) for name in shared}
+        watch = given.pop("watch", None)
+        options = OutputOptions.of(**given)
+        interval = parse_duration(watch).total_seconds() if watch else None
+        while True:
+            view = _result(call, parameters)
+            code = options.show(view) if view is not None else 0
+            if interval is None:
+                raise typer.Exit(code)
+            time.sleep(interval)
+            if options.clears_screen and sys.stdout.isatty():
+                sys.stdout.write("\x1b[H\x1b[2J")
+
+    return run
+
+
+def _result(call: Callable[..., Any], parameters: dict[str, Any]) -> View | None:
+    result = call(**parameters)
+    if inspect.iscoroutine(result):
+        result = asyncio.run(result)
+    if result is None or isinstance(result, View):
+        return result
+    raise UsageError(f"the command returned {type(result).__name__}, not a view")  # a defect in the command itself

@@ -1,0 +1,37 @@
+"""Names for scripts, and the one line that Nagios and its kin read."""
+
+from dbre.cli.render.values import as_words
+from dbre.core.errors import ExitCode
+from dbre.core.view import View
+
+__all__ = ["as_nagios", "as_names"]
+
+_NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+def as_names(view: View) -> str:
+    """One name a line: the ``name`` or ``id`` of each item, else its first value."""
+    return "".join(f"{as_words(item.get('name', item.get('id', next(iter(item.values()), None))))}\n" for item in view.items)
+
+
+def as_nagios(view: View) -> tuple[str, int]:
+    """One line ``KIND STATUS - text | perfdata``, and 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+
+    Source: Monitoring Plugins Development Guidelines, "Plugin Output" and "Performance data".
+    """
+    state = {ExitCode.OK: 0, ExitCode.PENDING: 1, ExitCode.FINDINGS: 2, ExitCode.UNREACHABLE: 2}.get(view.exit_code, 3)
+    if view.errors:
+        state = 3
+    text = view.notes[0] if view.notes else f"{len(view.items)} items"
+    measured = [_perfdata(as_words(item.get("name", position)), item) for position, item in enumerate(view.items)]
+    line = f"{view.kind} {_NAGIOS_WORDS[state]} - {as_words(text).replace('|', '/')}"
+    values = " ".join(one for one in measured if one)
+    return f"{line} | {values}\n" if values else f"{line}\n", state
+
+
+def _perfdata(name: str, item: object) -> str:
+    if not isinstance(item, dict):
+        return ""
+    label = name.replace("'", "''").replace("=", "_")
+    numbers = {key: value for key, value in item.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return " ".join(f"'{label}_{key}'={value:.6g}" for key, value in numbers.items())

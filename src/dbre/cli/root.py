@@ -1,0 +1,106 @@
+"""The root command, and the only place where an error becomes a message and an exit code."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer._click.exceptions import ClickException  # Typer vendors Click and offers this name nowhere else
+
+from dbre.cli.lazy import LazyGroup
+from dbre.core.errors import DbreError, ExitCode, UsageError
+from dbre.core.text import printable
+
+__all__ = ["GlobalOptions", "main"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalOptions:
+    """The flags before the command."""
+
+    config_files: tuple[Path, ...] = ()
+    overrides: tuple[tuple[str, str], ...] = ()
+    verbosity: int = 0
+
+
+def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] | None = None) -> int:
+    """Run one command line and give its exit code; ``make_runtime`` builds what commands find in their context."""
+    command = typer.main.get_command(_application(make_runtime))
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = command.main(args=words, prog_name="dbre", standalone_mode=False)
+        return int(code or 0)
+    except DbreError as error:
+        return _fail(error, words)
+    except ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(error.format_message() + "\n")
+            return int(ExitCode.USAGE)
+        return _fail(_usage_error(error), words)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        return int(ExitCode.OK)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted\n")
+        return int(ExitCode.INTERRUPTED)
+
+
+def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer:
+    application = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+
+    @application.callback()
+    def root(
+        context: typer.Context,
+        config: Annotated[
+            list[Path] | None,
+            typer.Option(
+                "--config", "-c", envvar="DBRE_CONFIG", help="Configuration file; may be repeated. Default: ./dbre.yaml."
+            ),
+        ] = None,
+        override: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting: --set probe.interval=5s.")
+        ] = None,
+        verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr: -v info, -vv debug.")] = 0,
+    ) -> None:
+        """Run databases to their SLOs."""
+        context.obj = make_runtime(
+            GlobalOptions(config_files=tuple(config or ()), overrides=tuple(map(_override, override or ())), verbosity=verbose)
+        )
+
+    return application
+
+
+def _override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {text!r} has no value", hint="write --set KEY=VALUE: --set probe.interval=5s")
+    return key, value
+
+
+def _usage_error(error: Any) -> DbreError:
+    where = error.ctx.command_path if getattr(error, "ctx", None) else "dbre"
+    return UsageError(error.format_message().rstrip("."), hint=f"see {where} --help")
+
+
+def _fail(error: DbreError, words: list[str]) -> int:
+    if _wants_json(words):
+        sys.stderr.write(json.dumps({"error": error.as_document()}, default=str, ensure_ascii=False) + "\n")
+        return int(error.exit_code)
+    for line in error.message.splitlines() or [""]:
+        sys.stderr.write(f"dbre: {printable(line)}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+    return int(error.exit_code)
+
+
+def _wants_json(words: list[str]) -> bool:
+    forms = [second for first, second in pairwise(words) if first in ("-o", "--output")]
+    forms += [word.partition("=")[2] for word in words if word.startswith("--output=")]
+    forms += [word.removeprefix("-o") for word in words if word.startswith("-o") and word != "-o"]
+    chosen = forms[-1] if forms else os.environ.get("DBRE_OUTPUT", "")
+    return chosen in ("json", "jsonl")

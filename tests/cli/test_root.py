@@ -1,0 +1,113 @@
+"""The root command: start-up cost, forms of output, errors and exit codes."""
+
+import importlib
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import typer
+import yaml
+
+from dbre.cli import commands, root
+from dbre.cli.output import OutputFormat, OutputOptions
+from dbre.cli.render import render
+from dbre.core.errors import ExitCode, Unreachable
+from dbre.core.view import Column, View
+
+HOSTILE = 'a"b\nc\x1b[31m<script>=1'
+
+
+def run(*arguments: str) -> int:
+    return root.main(lambda _: object(), list(arguments))
+
+
+@pytest.fixture
+def probe_command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Install a function as ``dbre trial`` for the time of one test."""
+
+    def install(function: Callable[[], object]) -> None:
+        module = type(sys)("dbre_trial")
+        module.app = typer.Typer()  # type: ignore[attr-defined]
+        module.app.command()(function)
+        monkeypatch.setitem(sys.modules, "dbre_trial", module)
+        entry = commands.CommandEntry("Measure", "dbre_trial", "A trial.")
+        monkeypatch.setitem(commands.COMMANDS, "trial", entry)
+
+    return install
+
+
+def test_root_help_imports_nothing_heavy() -> None:
+    trace = subprocess.run([sys.executable, "-X", "importtime", "-m", "dbre", "--help"], capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in trace.stderr.splitlines()}
+    assert not imported & {"fastapi", "psycopg", "sqlalchemy", "alembic", "pydantic", "uvicorn", "httpx", "redis", "asyncmy", "yaml"}
+    for name in commands.COMMANDS:
+        assert name in trace.stdout
+
+
+@pytest.mark.parametrize("name", list(commands.COMMANDS))
+def test_every_entry_loads_and_says_what_root_help_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = commands.COMMANDS[name]
+    assert isinstance(getattr(importlib.import_module(entry.module), entry.attribute), typer.Typer)
+    assert run(name, "--help") == 0
+    assert entry.summary in " ".join(capsys.readouterr().out.split())
+
+
+def test_unknown_command_is_a_usage_error_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("flet") == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Did you mean 'fleet'" in captured.err
+
+
+def test_error_names_hint_and_exit_code(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> View:
+        raise Unreachable("pg1 did not answer in 2 s", hint="check the network", context={"instance": "pg1"})
+
+    probe_command(fail)
+    assert run("trial") == ExitCode.UNREACHABLE
+    assert capsys.readouterr().err == "dbre: pg1 did not answer in 2 s\nhint: check the network\n"
+    assert run("trial", "-o", "json") == ExitCode.UNREACHABLE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err)["error"]["context"] == {"instance": "pg1"}
+
+
+def test_asynchronous_command_runs_and_renders(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    async def one() -> View:
+        return View(kind="ThingList", items=[{"name": "b", "lag_seconds": 2.5}, {"name": "a", "lag_seconds": None}])
+
+    probe_command(one)
+    assert run("trial", "-o", "json", "--sort", "name") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "ThingList"
+    assert document["items"] == [{"name": "a", "lag_seconds": None}, {"name": "b", "lag_seconds": 2.5}]
+    assert run("trial", "--columns", "nme") == ExitCode.USAGE
+    assert "did you mean name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [one for one in OutputFormat if one is not OutputFormat.NAGIOS])
+def test_hostile_text_never_reaches_the_terminal_raw(form: OutputFormat) -> None:
+    text, _ = render(View(kind="ThingList", items=[{"name": HOSTILE, "size_bytes": 1}]), form)
+    assert "\x1b" not in text
+    if form is OutputFormat.JSON:
+        assert json.loads(text)["items"][0]["name"] == HOSTILE
+    if form is OutputFormat.YAML:
+        assert yaml.safe_load(io.StringIO(text))["items"][0]["name"] == HOSTILE
+
+
+def test_csv_does_not_carry_formulas() -> None:
+    text, _ = render(View(kind="T", items=[{"name": "=HYPERLINK(1)"}, {"name": "plain"}]), OutputFormat.CSV)
+    assert text == "name\n'=HYPERLINK(1)\nplain\n"
+
+
+def test_nagios_maps_findings_to_critical_with_perfdata() -> None:
+    view = View(kind="Lag", items=[{"name": "pg1", "lag_seconds": 3.5}], notes=["1 | late"], exit_code=ExitCode.FINDINGS)
+    assert render(view, OutputFormat.NAGIOS) == ("Lag CRITICAL - 1 / late | 'pg1_lag_seconds'=3.5\n", 2)
+
+
+def test_table_of_nothing_says_so_and_is_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    assert OutputOptions().show(View(kind="T", items=[], columns=[Column(key="a", title="A")], empty="no clusters")) == 0
+    assert capsys.readouterr().out == "no clusters\n"
