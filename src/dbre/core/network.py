@@ -1,0 +1,56 @@
+"""Name resolution, sockets and TLS for drivers that leave them to us."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbre.core.fleet import Address, TlsMode
+
+__all__ = ["Target", "resolve", "tls_context"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One numeric address that a host name stands for."""
+
+    host: str
+    port: int
+
+
+async def resolve(address: Address) -> Sequence[Target]:
+    """The numeric addresses of a host in the order of the system's preference (RFC 6724); at least one.
+
+    A numeric address resolves without asking anybody. The caller sets the deadline: a name server that does not answer keeps
+    a thread busy for as long as the system's resolver wants, and the event loop free.
+
+    Raises: OSError (socket.gaierror) where the name is unknown.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    unique = dict.fromkeys((str(entry[4][0]), int(entry[4][1])) for entry in found)
+    return [Target(host=host, port=port) for host, port in unique]
+
+
+def tls_context(mode: TlsMode, ca_file: str | None) -> ssl.SSLContext | None:
+    """The client side of TLS for a mode, or None where it is off; without ``ca_file`` the system's authorities count.
+
+    As in libpq, ``prefer`` and ``require`` encrypt without checking whom they talk to, except that ``require`` with a CA file
+    checks the chain; ``verify-full`` checks the name as well. A context is made anew for each connection, so that a renewed CA
+    file is noticed.
+
+    Raises: OSError where the file cannot be read or holds no certificate.
+    Source: PostgreSQL manual, 34.19.1 "Client Verification of Server Certificates".
+    """
+    if mode is TlsMode.DISABLE:
+        return None
+    is_verified = mode in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL) or (mode is TlsMode.REQUIRE and ca_file is not None)
+    if is_verified:
+        context = ssl.create_default_context(cafile=ca_file)
+        context.check_hostname = mode is TlsMode.VERIFY_FULL
+        return context
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
