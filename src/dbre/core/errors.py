@@ -63,8 +63,11 @@ class DbreError(Exception):
         }
 
 
-class UsageError(DbreError):
-    """Bad flags, bad configuration, bad document: nothing was begun."""
+class UsageError(DbreError, ValueError):
+    """Bad flags, bad configuration, bad document: nothing was begun.
+
+    A ``ValueError`` too, so that pydantic takes it from a validator and the loader can say where the value stands.
+    """
 
     code = "core.usage"
     exit_code = ExitCode.USAGE

@@ -1,0 +1,26 @@
+"""``dbre.yaml``, environment and flags: one precedence, validated once, every problem with its place."""
+
+from dbre.core.config.fields import Duration, FilePath, Ratio, SecretReference, Size
+from dbre.core.config.loader import Config, Origin, load
+from dbre.core.config.problems import ConfigInvalid, Place, Problem
+from dbre.core.config.schema import file_schema, section_schema
+from dbre.core.config.section import Document, Fault, Section
+
+__all__ = [
+    "Config",
+    "ConfigInvalid",
+    "Document",
+    "Duration",
+    "Fault",
+    "FilePath",
+    "Origin",
+    "Place",
+    "Problem",
+    "Ratio",
+    "SecretReference",
+    "Section",
+    "Size",
+    "file_schema",
+    "load",
+    "section_schema",
+]

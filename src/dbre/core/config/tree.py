@@ -1,0 +1,106 @@
+"""Configuration as a tree of values, each with the place where it was written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from dbre.core.config.problems import Place, Problem
+
+__all__ = ["Branch", "Leaf", "Listing", "Node", "Path", "PlacedText", "Reported", "join", "override", "plain", "step"]
+
+Path = tuple[str | int, ...]
+
+
+class Reported(str):
+    """Text that was found wrong already: it stands in the tree so that reading goes on, and is not reported again."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class Leaf:
+    """One scalar. ``raw`` is its text where the source has no types (environment, flags)."""
+
+    place: Place
+    value: str | int | float | bool | None
+    raw: str | None = None
+
+
+@dataclass(slots=True)
+class Listing:
+    """A sequence."""
+
+    place: Place
+    items: "list[Node]" = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Branch:
+    """A mapping; ``keys`` are the places of the keys, ``place`` is that of the first."""
+
+    place: Place
+    entries: "dict[str, Node]" = field(default_factory=dict)
+    keys: dict[str, Place] = field(default_factory=dict)
+
+
+Node = Leaf | Listing | Branch
+
+
+class PlacedText(str):
+    """Text that knows where relative paths in it start, for the field types that need it."""
+
+    directory: FilePath | None
+
+
+def plain(node: Node, *, placed: bool = False) -> Any:
+    """The values alone: dicts, lists and scalars; with ``placed``, text is ``PlacedText``."""
+    if isinstance(node, Branch):
+        return {key: plain(value, placed=placed) for key, value in node.entries.items()}
+    if isinstance(node, Listing):
+        return [plain(item, placed=placed) for item in node.items]
+    if placed and isinstance(node.value, str):
+        text = PlacedText(node.value)
+        text.directory = node.place.directory
+        return text
+    return node.value
+
+
+def step(node: Node, part: object) -> Node | None:
+    """The child of that key or index, or None."""
+    if isinstance(node, Branch) and isinstance(part, str):
+        return node.entries.get(part)
+    if isinstance(node, Listing) and isinstance(part, int) and not isinstance(part, bool) and 0 <= part < len(node.items):
+        return node.items[part]
+    return None
+
+
+def join(first: Branch, second: Branch, *, problems: list[Problem], path: Sequence[str] = ()) -> Branch:
+    """Two files of one layer: mappings are united, lists are appended, any other key may be given once."""
+    result = Branch(first.place, dict(first.entries), dict(first.keys))
+    for key, new in second.entries.items():
+        old = result.entries.get(key)
+        if old is None or _is_empty(old):
+            result.entries[key], result.keys[key] = new, second.keys[key]
+        elif isinstance(old, Branch) and isinstance(new, Branch):
+            result.entries[key] = join(old, new, problems=problems, path=(*path, key))
+        elif isinstance(old, Listing) and isinstance(new, Listing):
+            result.entries[key] = Listing(old.place, [*old.items, *new.items])
+        elif not _is_empty(new):
+            name = ".".join((*path, key))
+            problems.append(Problem(second.keys[key], f"{name} is already set in {result.keys[key]}", "keep one of them"))
+    return result
+
+
+def override(lower: Branch, upper: Branch) -> Branch:
+    """A layer over another: mappings are united key by key, anything else of the upper layer replaces the lower."""
+    result = Branch(upper.place, dict(lower.entries), dict(lower.keys))
+    for key, new in upper.entries.items():
+        old = result.entries.get(key)
+        result.entries[key] = override(old, new) if isinstance(old, Branch) and isinstance(new, Branch) else new
+        result.keys[key] = upper.keys[key]
+    return result
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Leaf) and node.value is None
