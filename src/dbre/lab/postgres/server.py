@@ -1,0 +1,210 @@
+"""A throw-away PostgreSQL server: a primary, or a streaming replica of one."""
+
+import asyncio
+import re
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from dbre.core.secrets import Secret
+from dbre.lab.errors import LabError
+from dbre.lab.free_port import LOOPBACK
+from dbre.lab.postgres.binaries import PostgresBinaries
+from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
+from dbre.lab.server import LabServer
+from dbre.lab.site import Site, run_program
+
+__all__ = ["PostgresServer"]
+
+_REPLICATION_USER = "replicator"
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",  # no socket: nothing in /tmp, no limit on the length of a path
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that SIGKILL leaves nothing in /dev/shm
+    "shared_buffers": "32MB",
+    "max_connections": "100",
+    "wal_level": "replica",
+    "wal_log_hints": "on",  # pg_rewind can bring an old primary back
+    "max_slot_wal_keep_size": "1GB",  # a replica that never returns must not fill the disk
+    "wal_retrieve_retry_interval": "200ms",  # a replica comes back soon after its primary, not after 5 s
+    "password_encryption": "scram-sha-256",
+    "log_line_prefix": "%m [%p] %q%u@%d %a ",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_AUTHENTICATION = """\
+# TYPE DATABASE USER ADDRESS METHOD
+host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
+"""
+
+
+class PostgresServer(LabServer):
+    """One PostgreSQL server; with ``replica_of``, a streaming replica over a physical slot of its own."""
+
+    engine = "postgresql"
+    superuser = TEMPLATE_SUPERUSER
+    default_database = "postgres"
+    stop_signal = signal.SIGINT  # "fast" shutdown
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        binaries: PostgresBinaries,
+        port: int | None = None,
+        replica_of: "PostgresServer | None" = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(name, site, port=port)
+        self.binaries = binaries
+        self.primary = replica_of
+        self.settings = dict(settings or {})
+
+    @property
+    def slot(self) -> str:
+        """The name of the slot that a replica of this name uses on its primary."""
+        return "lab_" + re.sub(r"[^a-z0-9_]", "_", self.name.lower())
+
+    def conninfo(self, *, database: str = "postgres", user: str | None = None) -> str:
+        """The superuser's libpq connection string, password included: for tests and tools, never for a log."""
+        return psycopg.conninfo.make_conninfo(
+            "",
+            host=self.address.host,
+            port=self.address.port,
+            dbname=database,
+            user=user or self.superuser,
+            password=self.password.reveal(),
+            connect_timeout=10,
+            sslmode="disable",
+        )
+
+    async def connect(self, *, database: str = "postgres") -> psycopg.AsyncConnection:
+        """An autocommit connection of the superuser."""
+        return await psycopg.AsyncConnection.connect(self.conninfo(database=database), autocommit=True)
+
+    async def _build_data(self) -> None:
+        if self.primary is not None:
+            await self._clone(self.primary)
+        else:
+            source = await template(self.binaries, self.site)
+            self._template_password = await copy_template(source, self.data_directory, self.site)
+            self.site.write_file(self.data_directory / "pg_hba.conf", _AUTHENTICATION)
+        self._write_settings()
+
+    def _initial_password(self) -> Secret:
+        return super()._initial_password() if self.primary is None else self.primary.password
+
+    def _write_settings(self) -> None:
+        settings = {**_SETTINGS, "cluster_name": self.name}
+        if not self.site.durable:
+            settings |= _FAST
+        if (self.binaries.library / "pg_stat_statements.so").exists():
+            settings["shared_preload_libraries"] = "pg_stat_statements"
+        if self.primary is not None:
+            settings |= {"primary_slot_name": self.slot, "primary_conninfo": self._primary_conninfo(self.primary)}
+            self.site.write_file(self.data_directory / "standby.signal", "")
+        settings |= self.settings
+        lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]
+        self.site.write_file(self.data_directory / "postgresql.conf", "\n".join(lines) + "\n")
+
+    def _primary_conninfo(self, primary: "PostgresServer") -> str:
+        return psycopg.conninfo.make_conninfo(
+            "",
+            host=primary.address.host,
+            port=primary.address.port,
+            user=_REPLICATION_USER,
+            passfile=str(self.directory / "pgpass"),
+            application_name=self.name,
+            sslmode="disable",
+        )
+
+    async def _clone(self, primary: "PostgresServer") -> None:
+        async with await primary.connect() as connection:
+            await _ensure_replication_user(connection, primary.password)
+            row = await (
+                await connection.execute(
+                    "SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE slot_name = %s", [self.slot]
+                )
+            ).fetchone()
+        is_known = row is not None and row[0] > 0
+        secret = primary.password.reveal()
+        self.site.write_file(self.directory / "pgpass", f"*:*:*:{_REPLICATION_USER}:{secret}\n")
+        command: list[str | Path] = [
+            self.binaries.program("pg_basebackup"),
+            f"--dbname={self._primary_conninfo(primary)}",
+            f"--pgdata={self.data_directory}",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            f"--slot={self.slot}",
+        ]
+        if not is_known:
+            command.append("--create-slot")
+        if not self.site.durable:
+            command.append("--no-sync")
+        await run_program(command, account=self.site.account, directory=self.directory)
+
+    def _command(self, port: int) -> list[str | Path]:
+        return [self.binaries.program("postgres"), "-D", self.data_directory, "-p", str(port)]
+
+    async def _is_ready(self) -> bool:
+        """Source: ``src/include/utils/pidfile.h``: line 8 is the status; "standby" takes no connections, "ready" does."""
+        try:
+            lines = (self.data_directory / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        main = self.pid
+        return len(lines) > 7 and lines[0] == str(main) and lines[7].strip() == "ready"
+
+    def _says_port_taken(self, log: str) -> bool:
+        return "could not bind" in log and "Address already in use" in log
+
+    async def wait_streaming(self, *, timeout_seconds: float = 30.0) -> None:
+        """Wait until this replica receives from its primary. Raises: LabError if it does not in time."""
+        deadline = time.monotonic() + timeout_seconds
+        async with await self.connect() as connection:
+            while True:
+                cursor = await connection.execute("SELECT status FROM pg_catalog.pg_stat_wal_receiver")
+                row = await cursor.fetchone()
+                if row == ("streaming",):
+                    return
+                if time.monotonic() > deadline:
+                    state = "there is no WAL receiver" if row is None else f"its WAL receiver is {row[0]}"
+                    raise LabError(f"{self.name} does not stream after {timeout_seconds:.0f} s: {state}")
+                await asyncio.sleep(0.02)
+
+    async def _after_first_start(self) -> None:
+        if self.primary is not None:
+            await self.wait_streaming()
+            return
+        wanted, self._password = self.password, Secret(self._template_password)
+        async with await self.connect() as connection:
+            await _set_password(connection, self.superuser, wanted)
+        self._password = wanted
+
+
+async def _ensure_replication_user(connection: psycopg.AsyncConnection, password: Secret) -> None:
+    row = await (
+        await connection.execute("SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = %s", [_REPLICATION_USER])
+    ).fetchone()
+    if row is not None and row[0] == 0:
+        await connection.execute(sql.SQL("CREATE ROLE {} LOGIN REPLICATION").format(sql.Identifier(_REPLICATION_USER)))
+        await _set_password(connection, _REPLICATION_USER, password)
+
+
+async def _set_password(connection: psycopg.AsyncConnection, user: str, password: Secret) -> None:
+    """Store a password without the clear text ever leaving this process: the server's log may record statements."""
+    verifier = connection.pgconn.encrypt_password(password.reveal().encode(), user.encode(), b"scram-sha-256")
+    await connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(verifier.decode())))
+
+
+def _quoted(value: str) -> str:
+    if "\n" in value:
+        raise LabError(f"a setting of PostgreSQL cannot hold a line break: {value!r}")
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,0 +1,290 @@
+"""What all throw-away servers have in common: start, stop, kill, freeze, thaw, and never another process touched."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from dbre.core.fleet import Address, TlsMode
+from dbre.core.secrets import Secret
+from dbre.lab.account import require_reachable
+from dbre.lab.errors import LabError, PortTaken, ServerFailed
+from dbre.lab.free_port import LOOPBACK, choose_port, is_free
+from dbre.lab.guardian import destroy
+from dbre.lab.processes import Process, find_processes, kill_processes, send
+from dbre.lab.site import Site, log_tail
+from dbre.ports.engine import Access
+
+__all__ = ["LabServer"]
+
+_POLL_SECONDS = 0.01
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_ATTEMPTS = 5  # with a new port each
+
+
+class LabServer(ABC):
+    """One throw-away server on loopback, with its data, log and password in a directory of its own."""
+
+    engine: ClassVar[str]
+    superuser: ClassVar[str]
+    default_database: ClassVar[str | None]
+    stop_signal: ClassVar[signal.Signals]
+
+    def __init__(self, name: str, site: Site, *, port: int | None = None) -> None:
+        self.name = name
+        self.site = site
+        self.directory = site.directory / name
+        self.data_directory = self.directory / "data"
+        self.log_file = self.directory / "server.log"
+        self._wanted_port = port
+        self._port: int | None = port
+        self._child: subprocess.Popen[bytes] | None = None
+        self._main: Process | None = None
+        self._password: Secret | None = None
+        self._recall()
+
+    @property
+    def address(self) -> Address:
+        """Where clients reach it. Raises: LabError before the first start."""
+        if self._port is None:
+            raise LabError(f"{self.name} has no port yet: it was never started")
+        return Address(LOOPBACK, self._port)
+
+    @property
+    def password(self) -> Secret:
+        """The generated password of the superuser, kept in a file that only the runner can read."""
+        if self._password is None:
+            self._password = Secret((self.directory / "password").read_text().strip())
+        return self._password
+
+    def access(self, *, user: str | None = None, database: str | None = None, password: Secret | None = None) -> Access:
+        """What an engine needs to log in; the superuser's by default. The lab's servers speak no TLS."""
+        return Access(
+            address=self.address,
+            user=user or self.superuser,
+            password=password or self.password,
+            database=database or self.default_database,
+            tls=TlsMode.DISABLE,
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of its main process; None if it does not run."""
+        main = self._living()
+        return None if main is None else main.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its main process exists; a frozen one does."""
+        return self._living() is not None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether its main process is held by SIGSTOP."""
+        main = self._living()
+        return main is not None and main.is_stopped
+
+    def processes(self) -> list[Process]:
+        """All its processes."""
+        return find_processes(self.data_directory)
+
+    async def start(self) -> None:
+        """Make its data if there is none, start it and wait until it answers; on the same port as before, if any.
+
+        Raises: ServerFailed with the tail of the log, PortTaken if the port that was asked for is not free.
+        """
+        if self.is_running:
+            return
+        leftovers = await asyncio.to_thread(kill_processes, self.data_directory)  # children of a killed main process
+        if leftovers:
+            raise ServerFailed(f"{self.name}: processes {_pids(leftovers)} of its last run do not die")
+        is_new = not self.data_directory.exists()
+        if is_new:
+            await self._create()
+        for attempt in range(_ATTEMPTS):
+            if self._port is None or (attempt and self._wanted_port is None and is_new):
+                self._port = choose_port()
+            try:
+                await self._start_on(self._port)
+                break
+            except PortTaken:
+                if not is_new or self._wanted_port is not None or attempt == _ATTEMPTS - 1:
+                    raise
+        if is_new:
+            await self._after_first_start()
+
+    async def stop(self) -> None:
+        """Shut it down in order; kill it if it does not obey within 30 s. A frozen server is thawed first."""
+        if not self.is_running:
+            return
+        await self.thaw()
+        main = self._living()
+        if main is not None:
+            send(main, self.stop_signal)
+        if not await _until(lambda: not self.is_running and not self.processes(), _STOP_SECONDS):
+            await self.kill()
+        self._forget()
+
+    async def kill(self) -> None:
+        """SIGKILL to every process at once, as if the power failed; ``start`` then recovers from the crash."""
+        main = self._living()
+        if main is not None:
+            send(main, signal.SIGKILL)  # first, so that it cannot replace its children
+        survivors = await asyncio.to_thread(kill_processes, self.data_directory)
+        await _until(lambda: not self.is_running, _STOP_SECONDS)
+        if survivors:
+            raise ServerFailed(f"{self.name}: processes {_pids(survivors)} survive SIGKILL, as if stuck in the kernel")
+        self._forget()
+
+    async def freeze(self) -> None:
+        """SIGSTOP to every process: connections stay open and hang, new ones are accepted by the kernel and never answered."""
+        await self._signal_until(signal.SIGSTOP, lambda process: process.is_stopped, "freeze")
+
+    async def thaw(self) -> None:
+        """SIGCONT to every process."""
+        await self._signal_until(signal.SIGCONT, lambda process: not process.is_stopped, "thaw")
+
+    async def destroy(self) -> None:
+        """Kill it and remove its directory."""
+        if not await asyncio.to_thread(destroy, self.directory):
+            raise LabError(f"{self.directory} cannot be removed", hint=f"see what is left there: ls -la {self.directory}")
+        self.is_running  # noqa: B018 -- reaps the child
+        self._port = self._wanted_port
+        self._main = None
+
+    @abstractmethod
+    async def _build_data(self) -> None:
+        """Fill ``data_directory``."""
+
+    @abstractmethod
+    def _command(self, port: int) -> list[str | Path]:
+        """The program and its arguments."""
+
+    @abstractmethod
+    async def _is_ready(self) -> bool:
+        """Whether it answers clients."""
+
+    @abstractmethod
+    def _says_port_taken(self, log: str) -> bool:
+        """Whether this is how the program reports a port in use."""
+
+    @abstractmethod
+    async def _after_first_start(self) -> None:
+        """What needs a running server: accounts."""
+
+    async def _create(self) -> None:
+        if self.site.guardian is not None:
+            self.site.guardian.watch(self.directory)
+        require_reachable(self.site.directory, self.site.account)
+        if not self.directory.exists():
+            self.site.make_directory(self.directory, mode=0o711)
+        self._keep("password", self._initial_password().reveal())
+        await self._build_data()
+
+    def _initial_password(self) -> Secret:
+        return Secret(secrets.token_urlsafe(18))
+
+    def _keep(self, name: str, text: str) -> None:
+        """Write one of our own notes, readable by the runner only, whole or not at all."""
+        temporary = self.directory / f".{name}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(self.directory / name)
+
+    async def _start_on(self, port: int) -> None:
+        if not is_free(port):
+            raise PortTaken(f"{self.name}: port {port} on {LOOPBACK} is taken", hint=f"see by whom: ss -ltnp 'sport = :{port}'")
+        log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
+        self._child = self.site.spawn(self._command(port), directory=self.data_directory, log=self.log_file)
+        self._main = Process.read(self._child.pid)
+        self._port = port
+        if self._main is not None:
+            self._keep("process.json", json.dumps({"pid": self._main.pid, "start_ticks": self._main.start_ticks, "port": port}))
+        try:
+            await self._wait_until_ready(port, log_start)
+        except BaseException:
+            await asyncio.to_thread(kill_processes, self.data_directory)
+            raise
+
+    async def _wait_until_ready(self, port: int, log_start: int) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not await self._is_ready():
+            if not self.is_running:
+                self._raise_why_it_ended(port, log_start)
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} did not answer within {_START_SECONDS:.0f} s\n{log_tail(self.log_file)}")
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _raise_why_it_ended(self, port: int, log_start: int) -> None:
+        with self.log_file.open("rb") as file:
+            file.seek(log_start)
+            log = file.read().decode(errors="replace")
+        if self._says_port_taken(log):
+            raise PortTaken(f"{self.name}: somebody took port {port} on {LOOPBACK} while the server was starting")
+        status = self._child.returncode if self._child else None
+        raise ServerFailed(
+            f"{self.name} ended with status {status} while starting\n" + "\n".join(log.splitlines()[-12:]),
+            hint=f"the whole log is {self.log_file}",
+        )
+
+    def _recall(self) -> None:
+        """Pick up a server that an earlier process started in this directory."""
+        try:
+            note = json.loads((self.directory / "process.json").read_text())
+            self._port = int(note["port"])
+            pid, ticks = int(note["pid"]), int(note["start_ticks"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        main = Process.read(pid)
+        if main is not None and main.start_ticks == ticks:
+            self._main = main
+
+    def _living(self) -> Process | None:
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+        if self._main is None:
+            return None
+        now = Process.read(self._main.pid)
+        if now is None or now.start_ticks != self._main.start_ticks or not now.is_alive:
+            return None
+        return now
+
+    def _forget(self) -> None:
+        self._main = None
+        self._child = None
+
+    async def _signal_until(self, number: signal.Signals, done: Callable[[Process], bool], verb: str) -> None:
+        if not self.is_running:
+            raise LabError(f"{self.name} does not run: nothing to {verb}")
+
+        def settled() -> bool:
+            waiting = [process for process in self.processes() if not done(process)]
+            for process in waiting:
+                send(process, number)
+            return not waiting
+
+        if not await _until(settled, _STOP_SECONDS):
+            raise ServerFailed(f"{self.name} did not {verb} within {_STOP_SECONDS:.0f} s")
+
+
+async def _until(condition: Callable[[], bool], timeout_seconds: float) -> bool:
+    """Whether ``condition`` came true in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True
+
+
+def _pids(processes: list[Process]) -> str:
+    return ", ".join(str(process.pid) for process in processes)

@@ -1,0 +1,122 @@
+"""Where, as whom and how carefully servers run."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbre.lab.account import Account, give
+from dbre.lab.errors import ServerFailed
+from dbre.lab.guardian import Guardian
+
+__all__ = ["Site", "log_tail", "run_program"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where, as whom and how carefully servers run; every server gets a directory of its name below ``directory``.
+
+    ``guardian`` ends the servers when this process dies; None: they outlive it. ``durable`` False trades the safety of
+    data at a crash of the *machine* for speed (no fsync); a crash of the server alone loses nothing either way.
+    """
+
+    directory: Path
+    account: Account
+    cache: Path
+    guardian: Guardian | None = None
+    durable: bool = True
+
+    def make_directory(self, path: Path, *, mode: int = 0o700) -> Path:
+        """Make a directory that belongs to the servers' account."""
+        path.mkdir(mode=mode)
+        path.chmod(mode)  # whatever the umask
+        give(path, self.account)
+        return path
+
+    def write_file(self, path: Path, text: str) -> Path:
+        """Write a file that only the servers' account (and root) can read."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o600)
+            file.write(text)
+        give(path, self.account)
+        return path
+
+    def spawn(self, command: Sequence[str | Path], *, directory: Path, log: Path) -> subprocess.Popen[bytes]:
+        """Start a server program in its data directory, in a session of its own: Ctrl-C reaches us, not the server."""
+        with log.open("ab") as output:
+            return subprocess.Popen(  # noqa: S603 -- a server program that we looked for and examined
+                [os.fspath(part) for part in command],
+                cwd=directory,
+                env=clean_environment(directory),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=0o077,
+                **self.account.credentials(),
+            )
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment of children: none of the caller's PG* or MYSQL* variables can reach a server."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def log_tail(log: Path, *, lines: int = 12) -> str:
+    """The last lines of a server's log, or why it cannot be read."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) or "(nothing was logged)"
+    except OSError as error:
+        return f"(no log: {error})"
+
+
+async def run_program(
+    command: Sequence[str | Path],
+    *,
+    account: Account,
+    directory: Path,
+    timeout_seconds: float = 120.0,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """Run a program of a server to its end as ``account`` and return what it printed.
+
+    Raises: ServerFailed with the tail of its output if it does not end with 0, or not in time.
+    """
+    words = [os.fspath(part) for part in command]
+    program = Path(words[0]).name
+
+    def run() -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603 -- a server's own program that we looked for and examined
+            words,
+            cwd=directory,
+            env={**clean_environment(directory), **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_seconds,
+            umask=0o077,
+            start_new_session=True,
+            check=False,
+            **account.credentials(),
+        )
+
+    try:
+        done = await asyncio.to_thread(run)
+    except subprocess.TimeoutExpired as error:
+        tail = (error.stdout or b"").decode(errors="replace")[-2000:]
+        raise ServerFailed(f"{program} did not end within {timeout_seconds:.0f} s\n{tail}") from error
+    except OSError as error:
+        raise ServerFailed(
+            f"{words[0]} cannot be run as {account.name!r}: {error.strerror}",
+            hint="see that every directory on the way to it may be entered by that account",
+        ) from error
+    output = done.stdout.decode(errors="replace")
+    if done.returncode != 0:
+        raise ServerFailed(
+            f"{program} ended with {done.returncode}\n" + "\n".join(output.splitlines()[-12:]),
+            context={"program": words[0], "exit_status": done.returncode},
+        )
+    return output

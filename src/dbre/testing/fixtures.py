@@ -1,0 +1,128 @@
+"""A pytest plugin with real servers: ``pytest_plugins = ["dbre.testing.fixtures"]``.
+
+Session fixtures ``postgres15``, ``postgres16``, ``postgres18``, ``mariadb``, ``redis_server`` start one server a worker when
+first asked for; ``fresh_postgres`` and ``postgres_pair`` start private ones for one test. Where a server's programs are
+missing the test is skipped and the reason names the package; with ``DBRE_REQUIRE_ALL=1`` it fails instead.
+Nothing survives the test run, however it ends.
+"""
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import pytest_asyncio
+
+from dbre.core.errors import Unsupported
+from dbre.lab.account import choose_account
+from dbre.lab.cache import cache_directory
+from dbre.lab.guardian import Guardian, destroy
+from dbre.lab.postgres import PostgresServer, find_postgres
+from dbre.lab.site import Site
+
+__all__ = ["PostgresPair", "fresh_postgres", "lab_site", "postgres15", "postgres16", "postgres18", "postgres_pair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresPair:
+    """A primary and its streaming replica."""
+
+    primary: PostgresServer
+    replica: PostgresServer
+
+
+@pytest.fixture(scope="session")
+def lab_site() -> Iterator[Site]:
+    """Where the servers of this test run live; gone with the run, also if the run is killed."""
+    account = choose_account(os.environ)
+    guardian = Guardian()
+    directory = Path(tempfile.mkdtemp(prefix="dbre-test-"))  # not pytest's own, which other accounts cannot enter
+    guardian.watch(directory)
+    directory.chmod(0o711)
+    yield Site(
+        directory=directory,
+        account=account,
+        cache=cache_directory(account, os.environ),
+        guardian=guardian,
+        durable=False,
+    )
+    destroy(directory)
+    guardian.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres15(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """PostgreSQL 15, from the distribution."""
+    async with _postgres(lab_site, "postgres15", 15) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres16(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """PostgreSQL 16, from the wheel."""
+    async with _postgres(lab_site, "postgres16", 16) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres18(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """PostgreSQL 18, from the wheel."""
+    async with _postgres(lab_site, "postgres18", 18) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fresh_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """A private, empty cluster of the newest PostgreSQL, for a test that breaks or configures it."""
+    with _own_directory(lab_site) as site:
+        async with _postgres(site, "fresh", None) as server:
+            yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def postgres_pair(lab_site: Site) -> AsyncIterator[PostgresPair]:
+    """A private primary with a streaming replica, of the newest PostgreSQL."""
+    with _own_directory(lab_site) as site:
+        async with _postgres(site, "pg1", None) as primary:
+            replica = PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)
+            try:
+                await replica.start()
+                yield PostgresPair(primary=primary, replica=replica)
+            finally:
+                await replica.destroy()
+
+
+@asynccontextmanager
+async def _postgres(site: Site, name: str, version: int | None) -> AsyncIterator[PostgresServer]:
+    try:
+        binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
+    except Unsupported as error:
+        _leave_out(error)
+    server = PostgresServer(name, site, binaries=binaries)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.destroy()
+
+
+@contextmanager
+def _own_directory(site: Site) -> Iterator[Site]:
+    """A directory below the site's for the servers of one test."""
+    directory = Path(tempfile.mkdtemp(prefix="own-", dir=site.directory))
+    directory.chmod(0o711)
+    try:
+        yield replace(site, directory=directory)
+    finally:
+        destroy(directory)
+
+
+def _leave_out(error: Unsupported) -> NoReturn:
+    reason = f"{error.message}; {error.hint}"
+    if os.environ.get("DBRE_REQUIRE_ALL") == "1":
+        pytest.fail(f"DBRE_REQUIRE_ALL=1: {reason}", pytrace=False)
+    pytest.skip(reason)
