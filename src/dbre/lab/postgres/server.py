@@ -36,7 +36,7 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_FAST = {"fsync": "off", "full_page_writes": "off"}  # not synchronous_commit: that would lose commits at SIGKILL
 _AUTHENTICATION = """\
 # TYPE DATABASE USER ADDRESS METHOD
 host all all 127.0.0.1/32 scram-sha-256
