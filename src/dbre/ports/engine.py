@@ -22,6 +22,7 @@ __all__ = [
     "Facet",
     "Feature",
     "NamedQuery",
+    "Parameter",
     "Server",
     "Timeouts",
     "Verdict",
@@ -146,6 +147,14 @@ class Feature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter of a named query, in the order of its placeholders."""
+
+    name: str
+    type: str  # as the server calls it: integer, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NamedQuery:
     """One statement that dbre may ever send, as its SQL file's header declares it."""
 
@@ -155,6 +164,8 @@ class NamedQuery:
     privilege: str
     text: str
     source: str  # "postgres/sql/activity.sql:12"
+    parameters: tuple[Parameter, ...] = ()
+    products: tuple[str, ...] = ()  # empty: all of the engine's products
 
 
 class Engine(Protocol):

@@ -1,0 +1,46 @@
+"""The PostgreSQL engine."""
+
+from collections.abc import Sequence
+
+from dbre.engines.postgres.facts import DEFAULT_PORT
+from dbre.engines.postgres.faults import classify
+from dbre.engines.postgres.features import FEATURES
+from dbre.engines.postgres.grants import grant_script
+from dbre.engines.postgres.probe import PostgresProbe
+from dbre.engines.postgres.queries import catalog
+from dbre.engines.postgres.server import PostgresServer
+from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+
+__all__ = ["PostgresEngine"]
+
+
+class PostgresEngine:
+    """Implements ``ports.engine.Engine`` with psycopg 3."""
+
+    name = "postgresql"
+    products = ("postgresql",)
+    default_port = DEFAULT_PORT
+
+    def connect(self, access: Access) -> PostgresServer:
+        """A handle on one server process; does no I/O yet."""
+        return PostgresServer(access)
+
+    def probe(self, access: Access) -> PostgresProbe:
+        """A prober of one server process; does no I/O yet."""
+        return PostgresProbe(access)
+
+    def classify(self, error: BaseException) -> Verdict | None:
+        """What a driver's error means; None where it comes neither from psycopg nor from the network."""
+        return classify(error)
+
+    def features(self) -> Sequence[Feature]:
+        """The rows of the support matrix."""
+        return FEATURES
+
+    def queries(self) -> Sequence[NamedQuery]:
+        """Every statement that the engine may send."""
+        return catalog().queries
+
+    def grants(self, user: str) -> str:
+        """The smallest script that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""
+        return grant_script(user)

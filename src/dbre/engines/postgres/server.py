@@ -1,0 +1,19 @@
+"""One PostgreSQL server process with its facets."""
+
+from dbre.engines.postgres.link import Link
+from dbre.engines.postgres.session import PostgresSession
+from dbre.ports.engine import Access
+
+__all__ = ["PostgresServer"]
+
+
+class PostgresServer:
+    """Implements ``ports.engine.Server``; opens its first connection at the first question."""
+
+    def __init__(self, access: Access) -> None:
+        self._link = Link(access)
+        self.session = PostgresSession(self._link)
+
+    async def aclose(self) -> None:
+        """Close every connection; never raises for a dead server."""
+        await self._link.aclose()

@@ -1,0 +1,35 @@
+-- Who is there, and what may we do.
+
+-- name: identify
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.current_setting('server_version') AS version_text,
+       pg_catalog.pg_is_in_recovery() AS is_in_recovery,
+       (SELECT s.system_identifier FROM pg_catalog.pg_control_system() AS s)::text AS system_id,
+       (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c) AS timeline,
+       pg_catalog.pg_postmaster_start_time() AS started_at,
+       current_user::text AS login;
+
+-- name: privileges
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS is_monitor,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
+       COALESCE(h.may_read, false) AS may_read_heartbeat,
+       COALESCE(h.may_read AND h.may_write, false) AS may_write_heartbeat
+  FROM (VALUES (true)) AS one
+  LEFT JOIN (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
+                    pg_catalog.has_table_privilege(c.oid, 'INSERT')
+                      AND pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_write
+               FROM pg_catalog.pg_class AS c
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+              WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS h ON true;
+
+-- name: read_only_session
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only;
