@@ -1,1 +1,1 @@
-"""PLACEHOLDER"""
+"""The demonstration: the real control plane watching real databases that are frozen, killed and brought back."""

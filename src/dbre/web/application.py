@@ -1,0 +1,53 @@
+"""The web application: routers, errors, headers; it holds no state but its services."""
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from dbre import __version__
+from dbre.web import api, pages, problems
+from dbre.web.access import LoginNeeded
+from dbre.web.headers import SecurityHeaders
+from dbre.web.services import Services
+
+__all__ = ["create_app"]
+
+
+def create_app(wired: Services) -> FastAPI:
+    """Build the application of one control plane."""
+    app = FastAPI(
+        title="dbre",
+        version=__version__,
+        summary="SLOs, error budgets, alerts and events of a fleet of databases.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = wired
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", _Static(directory=Path(__file__).parent / "static"))
+    problems.install(app)
+    app.add_exception_handler(LoginNeeded, _to_login)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(SecurityHeaders, allowed_hosts=wired.document.allowed_hosts)
+    return app
+
+
+async def _to_login(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, LoginNeeded)  # noqa: S101 - registered for this type only
+    return RedirectResponse(error.location, status_code=303)
+
+
+class _Static(StaticFiles):
+    """Static files; those with their version in the name never change, so browsers may keep them."""
+
+    def file_response(self, full_path, stat_result, scope, status_code=200):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        is_versioned = "vendor" in Path(str(full_path)).parts
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_versioned else "public, max-age=300"
+        return response

@@ -1,0 +1,24 @@
+// Draws the burn-down as an interactive chart beside the one that the server drew; without this file nothing is missing.
+(() => {
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const draw = async () => {
+    const place = document.getElementById("burn-down");
+    if (!place || place.dataset.drawn) return;
+    place.dataset.drawn = "yes";
+    const answer = await fetch(place.dataset.series, { headers: { Accept: "application/json" } });
+    if (!answer.ok) return;
+    const series = await answer.json();
+    if (series.at.length < 2) return;
+    const axis = { stroke: css("--muted"), grid: { stroke: css("--hair") }, ticks: { stroke: css("--hair") } };
+    place.replaceChildren();
+    new uPlot({
+      width: place.clientWidth,
+      height: 240,
+      cursor: { drag: { x: true, y: false } },
+      series: [{}, { label: "budget left %", stroke: css("--bar"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), value: (u, v) => (v === null ? "" : v.toFixed(2)) }],
+      axes: [axis, { ...axis, size: 60 }],
+    }, [series.at, series.remaining_ratio.map((ratio) => ratio * 100)], place);
+  };
+  document.addEventListener("DOMContentLoaded", draw);
+  document.addEventListener("htmx:after:swap", draw);
+})();

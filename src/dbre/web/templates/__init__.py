@@ -1,0 +1,57 @@
+"""The page templates, and the one function that renders them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+
+from dbre import __version__
+from dbre.core.text import printable
+from dbre.core.units import format_duration, format_percent
+
+__all__ = ["render"]
+
+
+def render(request: Request, template: str, **values: object) -> str:
+    """One page or fragment; every value is escaped, control characters are made visible."""
+    session = getattr(request.state, "session", None)
+    shared = {
+        "nonce": request.state.nonce,
+        "path": request.url.path,
+        "csrf_token": session.csrf_token if session else None,
+        "version": __version__,
+    }
+    return _environment().get_template(template).render(shared | values)
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
+    )
+    environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number}
+    return environment
+
+
+def _duration(seconds: float | None) -> str:
+    return "unknown" if seconds is None else format_duration(float(seconds))
+
+
+def _percent(ratio: float | Decimal | None, digits: int = 2) -> str:
+    return "unknown" if ratio is None else format_percent(float(ratio), digits=digits)
+
+
+def _when(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "unknown" if value is None else f"{float(value):,.{digits}f}"
