@@ -1,12 +1,44 @@
 """The inventory: environment, cluster, instance, database; and how commands reach them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dbre.core.errors import UsageError
 from dbre.core.secrets import Secret
+from dbre.core.selector import Selector
+from dbre.core.text import closest, printable
 
-__all__ = ["Address", "Cluster", "Endpoint", "EndpointPurpose", "Fleet", "Instance", "TlsMode"]
+__all__ = [
+    "Address",
+    "Cluster",
+    "Endpoint",
+    "EndpointPurpose",
+    "Fleet",
+    "Instance",
+    "Selector",
+    "TlsMode",
+    "UnknownCluster",
+    "UnknownInstance",
+    "is_host",
+]
+
+_HOST = re.compile(
+    r"/[^\0]*|[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9_.-]+)?"
+)
+
+
+class UnknownCluster(UsageError):
+    """The configuration has no cluster of that name."""
+
+    code = "fleet.unknown_cluster"
+
+
+class UnknownInstance(UsageError):
+    """The configuration has no instance of that name."""
+
+    code = "fleet.unknown_instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +48,34 @@ class Address:
     host: str
     port: int
 
+    @classmethod
+    def parse(cls, text: str, *, default_port: int) -> "Address":
+        """Read ``host``, ``host:port``, ``[2001:db8::1]:port`` or ``/socket/directory:port``.
+
+        >>> Address.parse("[::1]:6432", default_port=5432)
+        Address(host='::1', port=6432)
+
+        Raises: UsageError where the text is anything else.
+        """
+        match = re.fullmatch(r"\[(?P<bracketed>[^\]]*)\](?::(?P<port>[0-9]+))?", text)
+        match = match or re.fullmatch(r"(?P<bare>/.*?|[^:]*)(?::(?P<port>[0-9]+))?", text, re.DOTALL)
+        host = (match.groupdict().get("bracketed") or match.groupdict().get("bare") or "") if match else text
+        port = match["port"] if match else None
+        hint = "write host:port, [2001:db8::1]:port or /socket/directory:port"
+        if not is_host(host):
+            raise UsageError(f"{printable(text, limit=200)!r} is not an address", hint=hint)
+        if port is not None and not (len(port) <= 5 and 0 < int(port) < 65_536):
+            raise UsageError(f"port {port[:20]} lies outside 1..65535", hint=hint)
+        return cls(host, int(port) if port else default_port)
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host and not self.host.startswith("/") else self.host
         return f"{host}:{self.port}"
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is a host name, an IP address or an absolute socket directory by its form; nothing is looked up."""
+    return bool(_HOST.fullmatch(text)) and printable(text) == text
 
 
 class EndpointPurpose(StrEnum):
@@ -86,3 +143,39 @@ class Fleet:
     """All clusters that the configuration names, in its order."""
 
     clusters: tuple[Cluster, ...] = ()
+
+    def cluster(self, name: str) -> Cluster:
+        """The cluster of that name. Raises: UnknownCluster with a did-you-mean."""
+        found = next((cluster for cluster in self.clusters if cluster.name == name), None)
+        if found is None:
+            hint = _instead(name, [cluster.name for cluster in self.clusters], "clusters", "fleet: clusters:")
+            raise UnknownCluster(f"no cluster is named {printable(name, limit=100)!r}", hint=hint, context={"cluster": name})
+        return found
+
+    def instance(self, name: str) -> Instance:
+        """The instance of that name, in whatever cluster. Raises: UnknownInstance with a did-you-mean."""
+        instances = {instance.name: instance for cluster in self.clusters for instance in cluster.instances}
+        if name not in instances:
+            hint = _instead(name, instances, "instances", "fleet: clusters:")
+            raise UnknownInstance(f"no instance is named {printable(name, limit=100)!r}", hint=hint, context={"instance": name})
+        return instances[name]
+
+    def select(self, selector: Selector) -> tuple[Cluster, ...]:
+        """The clusters whose labels the selector allows, in the order of the configuration; possibly none."""
+        return tuple(cluster for cluster in self.clusters if selector.allows(cluster.labels))
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The names of the environments that hold clusters, in the order of the configuration."""
+        return tuple(dict.fromkeys(cluster.environment for cluster in self.clusters))
+
+
+def _instead(name: str, known: Iterable[str], kind: str, key: str) -> str:
+    names = list(known)
+    near = closest(name, names)
+    if near:
+        return f"did you mean {near}?"
+    if not names:
+        return f"the configuration has no {kind}; add them under {key}"
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more (dbre fleet list)" if len(names) > 10 else "")
+    return f"the {kind} are {shown}"

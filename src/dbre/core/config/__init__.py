@@ -1,7 +1,8 @@
 """``dbre.yaml``, environment and flags: one precedence, validated once, every problem with its place."""
 
-from dbre.core.config.fields import Duration, FilePath, Ratio, SecretReference, Size
+from dbre.core.config.fields import Duration, FilePath, LabelKey, LabelValue, Name, Ratio, SecretReference, Size
 from dbre.core.config.loader import Config, Origin, load
+from dbre.core.config.locate import find_files
 from dbre.core.config.problems import ConfigInvalid, Place, Problem
 from dbre.core.config.schema import file_schema, section_schema
 from dbre.core.config.section import Document, Fault, Section
@@ -13,6 +14,9 @@ __all__ = [
     "Duration",
     "Fault",
     "FilePath",
+    "LabelKey",
+    "LabelValue",
+    "Name",
     "Origin",
     "Place",
     "Problem",
@@ -21,6 +25,7 @@ __all__ = [
     "Section",
     "Size",
     "file_schema",
+    "find_files",
     "load",
     "section_schema",
 ]

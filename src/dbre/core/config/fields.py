@@ -2,19 +2,32 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema
 
 from dbre.core.errors import UsageError
 from dbre.core.secrets import SecretReference as Reference
+from dbre.core.selector import LABEL_KEY, LABEL_VALUE, NAME
 from dbre.core.units import parse_bytes, parse_duration, parse_ratio
 
-__all__ = ["Duration", "FilePath", "Ratio", "SecretReference", "Size", "duration_text", "size_text"]
+__all__ = [
+    "Duration",
+    "FilePath",
+    "LabelKey",
+    "LabelValue",
+    "Name",
+    "Ratio",
+    "SecretReference",
+    "Size",
+    "duration_text",
+    "size_text",
+]
 
 Value = TypeVar("Value")
 
@@ -90,6 +103,38 @@ def _read_path(value: Any) -> Path:
     base: Path = getattr(value, "directory", None) or Path()
     return base / os.path.expanduser(value)  # noqa: PTH111 - Path.expanduser raises where there is no home
 
+
+def _fits(pattern: str, description: str) -> AfterValidator:
+    """A check of text against a pattern, whose error is a sentence instead of the pattern."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise UsageError(f"expected {description}")
+        return text
+
+    return AfterValidator(check)
+
+
+Name = Annotated[
+    str,
+    _fits(NAME, "a name of 1 to 63 letters, digits and . _ - with a letter or digit at both ends"),
+    WithJsonSchema({"type": "string", "pattern": NAME}),
+]
+"""A name of something in the configuration; fits ``dbre.core.selector.NAME``."""
+
+LabelKey = Annotated[
+    str,
+    _fits(LABEL_KEY, "a label of 1 to 63 small letters, digits and _ that begins with a letter"),
+    WithJsonSchema({"type": "string", "pattern": LABEL_KEY}),
+]
+"""The key of a label; fits ``dbre.core.selector.LABEL_KEY``."""
+
+LabelValue = Annotated[
+    str,
+    _fits(LABEL_VALUE, "1 to 128 letters, digits and . _ / @ : + - with a letter or digit at both ends"),
+    WithJsonSchema({"type": "string", "pattern": LABEL_VALUE}),
+]
+"""The value of a label; fits ``dbre.core.selector.LABEL_VALUE``."""
 
 Duration = Annotated[
     timedelta,

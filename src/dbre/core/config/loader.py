@@ -48,11 +48,15 @@ class Config:
 
     def place(self, key: str) -> str:
         """Where a value was written: ``slos[2].target`` gives ``dbre.yaml:12:5``; ``default`` where nobody wrote it."""
-        return str(self._place(_parts(key)))
+        return str(self.placed(key))
+
+    def placed(self, key: str) -> Place:
+        """The same as data, for a ``Problem`` that is found later."""
+        return self._place(_parts(key))
 
     def directory_of(self, key: str) -> Path:
         """Where relative paths in a value start: the directory of the file that holds it."""
-        return self._place(_parts(key)).directory or self.directory
+        return self.placed(key).directory or self.directory
 
     def document(self) -> dict[str, Any]:
         """The effective configuration as it would be written: secrets as references, defaults filled in."""

@@ -1,6 +1,7 @@
 """From a tree to a document: pydantic judges, and each of its verdicts is brought back to the place in the file."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,6 +37,19 @@ _EXPECTED = {
     "dataclass_type": "keys with values",
     "none_required": "nothing",
 }
+
+_BOUNDS = {
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "string_pattern_mismatch": "text that fits {pattern}",
+}
+_PREFIX = re.compile(r"^(Value error, |Assertion failed, )?(Input should (be )?)?")
 
 
 def validate(section: Section[Any], node: Node, *, problems: list[Problem]) -> Any:
@@ -110,9 +124,14 @@ def _explain(section: Section[Any], adapter: TypeAdapter[Any], root: Node, error
             yield _unknown_key(section, schema, root, detail["loc"])
         elif kind == "missing":
             yield Problem(_named_place(root, way), f"{_name(section, (*way, str(last)))} is missing", None)
+        elif kind == "union_tag_not_found" and isinstance(node, Branch):
+            tag = str(context["discriminator"]).strip("'")
+            yield Problem(_named_place(root, way), f"{_name(section, (*way, tag))} is missing", None)
         elif isinstance(cause := context.get("error"), DbreError):
             yield Problem(node.place, f"{_name(section, way)}: {cause.message}", cause.hint)
         else:
+            if kind == "union_tag_invalid":
+                node, way = _locate(root, (*way, str(context["discriminator"]).strip("'")))
             words = wanted.setdefault(tuple(way), (node.place, []))[1]
             words.append(_wish(kind, detail["msg"], context))
     for path, (place, words) in wanted.items():
@@ -127,17 +146,11 @@ def _wish(kind: str, message: str, context: Mapping[str, Any]) -> str:
         return _EXPECTED[kind]
     if kind in ("enum", "literal_error"):
         return "one of " + str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
-        tag = str(context.get("discriminator", "")).strip("'")
-        return f"{tag} to be one of {context.get('expected_tags', '')}".replace("'", "").removesuffix(" to be one of ")
-    if kind == "string_pattern_mismatch":
-        return f"text that fits {context.get('pattern')}"
-    return (
-        message.removeprefix("Value error, ")
-        .removeprefix("Assertion failed, ")
-        .replace("Input should be ", "")
-        .replace("Input should ", "")
-    )
+    if kind == "union_tag_invalid":
+        return f"one of {context['expected_tags']}".replace("'", "")
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format_map(context)
+    return _PREFIX.sub("", message)
 
 
 def _actual(node: Node) -> str:
