@@ -2,10 +2,14 @@
 
 import asyncio
 
+import asyncmy
 import psycopg
 import pytest
+import redis.asyncio
 
+from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.postgres import PostgresServer
+from dbre.lab.redis import RedisServer
 from dbre.testing.fixtures import PostgresPair
 
 
@@ -34,3 +38,16 @@ async def test_the_replica_of_a_pair_receives_what_the_primary_commits(postgres_
             if done == (True,):
                 break
         assert await (await replica.execute("SELECT answer FROM public.sent")).fetchall() == [(42,)]
+
+
+async def test_mariadb_and_redis_answer_with_the_generated_password(mariadb: MariaDbServer, redis_server: RedisServer) -> None:
+    connection = await asyncmy.connect(
+        host=mariadb.address.host, port=mariadb.address.port, user="root", password=mariadb.password.reveal(), db="lab"
+    )
+    async with connection.cursor() as cursor:
+        await cursor.execute("SELECT version()")
+        assert "MariaDB" in (await cursor.fetchone())[0]
+    connection.close()
+    client = redis.asyncio.Redis(port=redis_server.address.port, password=redis_server.password.reveal())
+    assert await client.ping()
+    await client.aclose()

@@ -126,10 +126,11 @@ class LabServer(ABC):
         if not self.is_running:
             return
         await self.thaw()
-        main = self._living()
-        if main is not None:
-            send(main, self.stop_signal)
-        if not await _until(lambda: not self.is_running and not self.processes(), _STOP_SECONDS):
+        deadline = time.monotonic() + _STOP_SECONDS
+        while (main := self._living()) is not None and time.monotonic() < deadline:
+            send(main, self.stop_signal)  # again each second: Redis drops it while it rewrites its append-only file
+            await _until(lambda: not self.is_running, 1.0)
+        if not await _until(lambda: not self.processes(), 1.0):
             await self.kill()
         self._forget()
 

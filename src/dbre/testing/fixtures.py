@@ -8,11 +8,11 @@ Nothing survives the test run, however it ends.
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 import pytest_asyncio
@@ -21,10 +21,26 @@ from dbre.core.errors import Unsupported
 from dbre.lab.account import choose_account
 from dbre.lab.cache import cache_directory
 from dbre.lab.guardian import Guardian, destroy
+from dbre.lab.mariadb import MariaDbServer, find_mariadb
 from dbre.lab.postgres import PostgresServer, find_postgres
+from dbre.lab.programs import ServerProgram
+from dbre.lab.redis import RedisServer, find_redis
+from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 
-__all__ = ["PostgresPair", "fresh_postgres", "lab_site", "postgres15", "postgres16", "postgres18", "postgres_pair"]
+__all__ = [
+    "PostgresPair",
+    "fresh_postgres",
+    "lab_site",
+    "mariadb",
+    "postgres15",
+    "postgres16",
+    "postgres18",
+    "postgres_pair",
+    "redis_server",
+]
+
+ServerType = TypeVar("ServerType", bound=LabServer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +91,22 @@ async def postgres18(lab_site: Site) -> AsyncIterator[PostgresServer]:
         yield server
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def mariadb(lab_site: Site) -> AsyncIterator[MariaDbServer]:
+    """MariaDB, from the distribution."""
+    program = _installed(lambda: find_mariadb(account=lab_site.account))
+    async with _running(MariaDbServer("mariadb", lab_site, program=program)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def redis_server(lab_site: Site) -> AsyncIterator[RedisServer]:
+    """Redis, from the distribution."""
+    program = _installed(lambda: find_redis(account=lab_site.account))
+    async with _running(RedisServer("redis", lab_site, program=program)) as server:
+        yield server
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def fresh_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
     """A private, empty cluster of the newest PostgreSQL, for a test that breaks or configures it."""
@@ -88,12 +120,8 @@ async def postgres_pair(lab_site: Site) -> AsyncIterator[PostgresPair]:
     """A private primary with a streaming replica, of the newest PostgreSQL."""
     with _own_directory(lab_site) as site:
         async with _postgres(site, "pg1", None) as primary:
-            replica = PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)
-            try:
-                await replica.start()
+            async with _running(PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)) as replica:
                 yield PostgresPair(primary=primary, replica=replica)
-            finally:
-                await replica.destroy()
 
 
 @asynccontextmanager
@@ -102,12 +130,24 @@ async def _postgres(site: Site, name: str, version: int | None) -> AsyncIterator
         binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
     except Unsupported as error:
         _leave_out(error)
-    server = PostgresServer(name, site, binaries=binaries)
+    async with _running(PostgresServer(name, site, binaries=binaries)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _running(server: ServerType) -> AsyncIterator[ServerType]:
     try:
         await server.start()
         yield server
     finally:
         await server.destroy()
+
+
+def _installed(find: Callable[[], ServerProgram]) -> ServerProgram:
+    try:
+        return find()
+    except Unsupported as error:
+        _leave_out(error)
 
 
 @contextmanager

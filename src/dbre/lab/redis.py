@@ -1,0 +1,111 @@
+"""A throw-away Redis server: a primary, or a replica of one."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from dbre.core.secrets import Secret
+from dbre.lab.account import Account
+from dbre.lab.errors import LabError
+from dbre.lab.free_port import LOOPBACK
+from dbre.lab.programs import ServerProgram, find_program
+from dbre.lab.server import LabServer
+from dbre.lab.site import Site
+
+__all__ = ["RedisServer", "find_redis"]
+
+
+def find_redis(*, account: Account, bindir: Path | None = None) -> ServerProgram:
+    """The installed Redis or Valkey server. Raises: BinariesMissing naming the package."""
+    names = ("redis-server", "valkey-server")
+    return find_program(names, account=account, oldest=(6, 0, 0), package="redis-server", bindir=bindir)
+
+
+class RedisServer(LabServer):
+    """One Redis server with an append-only file; with ``replica_of``, a replica."""
+
+    engine = "redis"
+    superuser = "default"
+    default_database = None
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        program: ServerProgram,
+        port: int | None = None,
+        replica_of: "RedisServer | None" = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(name, site, port=port)
+        self.program = program
+        self.primary = replica_of
+        self.settings = dict(settings or {})
+
+    @property
+    def version_text(self) -> str:
+        """The version of its program."""
+        return self.program.version_text
+
+    def _initial_password(self) -> Secret:
+        return super()._initial_password() if self.primary is None else self.primary.password
+
+    async def _build_data(self) -> None:
+        self.site.make_directory(self.data_directory)
+        secret = self.password.reveal()
+        settings = {
+            "bind": LOOPBACK,
+            "daemonize": "no",
+            "requirepass": secret,
+            "masterauth": secret,
+            "appendonly": "yes",  # written before the answer is sent, so that SIGKILL loses nothing
+            "appendfsync": "always" if self.site.durable else "no",
+            "save": '""',
+            "maxmemory": "64mb",
+            "maxmemory-policy": "noeviction",
+            "repl-diskless-sync-delay": "0",
+            **({"replicaof": f"{self.primary.address.host} {self.primary.address.port}"} if self.primary else {}),
+            **self.settings,
+        }
+        text = "".join(f"{name} {value}\n" for name, value in settings.items())
+        self.site.write_file(self.directory / "redis.conf", text)
+
+    def _command(self, port: int) -> list[str | Path]:
+        # The directory comes last: a path with blanks is safe as an argument, not in the file.
+        return [self.program.path, self.directory / "redis.conf", "--port", str(port), "--dir", self.data_directory]
+
+    async def _is_ready(self) -> bool:
+        return (await self._ask("PING")).startswith("+PONG")
+
+    def _says_port_taken(self, log: str) -> bool:
+        return "Address already in use" in log
+
+    async def _after_first_start(self) -> None:
+        if self.primary is not None:
+            await self.wait_streaming()
+
+    async def wait_streaming(self, *, timeout_seconds: float = 30.0) -> None:
+        """Wait until this replica is in step with its primary. Raises: LabError if it is not in time."""
+        deadline = time.monotonic() + timeout_seconds
+        while "master_link_status:up" not in await self._ask("INFO replication"):
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} does not follow {self.primary} after {timeout_seconds:.0f} s")
+            await asyncio.sleep(0.02)
+
+    async def _ask(self, command: str) -> str:
+        """The answer to one inline command; empty if there is none."""
+        try:
+            async with asyncio.timeout(2):
+                reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
+                try:
+                    writer.write(f"AUTH {self.password.reveal()}\r\n{command}\r\nQUIT\r\n".encode())
+                    answer = (await reader.read()).decode(errors="replace")
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return ""
+        return answer.removeprefix("+OK\r\n")
