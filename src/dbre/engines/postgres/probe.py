@@ -15,7 +15,7 @@ from dbre.engines.postgres.grants import grant_script
 from dbre.engines.postgres.link import STATEMENT_GRACE_SECONDS, read_privileges
 from dbre.engines.postgres.queries import named
 from dbre.ports.engine import Access, Blame, Timeouts
-from dbre.ports.probe import Outcome, Phases, ProbeDeadlines, ProbeReading, ProbeRequest
+from dbre.ports.probe import Outcome, Phases, ProbeReading, ProbeRequest
 from dbre.ports.session import Role
 
 __all__ = ["PostgresProbe"]
@@ -62,7 +62,7 @@ class PostgresProbe:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._kept: Connection | None = None
-        self._kept_for: ProbeDeadlines | None = None
+        self._kept_for: float | None = None  # the statement limit that the kept connection's session has
 
     async def prepare(self) -> None:
         """Create the heartbeat table where it is missing and we may; a replica gets it from its primary.
@@ -139,7 +139,7 @@ class PostgresProbe:
 
     async def _connection(self, request: ProbeRequest, watch: Stopwatch) -> Connection:
         deadlines = request.deadlines
-        if not request.fresh and self._kept is not None and self._kept_for == deadlines and self._kept.is_usable:
+        if not request.fresh and self._kept is not None and self._kept_for == deadlines.statement_seconds and self._kept.is_usable:
             return self._kept
         timeouts = Timeouts(
             connect_seconds=deadlines.connect_seconds,
@@ -149,7 +149,7 @@ class PostgresProbe:
         connection = await open_connection(dataclasses.replace(self._access, timeouts=timeouts), what="probe", watch=watch)
         if not request.fresh:
             await self.aclose()
-            self._kept, self._kept_for = connection, deadlines
+            self._kept, self._kept_for = connection, deadlines.statement_seconds
         return connection
 
     async def _ask(self, connection: Connection, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:
