@@ -139,7 +139,8 @@ class PostgresProbe:
 
     async def _connection(self, request: ProbeRequest, watch: Stopwatch) -> Connection:
         deadlines = request.deadlines
-        if not request.fresh and self._kept is not None and self._kept_for == deadlines.statement_seconds and self._kept.is_usable:
+        is_fitting = self._kept_for == deadlines.statement_seconds
+        if not request.fresh and self._kept is not None and is_fitting and self._kept.is_usable:
             return self._kept
         timeouts = Timeouts(
             connect_seconds=deadlines.connect_seconds,
