@@ -1,0 +1,113 @@
+"""The URL of the state store, checked: which database, and where; never with a password in it."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from dbre.core.store.errors import StoreUrlInvalid
+from dbre.core.text import printable
+
+__all__ = ["PostgresAddress", "SqliteAddress", "StoreAddress", "parse_store_url"]
+
+_HINT = "write sqlite:///dbre.db (relative to dbre.yaml), sqlite:////var/lib/dbre/dbre.db or postgresql://user@host/database"
+_PARAMETERS = ("host", "port", "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs")
+_PASSWORD = re.compile(r"(?<=:)[^:@/]*(?=@)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqliteAddress:
+    """A file of this machine."""
+
+    path: Path  # absolute
+
+    def __str__(self) -> str:
+        return f"sqlite:///{printable(str(self.path))}"
+
+    @property
+    def lock_path(self) -> Path:
+        """The file whose lock keeps a second control plane away."""
+        return self.path.with_name(self.path.name + ".lock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresAddress:
+    """A database of a PostgreSQL server; several ``host:port`` are tried in their order."""
+
+    host: str | None  # None: libpq's default, a socket directory or localhost
+    port: int | None
+    user: str | None
+    database: str
+    parameters: tuple[tuple[str, str], ...] = ()  # of libpq, only those that say how to reach the server
+
+    def __str__(self) -> str:
+        user = f"{quote(self.user)}@" if self.user else ""
+        host = f"[{self.host}]" if self.host and ":" in self.host else self.host or ""
+        port = f":{self.port}" if self.port else ""
+        query = "&".join(f"{key}={quote(value, safe='/')}" for key, value in self.parameters)
+        return printable(f"postgresql://{user}{host}{port}/{quote(self.database)}{'?' if query else ''}{query}")
+
+
+StoreAddress = SqliteAddress | PostgresAddress
+
+
+def parse_store_url(url: str, *, directory: Path | None = None) -> StoreAddress:
+    """Read the URL of a store; a relative SQLite path is taken from ``directory``, or from where the process runs.
+
+    >>> str(parse_store_url("postgresql://dbre@db.example/state"))
+    'postgresql://dbre@db.example/state'
+
+    Raises: StoreUrlInvalid, which repeats the URL without a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise _invalid(url, str(error)) from error
+    if parts.scheme == "sqlite":
+        return _sqlite(url, parts, directory or Path.cwd())
+    if parts.scheme in ("postgresql", "postgres"):
+        return _postgres(url, parts, port)
+    raise _invalid(url, f"the scheme is {printable(parts.scheme)!r}; sqlite and postgresql are known")
+
+
+def _invalid(url: str, reason: str) -> StoreUrlInvalid:
+    return StoreUrlInvalid(f"state.url {printable(_PASSWORD.sub('***', url))}: {reason}", hint=_HINT)
+
+
+def _sqlite(url: str, parts: SplitResult, directory: Path) -> SqliteAddress:
+    # The path is not percent-decoded: a file name may hold "%", and SQLAlchemy's own URLs do not decode it either.
+    rest = url.removeprefix("sqlite:")
+    if parts.netloc or not rest.startswith("///"):
+        raise _invalid(url, "three slashes begin a relative path, four an absolute one")
+    name = rest.removeprefix("///")
+    if not name or name.endswith("/") or name.startswith(":memory:"):
+        raise _invalid(url, "a file is needed: what a control plane knows must survive it")
+    if "\x00" in name:
+        raise _invalid(url, "a path holds no NUL")
+    return SqliteAddress(path=(directory / name).resolve())
+
+
+def _postgres(url: str, parts: SplitResult, port: int | None) -> PostgresAddress:
+    if parts.password is not None:
+        raise StoreUrlInvalid(
+            f"state.url {printable(_PASSWORD.sub('***', url))}: a password does not belong into a file that is shared",
+            hint="leave it out of the URL and write  password: env:NAME  (or file:/path) beside it",
+        )
+    database = unquote(parts.path.removeprefix("/"))
+    if not database or "/" in database:
+        raise _invalid(url, "one database name is needed after the host")
+    try:
+        parameters = tuple(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else ()
+    except ValueError as error:
+        raise _invalid(url, str(error)) from error
+    for key, _ in parameters:
+        if key not in _PARAMETERS:
+            raise _invalid(url, f"parameter {printable(key)!r} is not one of {', '.join(_PARAMETERS)}")
+    return PostgresAddress(
+        host=unquote(parts.hostname) if parts.hostname else None,
+        port=port,
+        user=unquote(parts.username) if parts.username else None,
+        database=database,
+        parameters=parameters,
+    )

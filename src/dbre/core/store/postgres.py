@@ -1,0 +1,102 @@
+"""The store in a PostgreSQL database: connections, and the lock against a second control plane."""
+
+from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from dbre.core.secrets import Secret
+from dbre.core.store.address import PostgresAddress
+from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
+from dbre.core.store.errors import ControlPlaneRunning
+from dbre.core.text import printable
+
+__all__ = ["holds_control_plane_lock", "postgres_engine", "take_control_plane_lock", "take_write_lock"]
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+IDLE_IN_TRANSACTION_SECONDS = 60
+
+# Two keys of the database's advisory lock space, from "dbre" in ASCII; the second half tells what is locked.
+_SPACE = 0x64627265
+_CONTROL_PLANE = 1
+_WRITER = 2
+
+_TAKE_WRITE_LOCK = text("SELECT pg_catalog.pg_advisory_xact_lock(:space, :key)")
+_TRY_CONTROL_PLANE = text("SELECT pg_catalog.pg_try_advisory_lock(:space, :key) AS taken, pg_catalog.pg_backend_pid() AS pid")
+_HOLDER = text(
+    """
+    SELECT l.pid, a.usename, a.client_addr::text AS client, a.backend_start
+    FROM pg_catalog.pg_locks AS l
+    LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory'
+      AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+      AND l.classid::bigint = :space
+      AND l.objid::bigint = :key
+      AND l.granted
+    """
+)
+
+
+def postgres_engine(address: PostgresAddress, password: Secret | None, *, purpose: str, lasting: bool = False) -> AsyncEngine:
+    """Connections to the database; ``lasting`` is for the one session that holds a lock and is never put back into a pool."""
+    url = URL.create(
+        "postgresql+psycopg",
+        username=address.user,
+        password=password.reveal() if password else None,
+        host=address.host,
+        port=address.port,
+        database=address.database,
+        query=dict(address.parameters),
+    )
+    options = {
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "lock_timeout": f"{LOCK_WAIT_SECONDS:g}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS}s",
+    }
+    connect_args = {
+        "application_name": f"dbre:{purpose}",
+        "connect_timeout": CONNECT_SECONDS,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+    if lasting:
+        return create_async_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
+    return create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=4,
+        max_overflow=4,
+        pool_timeout=LOCK_WAIT_SECONDS,
+        pool_pre_ping=True,  # the server may have been restarted since the connection was last used
+        connect_args=connect_args,
+    )
+
+
+async def take_write_lock(connection: AsyncConnection) -> None:
+    """Wait until no other transaction writes, as BEGIN IMMEDIATE does on SQLite: code written for one store holds on both."""
+    await connection.execute(_TAKE_WRITE_LOCK, {"space": _SPACE, "key": _WRITER})
+
+
+async def take_control_plane_lock(connection: AsyncConnection, address: PostgresAddress) -> int:
+    """Take the session lock of the only control plane and give the pid of the backend that holds it.
+
+    Raises: ControlPlaneRunning, naming the holder.
+    """
+    row = (await connection.execute(_TRY_CONTROL_PLANE, {"space": _SPACE, "key": _CONTROL_PLANE})).one()
+    if row.taken:
+        return int(row.pid)
+    holder = (await connection.execute(_HOLDER, {"space": _SPACE, "key": _CONTROL_PLANE})).first()
+    where = f"backend {holder.pid}, from {holder.client or 'this machine'}" if holder else "it has just ended"
+    raise ControlPlaneRunning(
+        f"state store {address} belongs to another control plane: {printable(where)}",
+        hint="stop that one first, or give this one a state.url of its own",
+        context={"holder": where},
+    )
+
+
+async def holds_control_plane_lock(connection: AsyncConnection, pid: int) -> bool:
+    """Whether the backend ``pid`` holds the control plane's lock at this moment, seen from any session."""
+    rows = await connection.execute(_HOLDER, {"space": _SPACE, "key": _CONTROL_PLANE})
+    return any(row.pid == pid for row in rows)

@@ -1,0 +1,140 @@
+"""The store in a SQLite file: connections, creation of the file, and the lock against a second control plane."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from dbre.core.store.address import SqliteAddress
+from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
+from dbre.core.store.errors import ControlPlaneRunning, NotAStore, StoreCorrupt, StoreMissing, StoreNotWritable
+from dbre.core.text import printable
+
+__all__ = ["APPLICATION_ID", "control_plane_lock", "make_private_directory", "reader_engine", "require_file", "writer_engine"]
+
+APPLICATION_ID = 0x64627265
+"""``dbre`` in ASCII; ``file`` shows it, and a SQLite file of another program is told apart by it."""
+
+_READERS = 8
+
+
+def writer_engine(address: SqliteAddress, *, foreign_keys: bool = True) -> AsyncEngine:
+    """One connection that begins each transaction with BEGIN IMMEDIATE: a writer never fails half-way for want of the lock."""
+    return _engine(address, begin="BEGIN IMMEDIATE", pragmas=_writer_pragmas(foreign_keys=foreign_keys), pool_size=1)
+
+
+def reader_engine(address: SqliteAddress) -> AsyncEngine:
+    """Connections that only read; in WAL mode they neither wait for the writer nor make it wait."""
+    return _engine(address, begin="BEGIN", pragmas=("query_only = ON",), pool_size=_READERS)
+
+
+def _writer_pragmas(*, foreign_keys: bool) -> tuple[str, ...]:
+    return (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # NORMAL would lose acknowledged commits with the machine's power
+        f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+    )
+
+
+def _engine(address: SqliteAddress, *, begin: str, pragmas: tuple[str, ...], pool_size: int) -> AsyncEngine:
+    # mode=rw: SQLite must never create the file by itself, for then a mistyped path would look like an empty store.
+    url = URL.create("sqlite+aiosqlite", database=f"file:{quote(str(address.path))}", query={"mode": "rw", "uri": "true"})
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=LOCK_WAIT_SECONDS,
+        connect_args={"isolation_level": None, "timeout": LOCK_WAIT_SECONDS},  # None: we begin transactions, not the driver
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_up(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def make_private_directory(address: SqliteAddress) -> None:
+    """Make the directory of the file, for its owner only, where it is missing. Raises: StoreNotWritable."""
+    try:
+        address.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreNotWritable(
+            f"directory {printable(str(address.path.parent))} of state store {address} cannot be made: {error.strerror}",
+            hint="make it and give it to the user that runs dbre",
+        ) from error
+
+
+def require_file(address: SqliteAddress) -> None:
+    """See that the file is there and not empty. Raises: StoreMissing, NotAStore, StoreCorrupt."""
+    try:
+        size = address.path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreMissing(
+            f"state store {address} does not exist yet",
+            hint="`dbre server` makes it, or `dbre db migrate`; if it should exist, check state.url in dbre.yaml",
+        ) from error
+    except OSError as error:
+        raise StoreNotWritable(f"state store {address}: {error.strerror}", hint="run dbre as its owner") from error
+    if not address.path.is_file():
+        raise NotAStore(f"state store {address} is not a file", hint="name a file: sqlite:///state/dbre.db")
+    if size == 0:
+        raise StoreCorrupt(
+            f"state store {address} is an empty file: it was cut off, or something else made it",
+            hint="put a copy made by `dbre db backup` in its place, or delete the file to begin anew",
+            context={"path": str(address.path), "size_bytes": 0},
+        )
+
+
+@contextmanager
+def control_plane_lock(address: SqliteAddress) -> Iterator[None]:
+    """Hold the lock of the only control plane; the kernel lets go of it however this process ends.
+
+    The lock is on a file of its own, which stays: a lock on a file that may be deleted can be held twice.
+
+    Raises: ControlPlaneRunning, naming the holder; StoreNotWritable.
+    """
+    try:
+        descriptor = os.open(address.lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreNotWritable(
+            f"lock file {printable(str(address.lock_path))} of the state store cannot be opened: {error.strerror}",
+            hint="let the user that runs dbre write the directory, on a file system that is mounted for writing",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = printable(os.pread(descriptor, 200, 0).decode(errors="replace").strip()) or "an unknown process"
+            raise ControlPlaneRunning(
+                f"state store {address} belongs to another control plane: {holder}",
+                hint="stop that one first, or give this one a state.url of its own",
+                context={"holder": holder},
+            ) from error
+        _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _sign(descriptor: int) -> None:
+    # For the message above only; on a full disk the lock is as good without a name.
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    except OSError:
+        return

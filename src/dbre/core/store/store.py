@@ -1,0 +1,155 @@
+"""The open state store: write transactions one at a time, reads beside them, and every driver error turned into ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Table
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress
+from dbre.core.store.announcements import Announcements
+from dbre.core.store.control_plane import ControlPlaneLease
+from dbre.core.store.driver_errors import store_error
+from dbre.core.store.errors import StoreTimeout
+from dbre.core.store.postgres import take_write_lock
+from dbre.core.store.upsert import upsert
+
+__all__ = ["READ_SECONDS", "WRITE_SECONDS", "Store"]
+
+WRITE_SECONDS = 30.0
+"""The longest write transaction, because it keeps every other writer waiting."""
+READ_SECONDS = 60.0
+"""The longest read transaction, because SQLite's log grows while a snapshot is held."""
+
+
+class Store:
+    """An open state store. Make one with ``open_store``; ``warnings`` say what is doubtful about the place where it is."""
+
+    def __init__(
+        self,
+        address: StoreAddress,
+        *,
+        writer: AsyncEngine,
+        reader: AsyncEngine,
+        lease: ControlPlaneLease | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self._address = address
+        self._writer = writer
+        self._reader = reader
+        self._lease = lease
+        self._writing = asyncio.Lock()
+        self._writing_task: asyncio.Task[Any] | None = None
+        self._announcements = Announcements()
+        self.warnings = warnings
+
+    @property
+    def address(self) -> StoreAddress:
+        """Where the store is; printing it shows no password."""
+        return self._address
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return "sqlite" if isinstance(self._address, SqliteAddress) else "postgresql"
+
+    def listen(self, topic: str) -> asyncio.Event:
+        """A signal that is set after each commit of this process that announced ``topic`` (``announce``)."""
+        return self._announcements.listen(topic)
+
+    async def control_plane_lost(self) -> None:
+        """Return when this process has lost the lock of the control plane, and so must end. Without a lock: never."""
+        if self._lease is None:
+            await asyncio.Event().wait()
+        else:
+            await self._lease.lost.wait()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: the only one at its time in this process and beyond; committed at the end, rolled back on error.
+
+        What is read inside cannot be changed by another writer before the commit.
+
+        Raises: a StoreError in place of any driver's error (its cause); RuntimeError for one inside another of the same task.
+        """
+        if self._writing_task is not None and self._writing_task is asyncio.current_task():
+            raise RuntimeError("begin() inside begin() of the same task would wait for itself: hand the connection on instead")
+        async with self._writing:
+            self._writing_task = asyncio.current_task()
+            try:
+                async with self._limited(WRITE_SECONDS), self._writer.connect() as connection, connection.begin():
+                    self._announcements.collect(connection)
+                    if isinstance(self._address, PostgresAddress):
+                        await take_write_lock(connection)
+                    if self._lease is not None:
+                        await self._lease.verify(connection)
+                    async with _interrupted_on_cancel(connection):
+                        yield connection
+                    topics = self._announcements.collect(connection)
+            finally:
+                self._writing_task = None
+        self._announcements.deliver(topics)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent snapshot, read-only; on SQLite it neither waits for a writer nor makes one wait.
+
+        Raises: a StoreError in place of any driver's error (its cause).
+        """
+        async with self._limited(READ_SECONDS), self._reader.connect() as connection:
+            if isinstance(self._address, PostgresAddress):
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            async with connection.begin(), _interrupted_on_cancel(connection):
+                yield connection
+
+    async def insert_or_update(
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        keys: Sequence[str],
+        add: Sequence[str] = (),
+        connection: AsyncConnection | None = None,
+    ) -> None:
+        """Insert rows; where ``keys`` (a unique constraint) exist, replace the other columns, and *add* to those in ``add``.
+
+        All rows have the same columns. Without ``connection`` this is a write transaction of its own.
+        """
+        if connection is not None:
+            await upsert(connection, table, rows, keys=keys, add=add)
+        elif rows:
+            async with self.begin() as own:
+                await upsert(own, table, rows, keys=keys, add=add)
+
+    @asynccontextmanager
+    async def _limited(self, seconds: float) -> AsyncIterator[None]:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StoreTimeout(
+                f"state store {self._address}: a transaction was stopped after {seconds:g} s, the longest that one may last",
+                hint="retry; if it happens again, the store's disk or server is too slow",
+                context={"limit_seconds": seconds},
+            ) from error
+        except (DBAPIError, PoolTimeout) as error:
+            raise store_error(error, self._address) from error
+
+
+@asynccontextmanager
+async def _interrupted_on_cancel(connection: AsyncConnection) -> AsyncIterator[None]:
+    # Cancelling the wait does not stop SQLite's thread: without this, closing would wait for the statement to end.
+    try:
+        yield
+    except asyncio.CancelledError:
+        raw = await connection.get_raw_connection()
+        if connection.dialect.name == "sqlite" and raw.driver_connection is not None:
+            await raw.driver_connection.interrupt()
+        raise
