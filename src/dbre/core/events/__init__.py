@@ -1,0 +1,25 @@
+"""Things that happened: stored in the transaction that made them happen, delivered at least once, replayable."""
+
+from dbre.core.events.backoff import Backoff
+from dbre.core.events.delivery import EventDelivery
+from dbre.core.events.history import ReplaySelection, deliveries, recent, replay
+from dbre.core.events.log import EventLog
+from dbre.core.events.model import DELIVERY_DEAD, Delivery, DeliveryState, Event, Handler, Subscription
+from dbre.core.events.retention import prune
+
+__all__ = [
+    "DELIVERY_DEAD",
+    "Backoff",
+    "Delivery",
+    "DeliveryState",
+    "Event",
+    "EventDelivery",
+    "EventLog",
+    "Handler",
+    "ReplaySelection",
+    "Subscription",
+    "deliveries",
+    "prune",
+    "recent",
+    "replay",
+]

@@ -1,0 +1,141 @@
+"""Bringing events to their subscriptions: at least once, in order, each subscription at its own pace."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+
+import structlog
+
+from dbre.core.clock import Clock
+from dbre.core.errors import StoreError
+from dbre.core.events.attempt import Attempt, next_pending, record
+from dbre.core.events.fan_out import fan_out, has_new_events
+from dbre.core.events.log import TOPIC
+from dbre.core.events.model import Delivery, Subscription
+from dbre.core.store import Store
+from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.core.text import printable
+
+__all__ = ["EventDelivery"]
+
+POLL_SECONDS = 1.0
+"""How often events of other processes, and replays, are looked for; those of this process wake the delivery at once."""
+_STORE_WAIT_SECONDS = 5.0  # between attempts to write an outcome to a store that is full, locked or away
+
+_log = structlog.get_logger(__name__)
+
+
+class EventDelivery:
+    """Delivers events for as long as ``run`` runs. One a store: the control plane's.
+
+    A handler that was interrupted, or whose outcome was not yet written when the process ended, is called again with the
+    same ``event.id``.
+    """
+
+    def __init__(
+        self, store: Store, subscriptions: Sequence[Subscription], clock: Clock, *, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        names = [one.name for one in subscriptions]
+        if len(set(names)) != len(names):
+            raise ValueError(f"subscriptions share a name: {sorted(names)}")
+        self._store = store
+        self._subscriptions = tuple(subscriptions)
+        self._clock = clock
+        self._poll_seconds = poll_seconds
+        self._chance = random.Random()  # noqa: S311 (jitter, not a secret)
+        self._wake = {one.name: asyncio.Event() for one in subscriptions}
+
+    async def run(self) -> None:
+        """Deliver until cancelled. Raises: ControlPlaneLockLost; other trouble of the store is waited out."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fan_out(), name="events-fan-out")
+            for one in self._subscriptions:
+                group.create_task(self._deliver(one), name=f"events-{one.name}")
+
+    async def _fan_out(self) -> None:
+        committed = self._store.listen(TOPIC)
+        while True:
+            committed.clear()
+            try:
+                if await has_new_events(self._store):
+                    for name in await fan_out(self._store, self._subscriptions):
+                        self._wake[name].set()
+            except ControlPlaneLockLost:
+                raise
+            except StoreError as error:
+                await self._wait_for_store(error, "fan_out")
+                continue
+            await self._sleep(committed, self._poll_seconds)
+
+    async def _deliver(self, subscription: Subscription) -> None:
+        wake = self._wake[subscription.name]
+        while True:
+            wake.clear()
+            try:
+                due = await next_pending(self._store, subscription.name)
+            except ControlPlaneLockLost:
+                raise
+            except StoreError as error:
+                await self._wait_for_store(error, subscription.name)
+                continue
+            wait = self._poll_seconds if due is None else self._seconds_until(due, subscription)
+            if due is not None and wait <= 0:
+                await self._record(await self._attempt(due, subscription))
+            else:
+                # Poll also while a delivery waits for its next attempt: a replay may make it due at once.
+                await self._sleep(wake, min(wait, self._poll_seconds))
+
+    def _seconds_until(self, due: Delivery, subscription: Subscription) -> float:
+        if due.next_attempt_at is None:
+            return 0.0
+        # Bounded, so that a wall clock that was set back does not hold a page up for longer than any backoff would.
+        seconds = (due.next_attempt_at - self._clock.now()).total_seconds()
+        return 0.0 if seconds > subscription.backoff.cap_seconds else seconds
+
+    async def _attempt(self, due: Delivery, subscription: Subscription) -> Attempt:
+        attempts = due.attempts + 1
+        try:
+            async with asyncio.timeout(subscription.timeout_seconds):
+                await subscription.handler(due.event)
+        except Exception as error:  # noqa: BLE001 (whatever a receiver raises is recorded with the delivery and retried)
+            said = error.message if hasattr(error, "message") and isinstance(error.message, str) else str(error)
+            if isinstance(error, TimeoutError) and not said:
+                said = f"no end within {subscription.timeout_seconds:g} s"
+            reason = printable(f"{type(error).__name__}: {said}", limit=500)
+            wait = subscription.backoff.wait_seconds(attempts, chance=self._chance)
+            is_dead = subscription.backoff.is_exhausted(attempts)
+            _log.warning(
+                "event_delivery_failed",
+                subscription=subscription.name,
+                event_id=str(due.event.id),
+                kind=due.event.kind,
+                attempts=attempts,
+                given_up=is_dead,
+                error=reason,
+            )
+            return Attempt(delivery=due, attempts=attempts, error=reason, wait_seconds=None if is_dead else wait)
+        return Attempt(delivery=due, attempts=attempts, error=None, wait_seconds=None)
+
+    async def _record(self, attempt: Attempt) -> None:
+        # The outcome is held until it is written: calling the handler again because the store is full would send twice.
+        while True:
+            try:
+                await record(self._store, attempt, self._clock)
+            except ControlPlaneLockLost:
+                raise
+            except StoreError as error:
+                await self._wait_for_store(error, attempt.delivery.subscription)
+            else:
+                return
+
+    async def _wait_for_store(self, error: StoreError, doing: str) -> None:
+        _log.error("event_store_failed", doing=doing, code=error.code, error=error.message)
+        await self._clock.sleep(_STORE_WAIT_SECONDS)
+
+    async def _sleep(self, wake: asyncio.Event, seconds: float) -> None:
+        tasks = {asyncio.ensure_future(wake.wait()), asyncio.ensure_future(self._clock.sleep(seconds))}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
