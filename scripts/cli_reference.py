@@ -1,0 +1,100 @@
+"""Write docs/reference/cli.md from the commands themselves, so that it cannot say anything else.
+
+Usage: python scripts/cli_reference.py [--check]
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dbre.app import Application
+from dbre.cli.commands import COMMANDS, TOPICS
+from dbre.cli.leaf import _template as shared_options
+from dbre.cli.root import _application as application
+
+PAGE = Path(__file__).parent.parent / "docs/reference/cli.md"
+HEAD = """# Command line
+
+Written by `scripts/cli_reference.py` from the commands themselves. The grammar is `dbre NOUN VERB [TARGET] [flags]`;
+standard output holds data only, and messages, progress and errors go to standard error. How a command ends stands in
+[Exit codes](exit-codes.md).
+"""
+SHARED = """
+## Flags of every command
+
+The default form is a table, on a terminal and off it. `--columns` and `--sort` name the keys that `-o json` shows.
+"""
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def option_row(option: Any, context: typer.Context) -> str:
+    """One option or argument as a row, in the words of ``--help``."""
+    name, meaning = option.get_help_record(context) or (option.name, "")
+    meaning = meaning.removesuffix("]").replace("  [", " *", 1) + "*" if meaning.endswith("]") and "  [" in meaning else meaning
+    return f"| `{cell(name)}` | {cell(meaning)} |"
+
+
+def table(options: list[Any], context: typer.Context) -> Iterator[str]:
+    """The options of one command."""
+    if options:
+        yield ""
+        yield "| argument or flag | meaning |"
+        yield "|---|---|"
+        yield from (option_row(option, context) for option in options)
+
+
+def describe(command: Any, path: str, shared: set[str]) -> Iterator[str]:
+    """One command and everything below it."""
+    context = typer.Context(command, info_name=path)
+    own = [one for one in command.get_params(context) if one.name != "help" and one.name not in shared]
+    is_group = hasattr(command, "list_commands")
+    yield ""
+    yield f"{'###' if path.count(' ') > 1 else '##'} {path}"
+    yield ""
+    yield inspect.cleandoc(command.help or command.callback.__doc__ or "")
+    if not is_group:
+        yield from ("", "```text", " ".join([path, *command.collect_usage_pieces(context)]), "```")
+    yield from table(own, context)
+    if is_group:
+        for name in command.list_commands(context):
+            yield from describe(command.get_command(context, name), f"{path} {name}", shared)
+
+
+def page() -> str:
+    """The whole page."""
+    root = typer.main.get_command(application(Application))
+    context = typer.Context(root, info_name="dbre")
+    shared = shared_options()
+    lines = [HEAD, "| command | what |", "|---|---|"]
+    for topic in TOPICS:
+        lines += [f"| [`dbre {n}`](#dbre-{n}) | {e.summary} |" for n, e in COMMANDS.items() if e.topic == topic]
+    lines += ["", "## Flags before the command"]
+    lines += table([one for one in root.get_params(context) if one.name != "help"], context)
+    lines += [SHARED.rstrip(), *table(shared, context)]
+    for name in root.list_commands(context):
+        lines += describe(root.get_command(context, name), f"dbre {name}", {one.name for one in shared})
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> int:
+    """Write the page, or with ``--check`` say whether it is what it should be."""
+    text = page()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{PAGE.name} is not what the commands say; run scripts/cli_reference.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
