@@ -30,6 +30,7 @@ class LazyGroup(TyperGroup):
         if entry is None:
             return None
         application: typer.Typer = getattr(importlib.import_module(entry.module), entry.attribute)
+        application._add_completion = False  # noqa: SLF001 - `dbre completion` does it once; Typer would add two flags to each
         command = typer.main.get_command(application)
         command.name = cmd_name
         return equip(command)
