@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from dbre.app import Application
 from dbre.cli.commands import COMMANDS, TOPICS
@@ -55,15 +56,14 @@ def describe(command: Any, path: str, shared: set[str]) -> Iterator[str]:
     """One command and everything below it."""
     context = typer.Context(command, info_name=path)
     own = [one for one in command.get_params(context) if one.name != "help" and one.name not in shared]
-    is_group = hasattr(command, "list_commands")
     yield ""
     yield f"{'###' if path.count(' ') > 1 else '##'} {path}"
     yield ""
     yield inspect.cleandoc(command.help or command.callback.__doc__ or "")
-    if not is_group:
+    if not isinstance(command, TyperGroup):
         yield from ("", "```text", " ".join([path, *command.collect_usage_pieces(context)]), "```")
     yield from table(own, context)
-    if is_group:
+    if isinstance(command, TyperGroup):
         for name in command.list_commands(context):
             yield from describe(command.get_command(context, name), f"{path} {name}", shared)
 
@@ -71,6 +71,7 @@ def describe(command: Any, path: str, shared: set[str]) -> Iterator[str]:
 def page() -> str:
     """The whole page."""
     root = typer.main.get_command(application(Application))
+    assert isinstance(root, TyperGroup)
     context = typer.Context(root, info_name="dbre")
     shared = shared_options()
     lines = [HEAD, "| command | what |", "|---|---|"]
