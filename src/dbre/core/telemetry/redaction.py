@@ -21,12 +21,12 @@ _SECRET_KEY = re.compile(
     r"cookie|set_cookie|credentials?|signature|dsn)s?$",
     re.IGNORECASE,
 )
-_WORD = r"(?:password|passwd|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|sslpassword|requirepass|masterauth)"
+_WORD = r"(?:password|passwd|passphrase|(?:\b|_)(?:pwd|secret|token|api[_-]?key|access[_-]?key)|requirepass|masterauth)"
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.|'')*'?|[^\s,;&"'}\])]+)"""
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), _MASK),
     # user:password@ of a URL; the password itself may hold @, : and /
-    (re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{1,30}://[^\s:/@]*:)[^\s]*@", re.IGNORECASE), rf"\g<keep>{_MASK}@"),
+    (re.compile(r"(?P<keep>\b[a-z][a-z0-9+.-]{1,30}://[^\s:/@]{0,100}:)[^\s]{0,3000}@", re.IGNORECASE), rf"\g<keep>{_MASK}@"),
     (
         re.compile(
             r"(?P<keep>\b(?:proxy-)?authorization\b[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|digest|negotiate)\s+)?)[^\s,;\"']+",
@@ -35,7 +35,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\g<keep>{_MASK}",
     ),
     (re.compile(r"(?P<keep>\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\g<keep>{_MASK}"),
-    (re.compile(rf"(?P<keep>(?:\b|_){_WORD}[\"']?\s*(?:=>?|:)\s*){_VALUE}", re.IGNORECASE), rf"\g<keep>{_MASK}"),
+    (re.compile(rf"(?P<keep>{_WORD}[\"']?\s*(?:=>?|:)\s*){_VALUE}", re.IGNORECASE), rf"\g<keep>{_MASK}"),
     (
         re.compile(rf"(?P<keep>\b(?:password|identified\s+by(?:\s+password)?)\s+){_VALUE}(?<=['\"])", re.IGNORECASE),
         rf"\g<keep>{_MASK}",
