@@ -13,6 +13,7 @@ class MetricKind(StrEnum):
 
     COUNTER = "counter"
     GAUGE = "gauge"
+    UNKNOWN = "unknown"  # cumulative, but dashboards know it by a name without _total
 
 
 @dataclass(frozen=True, slots=True)

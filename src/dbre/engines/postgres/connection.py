@@ -25,7 +25,7 @@ from dbre.engines.postgres.faults import CannotConnect, clean
 from dbre.engines.postgres.libpq import set_verbose_errors
 from dbre.ports.engine import Access, NamedQuery, Timeouts
 
-__all__ = ["Connection", "application_name", "open_connection"]
+__all__ = ["Connection", "application_name", "open_connection", "server_limits"]
 
 _CONNECTING = (pq.ConnStatus.STARTED, pq.ConnStatus.NEEDED)
 _ENCRYPTING = (pq.ConnStatus.SSL_STARTUP, pq.ConnStatus.GSS_STARTUP)
@@ -115,8 +115,13 @@ def application_name(access: Access, what: str) -> str:
     return f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
 
 
-async def open_connection(access: Access, *, what: str, watch: Stopwatch | None = None) -> Connection:
+async def open_connection(
+    access: Access, *, what: str, watch: Stopwatch | None = None, is_limited_at_start: bool = True
+) -> Connection:
     """Open a connection, each phase timed, trying all addresses of the host until the connect timeout.
+
+    The server's timers are set in the same breath; with ``is_limited_at_start=False`` the caller sets them with its first
+    statement, and the server's own values stay visible as ``reset_val`` of ``pg_settings``.
 
     Raises: TimeoutError, OSError, CannotConnect, or the class of psycopg for the SQLSTATE with which the server refused.
     """
@@ -129,7 +134,7 @@ async def open_connection(access: Access, *, what: str, watch: Stopwatch | None 
             left = len(targets) - position
             try:
                 async with asyncio.timeout((deadline - time.monotonic()) / left):
-                    return await _open(access, target, what, watch)
+                    return await _open(_conninfo(access, target, what, has_options=is_limited_at_start), watch)
             except (TimeoutError, CannotConnect):
                 if left == 1:
                     raise
@@ -152,8 +157,8 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-async def _open(access: Access, target: Target | None, what: str, watch: Stopwatch) -> Connection:
-    pgconn = pq.PGconn.connect_start(_conninfo(access, target, what).encode())
+async def _open(conninfo: str, watch: Stopwatch) -> Connection:
+    pgconn = pq.PGconn.connect_start(conninfo.encode())
     try:
         has_states = set_verbose_errors(pgconn, on=True)
         phase = "connect"
@@ -234,7 +239,7 @@ def _refusal(message: str, phase: str) -> psycopg.Error:
     return CannotConnect(clean(message.split("failed: ", 1)[-1].splitlines()[0] if message else phase), word=word)
 
 
-def _conninfo(access: Access, target: Target | None, what: str) -> str:
+def _conninfo(access: Access, target: Target | None, what: str, *, has_options: bool) -> str:
     given: dict[str, str | int | None] = {
         "host": access.address.host,
         "hostaddr": target.host if target else None,
@@ -245,7 +250,7 @@ def _conninfo(access: Access, target: Target | None, what: str) -> str:
         "sslmode": access.tls.value,
         "sslrootcert": _root_certificate(access),
         "application_name": application_name(access, what),
-        "options": _options(access.timeouts),
+        "options": _options(access.timeouts) if has_options else None,
         "client_encoding": "UTF8",
         "gssencmode": "disable",
         "target_session_attrs": "any",
@@ -269,12 +274,17 @@ def _root_certificate(access: Access) -> str | None:
     return "system" if access.tls is TlsMode.VERIFY_FULL else None
 
 
-def _options(timeouts: Timeouts) -> str:
-    limits = {
+def server_limits(timeouts: Timeouts) -> dict[str, str]:
+    """The timers that the server enforces, as its parameters in milliseconds."""
+    seconds = {
         "statement_timeout": timeouts.statement_seconds,
         "lock_timeout": timeouts.lock_seconds,
         "idle_in_transaction_session_timeout": timeouts.statement_seconds + _ABANDONED_SECONDS,
     }
-    milliseconds = [f"-c {name}={max(1, round(seconds * 1000))}" for name, seconds in limits.items()]
+    return {name: str(max(1, round(limit * 1000))) for name, limit in seconds.items()}
+
+
+def _options(timeouts: Timeouts) -> str:
     # pg_temp last: else a temporary table could stand in for one of the catalog
-    return " ".join([*milliseconds, "-c search_path=pg_catalog,pg_temp"])
+    limits = {**server_limits(timeouts), "search_path": "pg_catalog,pg_temp"}
+    return " ".join(f"-c {name}={value}" for name, value in limits.items())

@@ -5,7 +5,7 @@ import socket
 
 import psycopg
 
-from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported
+from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported, UsageError
 from dbre.core.text import printable
 from dbre.core.units import format_duration
 from dbre.engines.postgres.facts import meaning_of
@@ -76,7 +76,8 @@ def translate(error: BaseException, access: Access, *, limit_seconds: float | No
         reason = f"no answer within {format_duration(limit_seconds)}"
     if access.password is not None and access.password.reveal():
         reason = reason.replace(access.password.reveal(), "***")
-    kind, hint = _kind(code)
+    is_ours = code is None and verdict is not None and verdict.blame is Blame.EXCLUDED
+    kind, hint = (UsageError, "a value that was given cannot be sent to PostgreSQL") if is_ours else _kind(code)
     context = {"address": str(access.address), "sqlstate": code, "user": access.user, "database": access.database}
     described = f"{reason} ({code})" if code else reason
     found = kind(f"PostgreSQL at {access.address}: {described}", hint=hint, context=context)

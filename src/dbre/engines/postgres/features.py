@@ -1,6 +1,6 @@
 """The rows of the support matrix that PostgreSQL fills."""
 
-from dbre.engines.postgres.facts import CONNECT, READ_HEARTBEAT, WRITE_HEARTBEAT
+from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_HEARTBEAT, WRITE_HEARTBEAT
 from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
@@ -17,4 +17,15 @@ FEATURES = (
     _feature(Facet.PROBE, "connect, role and read, phases timed apart"),
     _feature(Facet.PROBE, "write with commit and read back", WRITE_HEARTBEAT),
     _feature(Facet.PROBE, "heartbeat read on a replica", READ_HEARTBEAT),
+    _feature(Facet.ACTIVITY, "sessions by state, blocked sessions", MONITOR),
+    _feature(Facet.ACTIVITY, "longest sessions and who blocks them", MONITOR),
+    _feature(Facet.REPLICATION, "replicas with lag in bytes and seconds", MONITOR),
+    _feature(
+        Facet.REPLICATION, "a replica's own lag and upstream", MONITOR, note="seconds are unknown while the primary is idle"
+    ),
+    _feature(Facet.SETTINGS, "parameters, defaults, pending restarts"),
+    _feature(Facet.SETTINGS, "parameters reserved for superusers", MONITOR, note="left out of the list without it"),
+    _feature(Facet.STATISTICS, "databases, locks, slots, WAL, archiver, background writer"),
+    _feature(Facet.STATISTICS, "sessions, replication, database sizes", MONITOR),
+    _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),
 )

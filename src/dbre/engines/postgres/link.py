@@ -9,7 +9,7 @@ import psycopg
 
 from dbre.core.errors import Denied
 from dbre.core.pool import Pool
-from dbre.engines.postgres.connection import Connection, open_connection
+from dbre.engines.postgres.connection import Connection, open_connection, server_limits
 from dbre.engines.postgres.facts import CONNECT, CREATE_IN_DATABASE, MONITOR, READ_HEARTBEAT, WRITE_HEARTBEAT
 from dbre.engines.postgres.faults import translate
 from dbre.engines.postgres.queries import named
@@ -72,10 +72,11 @@ class Link:
         self._pool.close()
 
     async def _open(self) -> Connection:
-        connection = await open_connection(self.access, what="facets")
+        connection = await open_connection(self.access, what="facets", is_limited_at_start=False)
+        limits = server_limits(self.access.timeouts)
         try:
-            # Not among the start-up options: the server's own default would be hidden from us.
-            await connection.run(named("read_only_session"), limit_seconds=self.access.timeouts.statement_seconds)
+            limit = self.access.timeouts.statement_seconds
+            await connection.run(named("session_limits"), *limits.values(), limit_seconds=limit)
         except BaseException:
             connection.abort()
             raise

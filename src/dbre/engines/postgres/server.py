@@ -1,7 +1,11 @@
 """One PostgreSQL server process with its facets."""
 
+from dbre.engines.postgres.activity import PostgresActivity
 from dbre.engines.postgres.link import Link
+from dbre.engines.postgres.replication import PostgresReplication
 from dbre.engines.postgres.session import PostgresSession
+from dbre.engines.postgres.settings import PostgresSettings
+from dbre.engines.postgres.statistics import PostgresStatistics
 from dbre.ports.engine import Access
 
 __all__ = ["PostgresServer"]
@@ -13,6 +17,10 @@ class PostgresServer:
     def __init__(self, access: Access) -> None:
         self._link = Link(access)
         self.session = PostgresSession(self._link)
+        self.activity = PostgresActivity(self._link)
+        self.replication = PostgresReplication(self._link)
+        self.settings = PostgresSettings(self._link)
+        self.statistics = PostgresStatistics(self._link)
 
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""

@@ -28,8 +28,14 @@ SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS is_monitor,
                JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
               WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS h ON true;
 
--- name: read_only_session
+-- name: session_limits
 -- facet: session
 -- versions: >=15
 -- privilege: CONNECT
-SELECT pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only;
+-- parameters: statement_timeout text, lock_timeout text, idle_timeout text
+SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeout,
+       pg_catalog.set_config('lock_timeout', $2, false) AS lock_timeout,
+       pg_catalog.set_config('idle_in_transaction_session_timeout', $3, false) AS idle_timeout,
+       -- pg_temp last: else a temporary table could stand in for one of the catalog
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) AS search_path,
+       pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only;

@@ -1,0 +1,87 @@
+"""Facet ``settings`` of PostgreSQL: ``pg_settings``, without the secrets in it."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from dbre.core.errors import UsageError
+from dbre.core.text import closest, printable
+from dbre.engines.postgres.link import Link
+from dbre.ports.settings import Applies, Setting
+
+__all__ = ["PostgresSettings", "shown_value"]
+
+_APPLIES = {
+    "internal": Applies.NEVER,
+    "postmaster": Applies.RESTART,
+    "sighup": Applies.RELOAD,
+    "superuser-backend": Applies.SESSION,
+    "backend": Applies.SESSION,
+    "superuser": Applies.SESSION,
+    "user": Applies.SESSION,
+}
+_COMMAND = re.compile(r".*_command")  # a shell line: keys of object stores are written into it
+_SECRET = re.compile(r".*(passphrase|password|passwd|secret|token|credential|apikey|api_key|private_key).*", re.IGNORECASE)
+_NOT_SECRET = {"password_encryption"}
+_SECRET_IN_CONNECTION = {"password", "sslpassword", "oauth_client_secret"}
+
+
+class PostgresSettings:
+    """Implements ``ports.settings``."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def list(self) -> Sequence[Setting]:
+        """All parameters that our login may see, with the values that a new session would get."""
+        rows = await self._link.ask(lambda conversation: conversation.rows("settings"))
+        return [_setting(row) for row in rows]
+
+    async def get(self, name: str) -> Setting:
+        """One parameter, whatever the case of its letters. Raises: UsageError with a did-you-mean."""
+        every = await self.list()
+        found = next((setting for setting in every if setting.name.lower() == name.lower()), None)
+        if found is not None:
+            return found
+        near = closest(name, [setting.name for setting in every])
+        raise UsageError(
+            f"PostgreSQL at {self._link.access.address} shows our login no parameter {printable(name, limit=100)!r}",
+            hint=f"did you mean {near}?" if near else "some parameters are shown to members of pg_monitor only",
+        )
+
+
+def shown_value(name: str, value: str | None) -> str | None:
+    """A parameter's value without its secrets; None where all of it may be one.
+
+    >>> shown_value("primary_conninfo", "host=db password=hunter2")
+    'host=db'
+    """
+    if value is None or name in _NOT_SECRET:
+        return value
+    if name == "primary_conninfo":
+        return _connection_without_secrets(value)
+    is_secret = _SECRET.fullmatch(name) or _COMMAND.fullmatch(name)
+    return None if is_secret and value not in ("", "(disabled)") else value
+
+
+def _connection_without_secrets(value: str) -> str | None:
+    try:
+        parts = conninfo_to_dict(value)
+    except psycopg.Error:
+        return None
+    return make_conninfo("", **{key: part for key, part in parts.items() if key not in _SECRET_IN_CONNECTION})
+
+
+def _setting(row: Any) -> Setting:
+    return Setting(
+        name=row.name,
+        value=shown_value(row.name, row.value),
+        unit=row.unit,
+        default=shown_value(row.name, row.default_value),
+        source=row.source,
+        applies=_APPLIES[row.context],
+        is_pending_restart=row.is_pending_restart,
+    )
