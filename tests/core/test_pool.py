@@ -95,7 +95,7 @@ async def test_a_cancelled_opening_frees_its_place() -> None:
                 pass
 
 
-async def test_closing_aborts_idle_and_busy_connections_and_the_pool_stays_closed() -> None:
+async def test_closing_closes_idle_and_busy_connections_and_the_pool_stays_closed() -> None:
     wall = Socket()
     pool = Pool(wall.open, limit=2, name="db:1")
     async with pool.connection(wait_seconds=1) as busy:

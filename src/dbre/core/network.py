@@ -1,9 +1,11 @@
 """Name resolution, sockets and TLS for drivers that leave them to us."""
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dbre.core.fleet import Address, TlsMode
@@ -27,6 +29,8 @@ async def resolve(address: Address) -> Sequence[Target]:
 
     Raises: OSError (socket.gaierror) where the name is unknown.
     """
+    with suppress(ValueError):
+        return [Target(host=str(ipaddress.ip_address(address.host)), port=address.port)]
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     unique = dict.fromkeys((str(entry[4][0]), int(entry[4][1])) for entry in found)

@@ -20,7 +20,7 @@ class Pooled(Protocol):
         ...
 
     def abort(self) -> None:
-        """Close the socket at once, without a farewell; does nothing the second time."""
+        """Close the socket at once: never waits for the server, does nothing the second time."""
         ...
 
 
@@ -33,7 +33,7 @@ class Pool(Generic[Connection]):
     ``name`` says in messages whose connections they are.
     """
 
-    def __init__(self, open_connection: Callable[[], Awaitable[Connection]], *, limit: int, name: str) -> None:
+    def __init__(self, open_connection: Callable[[], Awaitable[Connection]], *, limit: int, name: str = "the pool") -> None:
         self._name = name
         self._open = open_connection
         self._limit = limit
@@ -91,7 +91,7 @@ class Pool(Generic[Connection]):
             connection.abort()
 
     def close(self) -> None:
-        """Abort every connection, busy ones too; never waits."""
+        """Close every connection, busy ones too; never waits."""
         self._is_closed = True
         for connection in (*self._idle, *self._busy):
             connection.abort()

@@ -1,0 +1,46 @@
+"""The engine for MySQL and MariaDB."""
+
+from collections.abc import Sequence
+
+from dbre.engines.mysql.facts import DEFAULT_PORT, Product
+from dbre.engines.mysql.faults import classify
+from dbre.engines.mysql.features import FEATURES
+from dbre.engines.mysql.grants import grant_script
+from dbre.engines.mysql.probe import MySqlProbe
+from dbre.engines.mysql.queries import catalog
+from dbre.engines.mysql.server import MySqlServer
+from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+
+__all__ = ["MySqlEngine"]
+
+
+class MySqlEngine:
+    """Implements ``ports.engine.Engine`` with asyncmy."""
+
+    name = "mysql"
+    products = (Product.MYSQL.value, Product.MARIADB.value)
+    default_port = DEFAULT_PORT
+
+    def connect(self, access: Access) -> MySqlServer:
+        """A handle on one server process; does no I/O yet."""
+        return MySqlServer(access)
+
+    def probe(self, access: Access) -> MySqlProbe:
+        """A prober of one server process; does no I/O yet."""
+        return MySqlProbe(access)
+
+    def classify(self, error: BaseException) -> Verdict | None:
+        """What a driver's error means; None where it comes neither from asyncmy nor from the network."""
+        return classify(error)
+
+    def features(self) -> Sequence[Feature]:
+        """The rows of the support matrix."""
+        return FEATURES
+
+    def queries(self) -> Sequence[NamedQuery]:
+        """Every statement that the engine may send."""
+        return catalog().queries
+
+    def grants(self, user: str) -> str:
+        """The smallest script that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""
+        return grant_script(user)

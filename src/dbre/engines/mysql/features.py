@@ -1,0 +1,52 @@
+"""The rows of the support matrix that MySQL and MariaDB fill.
+
+Nothing here was ever run against MySQL itself: its statements follow its manual. The note on each row says so where it matters.
+"""
+
+from dbre.engines.mysql.facts import LOGIN, MONITOR, PERFORMANCE_SCHEMA, PROCESS, READ_HEARTBEAT, WRITE_HEARTBEAT, Product
+from dbre.ports.engine import Facet, Feature
+
+__all__ = ["FEATURES"]
+
+_UNPROVED = "written to the manual, not yet proved on a MySQL server"
+_MARIADB, _MYSQL = (Product.MARIADB.value,), (Product.MYSQL.value,)
+
+
+def _on_both(
+    facet: Facet, name: str, privilege: str = LOGIN, *, mysql_privilege: str | None = None, note: str = ""
+) -> tuple[Feature, ...]:
+    unproved = f"{note}; {_UNPROVED}" if note else _UNPROVED
+    return (
+        Feature(facet=facet, name=name, versions=">=10.5", privilege=privilege, products=_MARIADB, note=note),
+        Feature(
+            facet=facet, name=name, versions=">=8.0.22", privilege=mysql_privilege or privilege, products=_MYSQL, note=unproved
+        ),
+    )
+
+
+def _on_mariadb(facet: Facet, name: str, privilege: str = LOGIN, *, note: str = "") -> tuple[Feature, ...]:
+    return (Feature(facet=facet, name=name, versions=">=10.5", privilege=privilege, products=_MARIADB, note=note),)
+
+
+FEATURES: tuple[Feature, ...] = (
+    *_on_both(Facet.SESSION, "product, version, role, start time", mysql_privilege=PERFORMANCE_SCHEMA),
+    *_on_both(
+        Facet.SESSION,
+        "system identifier",
+        mysql_privilege=PERFORMANCE_SCHEMA,
+        note="Galera clusters and replication groups only: plain replication has none",
+    ),
+    *_on_both(Facet.SESSION, "privileges of the login"),
+    *_on_both(Facet.PROBE, "connect, role and read, phases timed apart", mysql_privilege=PERFORMANCE_SCHEMA),
+    *_on_both(Facet.PROBE, "write with commit and read back", WRITE_HEARTBEAT),
+    *_on_both(Facet.PROBE, "heartbeat read on a replica", READ_HEARTBEAT),
+    *_on_both(Facet.ACTIVITY, "sessions counted by state", PROCESS),
+    *_on_both(Facet.ACTIVITY, "sessions busy longest", PROCESS),
+    *_on_mariadb(Facet.ACTIVITY, "who blocks whom", PROCESS),
+    *_on_both(Facet.REPLICATION, "upstream, lag in bytes and seconds", MONITOR),
+    *_on_both(Facet.REPLICATION, "replicas that are fed", PROCESS, note="the primary does not know their lag"),
+    *_on_both(Facet.SETTINGS, "parameters with value and source"),
+    *_on_mariadb(Facet.SETTINGS, "defaults, and what needs a restart"),
+    *_on_both(Facet.STATISTICS, "status counters and variables"),
+    *_on_both(Facet.STATISTICS, "replication status", MONITOR),
+)

@@ -1,0 +1,51 @@
+"""The smallest script that lets a user do all that dbre asks of MySQL or MariaDB."""
+
+from dbre.core.errors import UsageError
+from dbre.engines.mysql.queries import catalog
+
+__all__ = ["grant_script"]
+
+_LONGEST_USER = 32  # MySQL; MariaDB allows 128, and one script serves both
+_ANY_HOST = "%"
+
+
+def grant_script(user: str) -> str:
+    """SQL for an administrator, to be run on the primary; running it again changes nothing.
+
+    ``user`` may carry a host: ``dbre@10.0.0.%``; without one the account is for any host. Lines in ``/*! */`` are read by MySQL
+    8 only, lines in ``/*M! */`` by MariaDB only. The account itself, with its password, is the administrator's to create.
+
+    Raises: UsageError where ``user`` cannot be the name of a user.
+    """
+    name, at, host = user.rpartition("@")
+    if not at:
+        name, host = user, _ANY_HOST
+    if not name or len(name) > _LONGEST_USER or not host or any(not char.isprintable() for char in user):
+        raise UsageError(
+            f"a user's name has 1 to {_LONGEST_USER} printable characters, and this one has {len(name)}",
+            hint="name the user that dbre logs in as: --user dbre, or --user dbre@10.0.0.%",
+        )
+    account = f"{_quoted(name)}@{_quoted(host)}"
+    create = {query.name: query.text for query in catalog().queries if query.name.startswith("heartbeat_")}
+    table = "\n".join(line for line in create["heartbeat_table"].splitlines() if not line.startswith("--"))
+    return "\n".join(
+        (
+            f"{create['heartbeat_schema']};",
+            f"{table};",
+            _granting("SELECT, INSERT, UPDATE ON dbre.heartbeat", account) + ";",
+            _granting("PROCESS ON *.*", account) + ";",
+            f"/*M!100509 {_granting('SLAVE MONITOR ON *.*', account)} */;",
+            f"/*!80000 {_granting('REPLICATION CLIENT ON *.*', account)} */;",
+            f"/*!80000 {_granting('SELECT ON performance_schema.*', account)} */;",
+            "",
+        )
+    )
+
+
+def _granting(what: str, account: str) -> str:
+    return f"GRANT {what} TO {account}"
+
+
+def _quoted(name: str) -> str:
+    """A name between backticks, which ``sql_mode`` cannot change the meaning of, unlike quotation marks and backslashes."""
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,62 @@
+"""Facet ``session`` of MySQL and MariaDB: who is there, and what may we do."""
+
+from datetime import UTC, datetime, timedelta
+
+from dbre.engines.mysql.connection import Row
+from dbre.engines.mysql.facts import identify_product
+from dbre.engines.mysql.link import Conversation, Link
+from dbre.ports.session import Role, ServerIdentity
+
+__all__ = ["MySqlSession", "is_switched_on", "role_of", "server_time"]
+
+_OFF = {"", "0", "off", "false", "no"}
+
+
+def is_switched_on(value: object) -> bool:
+    """Whether a server variable is on; MariaDB 12 made ``read_only`` a word with several shades of on."""
+    return value is not None and str(value).lower() not in _OFF
+
+
+def role_of(row: Row) -> Role:
+    """The role that a server shows to a login without any privilege: a replica is read-only, or applies a primary's changes.
+
+    A replica that is writable and whose applier was stopped looks like a primary, and takes writes like one.
+    """
+    return Role.REPLICA if is_switched_on(row["is_read_only"]) or is_switched_on(row["appliers"]) else Role.PRIMARY
+
+
+def server_time(value: object) -> datetime:
+    """The server's clock as UTC."""
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return found.replace(tzinfo=UTC)
+
+
+class MySqlSession:
+    """Implements ``ports.session``."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def identify(self) -> ServerIdentity:
+        """Ask the server who it is. ``system_id`` is a Galera cluster's or a replication group's; plain replication has none."""
+        return await self._link.ask(_identify)
+
+    async def privileges(self) -> frozenset[str]:
+        """What our login may do, in the words of the SQL headers; asked anew each time."""
+        return await self._link.ask(lambda conversation: conversation.privileges())
+
+
+async def _identify(conversation: Conversation) -> ServerIdentity:
+    found = await conversation.row("identify")
+    product, version = identify_product(found["version_text"])
+    return ServerIdentity(
+        product=product.value,
+        version=version,
+        version_text=found["version_text"],
+        role=role_of(found),
+        is_read_only=is_switched_on(found["is_read_only"]),
+        system_id=found["system_id"] or None,
+        timeline=None,
+        started_at=server_time(found["measured_at"]) - timedelta(seconds=int(found["uptime_seconds"])),
+        user=found["login"],
+    )
