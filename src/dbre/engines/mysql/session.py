@@ -38,7 +38,7 @@ class MySqlSession:
         self._link = link
 
     async def identify(self) -> ServerIdentity:
-        """Ask the server who it is. ``system_id`` is a Galera cluster's or a replication group's; plain replication has none."""
+        """Ask the server who it is. ``system_id`` is a Galera cluster's or a replication group's; others have none."""
         return await self._link.ask(_identify)
 
     async def privileges(self) -> frozenset[str]:
