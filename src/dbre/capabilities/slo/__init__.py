@@ -1,0 +1,28 @@
+"""Service level objectives: definitions, exact error budgets, burn-rate alerts. Names are loaded at their first use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dbre.capabilities.slo.definition import Definition, SloInstance, instances_of, problems_of
+    from dbre.capabilities.slo.documents import ALERTING, SLOS, AlertingDocument, SloDocument, definitions_from
+    from dbre.capabilities.slo.engine import EngineHealth, SloEngine
+    from dbre.capabilities.slo.explanation import explain
+    from dbre.capabilities.slo.model import AlertRecord, BurnDown, SloStatus, worst_first
+    from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
+    from dbre.capabilities.slo.rows import alert_row, status_row
+
+__all__ = [
+    "ALERTING", "SLOS", "AlertRecord", "AlertingDocument", "BurnDown", "Definition", "EngineHealth", "SloDocument",
+    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "definitions_from", "explain", "instances_of",
+    "problems_of", "recent_alerts", "report", "status_row", "worst_first",
+]  # fmt: skip
+
+_MODULES = ("definition", "documents", "engine", "explanation", "model", "reading", "rows")
+
+
+def __getattr__(name: str) -> object:
+    for module in _MODULES if name in __all__ else ():
+        if name in (found := import_module(f"{__name__}.{module}")).__all__:
+            return getattr(found, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

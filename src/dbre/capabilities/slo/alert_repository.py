@@ -1,0 +1,138 @@
+"""Alert states and alerts in the state store; what others hear of is written in the same transaction as an event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from dbre.capabilities.slo.alert_rules import Severity
+from dbre.capabilities.slo.alert_state import AlertState, TrackedAlert, Transition
+from dbre.capabilities.slo.model import AlertRecord
+from dbre.capabilities.slo.tables import slo_alert_states, slo_alerts
+from dbre.capabilities.slo.telemetry_state import TelemetryState
+from dbre.core.events import EventLog
+from dbre.core.store import Store
+
+__all__ = ["AlertChange", "AlertKey", "apply_changes", "load_alert_states", "read_alerts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertKey:
+    """One rule of one SLO instance."""
+
+    slo: str
+    cluster: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChange:
+    """The next state of one alert, and with a transition all that its event tells."""
+
+    key: AlertKey
+    tracked: TrackedAlert
+    transition: Transition | None = None
+    record: AlertRecord | None = None  # with a transition; its sequence is given out on writing
+
+
+async def load_alert_states(connection: AsyncConnection) -> dict[AlertKey, TrackedAlert]:
+    """Every alert that is not inactive."""
+    return {
+        AlertKey(slo=row.slo, cluster=row.cluster, rule=row.rule): TrackedAlert(
+            state=AlertState(row.state), since=row.since, fired_at=row.fired_at, alert_id=row.alert_id
+        )
+        for row in await connection.execute(select(slo_alert_states))
+    }
+
+
+async def apply_changes(connection: AsyncConnection, store: Store, events: EventLog, changes: Sequence[AlertChange]) -> None:
+    """Write state, alert and event of each change in the caller's transaction."""
+    for change in changes:
+        await _write_state(connection, store, change)
+        if change.transition is not None and change.record is not None:
+            await _write_transition(connection, store, events, change.transition, change.record)
+
+
+async def _write_state(connection: AsyncConnection, store: Store, change: AlertChange) -> None:
+    key, tracked = change.key, change.tracked
+    if tracked.state is AlertState.INACTIVE:
+        table = slo_alert_states
+        where = (table.c.slo == key.slo) & (table.c.cluster == key.cluster) & (table.c.rule == key.rule)
+        await connection.execute(delete(table).where(where))
+        return
+    row = {
+        "slo": key.slo,
+        "cluster": key.cluster,
+        "rule": key.rule,
+        "state": tracked.state.value,
+        "since": tracked.since,
+        "fired_at": tracked.fired_at,
+        "alert_id": tracked.alert_id,
+    }
+    await store.insert_or_update(slo_alert_states, [row], keys=("slo", "cluster", "rule"), connection=connection)
+
+
+async def _write_transition(
+    connection: AsyncConnection, store: Store, events: EventLog, transition: Transition, record: AlertRecord
+) -> None:
+    newest = (await connection.execute(select(func.max(slo_alerts.c.sequence)))).scalar()
+    sequence = (newest or 0) + 1
+    row = {
+        "alert_id": record.alert_id,
+        "sequence": sequence,
+        "slo": record.slo,
+        "cluster": record.cluster,
+        "rule": record.rule,
+        "severity": record.severity.value,
+        "fired_at": record.fired_at,
+        "resolved_at": record.resolved_at,
+        "burn_rate": record.burn_rate,
+        "threshold": record.threshold,
+        "budget_remaining_ratio": record.budget_remaining_ratio,
+        "window_seconds": record.window_seconds,
+        "telemetry_state": record.telemetry_state.value,
+        "summary": record.summary,
+    }
+    await store.insert_or_update(slo_alerts, [row], keys=("alert_id",), connection=connection)
+    await events.emit(
+        connection,
+        kind=f"slo.alert_{transition}",
+        subject=f"{record.slo}@{record.cluster}",
+        data={**row, "fired_at": _text(record.fired_at), "resolved_at": _text(record.resolved_at)},
+    )
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+
+async def read_alerts(
+    connection: AsyncConnection, *, limit: int = 100, slo: str | None = None, cluster: str | None = None
+) -> tuple[AlertRecord, ...]:
+    """The newest alerts, the one with the newest transition first."""
+    statement = select(slo_alerts).order_by(slo_alerts.c.sequence.desc()).limit(limit)
+    if slo is not None:
+        statement = statement.where(slo_alerts.c.slo == slo)
+    if cluster is not None:
+        statement = statement.where(slo_alerts.c.cluster == cluster)
+    return tuple(
+        AlertRecord(
+            alert_id=row.alert_id,
+            sequence=row.sequence,
+            slo=row.slo,
+            cluster=row.cluster,
+            rule=row.rule,
+            severity=Severity(row.severity),
+            fired_at=row.fired_at,
+            resolved_at=row.resolved_at,
+            burn_rate=row.burn_rate,
+            threshold=row.threshold,
+            budget_remaining_ratio=row.budget_remaining_ratio,
+            window_seconds=row.window_seconds,
+            telemetry_state=TelemetryState(row.telemetry_state),
+            summary=row.summary,
+        )
+        for row in await connection.execute(statement)
+    )

@@ -1,0 +1,71 @@
+"""The budget over time for a chart: thinned, but no dip and no peak is lost."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from dbre.capabilities.slo.definition import Definition
+from dbre.capabilities.slo.error_budget import error_budget
+from dbre.capabilities.slo.model import BurnDownPoint
+from dbre.capabilities.slo.series import SLOT_SECONDS, SlotSeries, slot_start
+from dbre.capabilities.slo.window import RollingWindow, WindowSpan
+
+__all__ = ["burn_down_points"]
+
+
+def burn_down_points(
+    series: SlotSeries, definition: Definition, at: WindowSpan, *, interval_ms: int, limit: int
+) -> tuple[BurnDownPoint, ...]:
+    """Remaining budget from the start of the window (or the first measurement, if that is later) until now.
+
+    The value changes only where a run of bad slots begins, ends, or leaves a rolling window: those are the moments that
+    are looked at, besides an even grid. Each of ``limit / 3`` stretches keeps its least, its greatest and its last value.
+    """
+    first = series.first
+    start = at.start_slot if first is None else max(at.start_slot, first)
+    if first is None or start >= at.seen_slot:
+        return ()
+    length = at.end_slot - at.start_slot
+    is_rolling = isinstance(definition.window, RollingWindow)
+    buckets = max((limit - 1) // 3, 1)
+    width = max(-(-(at.seen_slot - start) // buckets), 1)
+    moments = _moments(series, start, at.seen_slot, width, length if is_rolling else None)
+
+    def remaining(slot: int) -> Fraction:
+        low = slot - length if is_rolling else at.start_slot
+        counts = series.window(low, slot)
+        return error_budget(
+            counts, target=definition.target, window_seconds=length * SLOT_SECONDS, interval_ms=interval_ms
+        ).remaining_ratio
+
+    return tuple(
+        BurnDownPoint(at=slot_start(slot), remaining_ratio=value)
+        for slot, value in _thin(((slot, remaining(slot)) for slot in moments), start, width)
+    )
+
+
+def _moments(series: SlotSeries, start: int, end: int, width: int, ageing: int | None) -> list[int]:
+    moments = {start, end, *range(start, end, width)}
+    for run in series.runs(start - (ageing or 0), end):
+        if run.counts.bad:
+            for shift in (0, ageing) if ageing else (0,):
+                moments.update((run.start + shift, run.end + shift))
+    return sorted(moment for moment in moments if start <= moment <= end)
+
+
+def _thin(points: Iterable[tuple[int, Fraction]], start: int, width: int) -> list[tuple[int, Fraction]]:
+    buckets: dict[int, list[tuple[int, Fraction]]] = {}
+    for point in points:
+        bucket = buckets.setdefault((point[0] - start) // width, [])
+        bucket.append(point)
+        if len(bucket) > 3:
+            _keep_extremes(bucket)
+    kept = []
+    for bucket in buckets.values():
+        _keep_extremes(bucket)
+        kept += bucket
+    return kept
+
+
+def _keep_extremes(bucket: list[tuple[int, Fraction]]) -> None:
+    chosen = {min(bucket, key=lambda point: point[1]), max(bucket, key=lambda point: point[1]), bucket[-1]}
+    bucket[:] = sorted(chosen)

@@ -1,0 +1,266 @@
+"""``dbre slo``: what is promised, what is left of it, and who was told."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dbre.core.view import Column, View
+from dbre.ports.runtime import Runtime, runtime
+
+if TYPE_CHECKING:
+    from dbre.capabilities.slo.definition import Definition
+    from dbre.capabilities.slo.model import SloStatus
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Service level objectives: budgets, burn rates, alerts.", no_args_is_help=True)
+
+OptionalName = Annotated[str | None, typer.Argument(metavar="[SLO[@CLUSTER]]", help="One SLO, or one of its clusters.")]
+Name = Annotated[str, typer.Argument(metavar="SLO[@CLUSTER]", help="One SLO, or one of its clusters.")]
+
+
+def _definitions(parts: Runtime) -> "tuple[Definition, ...]":
+    from dbre.capabilities.slo.documents import SLOS, definitions_from
+
+    return definitions_from(parts.config.get(SLOS))
+
+
+async def _statuses(parts: Runtime, name: str | None) -> "list[SloStatus]":
+    from dbre.capabilities.slo.documents import ALERTING
+    from dbre.capabilities.slo.model import worst_first
+    from dbre.capabilities.slo.reading import report, select_instances
+
+    definitions = _definitions(parts)
+    select_instances(definitions, parts.fleet, name=name)  # a wrong name is said before the store is opened
+    async with parts.open_store() as store:
+        lost_after = parts.config.get(ALERTING).telemetry_lost_after
+        found = await report(store, definitions, parts.fleet, parts.clock.now(), name=name, lost_after=lost_after)
+    return worst_first(found)
+
+
+def _problems(parts: Runtime) -> list[str]:
+    from dbre.capabilities.slo.definition import problems_of
+
+    return [f"{problem.message} ({problem.hint})" for problem in problems_of(_definitions(parts), parts.fleet)]
+
+
+def _percent(value: object, digits: int = 1) -> str:
+    from dbre.core.units import format_percent
+
+    return format_percent(value, digits=digits) if isinstance(value, float) else "-"
+
+
+def _long_percent(value: object) -> str:
+    return _percent(value, 4)
+
+
+def _duration(value: object) -> str:
+    from dbre.core.units import format_duration
+
+    return format_duration(value) if isinstance(value, int | float) else "-"
+
+
+def _rate(value: object) -> str:
+    from dbre.capabilities.slo.wording import burn_text
+
+    return burn_text(value) if isinstance(value, float) else "-"
+
+
+def _objective(value: object) -> str:
+    from decimal import Decimal
+
+    return f"{(Decimal(str(value)) * 100).normalize():f} %"
+
+
+_ID = Column(key="id", title="SLO")
+_STATE = Column(key="state", title="STATE")
+_OBJECTIVE = Column(key="objective_exact", title="OBJECTIVE", format=_objective, right=True)
+_SLI = Column(key="sli_ratio", title="SLI", format=_long_percent, right=True)
+_LEFT = Column(key="remaining_ratio", title="BUDGET LEFT", format=_percent, right=True)
+_LEFT_TIME = Column(key="remaining_seconds", title="LEFT AS OUTAGE", format=_duration, right=True)
+_TELEMETRY = Column(key="telemetry_state", title="TELEMETRY")
+
+
+def _state(status: "SloStatus") -> str:
+    """The worst that is to be said: page, ticket, or how much budget is left."""
+    severities = {alert.severity.value for alert in status.active_alerts}
+    return "page" if "page" in severities else "ticket" if severities else status.budget.health.value
+
+
+def _flat(status: "SloStatus") -> dict[str, object]:
+    from dbre.capabilities.slo.rows import status_row
+
+    row = status_row(status)
+    return {
+        "state": _state(status),
+        **{key: row[key] for key in ("id", "name", "cluster", "objective_ratio", "objective_exact", "sli_ratio", "sli_exact")},
+        "window": str(status.window),
+        **{key: row[key] for key in ("good", "bad", "total", "missed", "excluded", "telemetry_state")},
+        "remaining_ratio": float(status.budget.remaining_ratio),
+        "remaining_seconds": float(status.budget.remaining_seconds),
+        "exhaustion_seconds": row["exhaustion_seconds"],
+        "alerts_active_count": len(status.active_alerts),
+    }
+
+
+@app.command("list")
+async def list_slos(ctx: typer.Context) -> View:
+    """Every SLO on every cluster, worst first."""
+    parts = runtime(ctx)
+    return View(
+        kind="SloList",
+        items=[_flat(status) for status in await _statuses(parts, None)],
+        columns=(
+            _ID,
+            _STATE,
+            _OBJECTIVE,
+            _SLI,
+            _LEFT,
+            _LEFT_TIME,
+            _TELEMETRY,
+            Column(key="bad", title="BAD", right=True, wide=True),
+            Column(key="total", title="TOTAL", right=True, wide=True),
+            Column(key="window", title="WINDOW", wide=True),
+        ),
+        empty="no SLO selects a cluster; add some under `slos` in dbre.yaml",
+        notes=_problems(parts),
+    )
+
+
+@app.command("show")
+async def show_slo(ctx: typer.Context, name: Name) -> View:
+    """Everything that is known of one SLO."""
+    from dbre.capabilities.slo.rows import status_row
+
+    items = [{"state": _state(status), **status_row(status)} for status in await _statuses(runtime(ctx), name)]
+    return View(kind="Slo" if len(items) == 1 else "SloDetailList", items=items, single=len(items) == 1, columns=(_ID, _STATE))
+
+
+@app.command("budget")
+async def show_budgets(ctx: typer.Context, name: OptionalName = None) -> View:
+    """The error budgets: allowed, spent, left, and when they are gone at the present pace; worst first."""
+    items = []
+    for status in await _statuses(runtime(ctx), name):
+        budget, aged = status.budget, status.exhaustion.aged_seconds
+        items.append(
+            {
+                **_flat(status),
+                "health": budget.health.value,
+                "allowed_bad": float(budget.allowed_bad),
+                "allowed_bad_exact": str(budget.allowed_bad),
+                "consumed_ratio": float(budget.consumed_ratio),
+                "consumed_exact": str(budget.consumed_ratio),
+                "remaining_exact": str(budget.remaining_ratio),
+                "exhaustion_with_ageing_seconds": None if aged is None else float(aged),
+            }
+        )
+    return View(
+        kind="SloBudgetList",
+        items=items,
+        columns=(
+            _ID,
+            Column(key="health", title="HEALTH"),
+            Column(key="bad", title="BAD", right=True),
+            Column(key="allowed_bad", title="ALLOWED", format=lambda value: f"{value:.1f}", right=True),
+            Column(key="consumed_ratio", title="SPENT", format=_percent, right=True),
+            _LEFT,
+            _LEFT_TIME,
+            Column(key="exhaustion_seconds", title="GONE IN", format=_duration, right=True),
+            Column(key="exhaustion_with_ageing_seconds", title="WITH AGEING", format=_duration, right=True, wide=True),
+            Column(key="window", title="WINDOW", wide=True),
+        ),
+        empty="no SLO selects a cluster; add some under `slos` in dbre.yaml",
+    )
+
+
+@app.command("burn")
+async def show_burn_rates(ctx: typer.Context, name: OptionalName = None) -> View:
+    """How fast budgets burn, over every window that an alert rule looks at; 1 spends all of it in exactly one period."""
+    from dbre.capabilities.slo.rows import rule_row
+
+    items = [
+        {"id": status.id, **row}
+        for status in await _statuses(runtime(ctx), name)
+        for row in map(rule_row, status.alerts)
+        if row["kind"] == "burn"
+    ]
+    return View(
+        kind="SloBurnList",
+        items=items,
+        columns=(
+            _ID,
+            Column(key="rule", title="RULE"),
+            Column(key="long_seconds", title="LONG", format=_duration, right=True),
+            Column(key="burn_rate", title="BURN", format=_rate, right=True),
+            Column(key="short_seconds", title="SHORT", format=_duration, right=True),
+            Column(key="short_burn_rate", title="BURN", format=_rate, right=True),
+            Column(key="threshold_burn_rate", title="LIMIT", format=_rate, right=True),
+            Column(key="state", title="ALERT"),
+            Column(key="held_back_by_guard", title="GUARDED", wide=True),
+        ),
+        empty="no SLO selects a cluster; add some under `slos` in dbre.yaml",
+    )
+
+
+@app.command("explain")
+async def explain_slo(ctx: typer.Context, name: Name) -> View:
+    """One SLO in plain words: the promise, the budget, when somebody is told, and what is happening now."""
+    from dbre.capabilities.slo.explanation import explain
+    from dbre.capabilities.slo.rows import status_row
+
+    parts = runtime(ctx)
+    definitions = {one.name: one for one in _definitions(parts)}
+    statuses = await _statuses(parts, name)
+    texts = [explain(status, definitions[status.name]) for status in statuses]
+    items = [{**status_row(status), "explanation": text} for status, text in zip(statuses, texts, strict=True)]
+    return View(
+        kind="SloExplanation" if len(items) == 1 else "SloExplanationList",
+        items=items,
+        single=len(items) == 1,
+        columns=(_ID, Column(key="explanation", title="EXPLANATION")),
+        text="\n\n\n".join(texts),
+    )
+
+
+@app.command("alerts")
+async def list_alerts(
+    ctx: typer.Context,
+    name: OptionalName = None,
+    active: Annotated[bool, typer.Option("--active", help="Only those that are not over.")] = False,
+) -> View:
+    """Alerts that fired, newest first, with their resolution."""
+    from dbre.capabilities.slo.reading import recent_alerts, select_instances
+    from dbre.capabilities.slo.rows import alert_row
+
+    parts = runtime(ctx)
+    if name is not None:
+        select_instances(_definitions(parts), parts.fleet, name=name)
+    slo, _, cluster = (name or "").partition("@")
+    async with parts.open_store() as store:
+        found = await recent_alerts(store, limit=1_000, slo=slo or None, cluster=cluster or None)
+    items: Sequence[dict[str, object]] = [
+        {**alert_row(one), "duration_seconds": _seconds(one.resolved_at - one.fired_at if one.resolved_at else None)}
+        for one in found
+        if not (active and one.resolved_at)
+    ]
+    return View(
+        kind="AlertList",
+        items=items,
+        columns=(
+            Column(key="fired_at", title="FIRED"),
+            Column(key="severity", title="SEVERITY"),
+            Column(key="slo", title="SLO"),
+            Column(key="cluster", title="CLUSTER"),
+            Column(key="rule", title="RULE"),
+            Column(key="duration_seconds", title="LASTED", format=_duration, right=True),
+            Column(key="burn_rate", title="BURN", format=_rate, right=True),
+            Column(key="summary", title="SUMMARY", wide=True),
+        ),
+        empty="no alert ever fired",
+    )
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else length.total_seconds()

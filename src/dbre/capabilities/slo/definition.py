@@ -1,0 +1,143 @@
+"""An SLO as it is defined, and the instances that it has in a fleet: one a cluster that its selector names."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from dbre.capabilities.slo.alert_rules import BurnRule, default_rules
+from dbre.capabilities.slo.sli import Sli
+from dbre.capabilities.slo.window import Window
+from dbre.core.fleet import Cluster, Fleet
+from dbre.core.selector import Selector
+from dbre.core.text import closest, printable
+
+__all__ = ["Definition", "DefinitionProblem", "NoDataPolicy", "Policies", "SloInstance", "instances_of", "problems_of"]
+
+
+class NoDataPolicy(StrEnum):
+    """What lost telemetry does."""
+
+    ALERT = "alert"  # a ticket, and a page after five times the limit
+    TICKET = "ticket"  # a ticket only
+    IGNORE = "ignore"  # shown, but nobody is told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """How an SLO treats few events and none; ``sustained_failures`` 0 switches that rule off."""
+
+    has_low_traffic_guard: bool = True
+    sustained_failures: int = 5
+    no_data: NoDataPolicy = NoDataPolicy.ALERT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One SLO, valid in itself. ``rules`` None: the default ones for its window."""
+
+    name: str
+    description: str = ""
+    selector: Selector = Selector()
+    sli: Sli
+    target: Decimal
+    window: Window
+    rules: tuple[BurnRule, ...] | None = None
+    policies: Policies = Policies()
+
+    @property
+    def hash(self) -> str:
+        """Identity of the whole promise; a new one is a new version with its own moment of taking effect."""
+        return hashlib.sha256(json.dumps(self.as_document(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def as_document(self) -> dict[str, object]:
+        """What is stored of a version, so that old reports can be understood."""
+        return {
+            "name": self.name,
+            "selector": {label: list(values) for label, values in sorted(self.selector.terms)},
+            "sli": {"kind": self.sli.kind, "purpose": self.sli.purpose, "limit_ms": self.sli.limit_ms},
+            "target": f"{self.target.normalize():f}",
+            "window": str(self.window),
+        }
+
+    def rules_for(self, period_seconds: int) -> tuple[BurnRule, ...]:
+        """The alert rules for a compliance period of that many seconds."""
+        return self.rules if self.rules is not None else default_rules(period_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloInstance:
+    """One definition on one cluster."""
+
+    definition: Definition
+    cluster: Cluster
+
+    @property
+    def id(self) -> str:
+        """``slo@cluster``: how commands, pages and events name it."""
+        return f"{self.definition.name}@{self.cluster.name}"
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the cluster has an endpoint of the purpose whose probes the SLI counts."""
+        return self.cluster.endpoint(self.definition.sli.purpose) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefinitionProblem:
+    """Something that makes an SLO measure nothing; it is shown wherever SLOs are listed."""
+
+    slo: str
+    message: str
+    hint: str
+
+
+def instances_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[SloInstance, ...]:
+    """Every definition on every cluster that its selector names, in the order of the configuration."""
+    return tuple(
+        SloInstance(definition=definition, cluster=cluster)
+        for definition in definitions
+        for cluster in fleet.select(definition.selector)
+    )
+
+
+def problems_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[DefinitionProblem, ...]:
+    """Definitions that select no cluster, or a cluster that has no endpoint for what they measure."""
+    problems = []
+    for definition in definitions:
+        selected = fleet.select(definition.selector)
+        if not selected:
+            problems.append(_selects_nothing(definition, fleet))
+        problems += [
+            DefinitionProblem(
+                slo=definition.name,
+                message=f"SLO {definition.name} measures {definition.sli.purpose} probes, and cluster"
+                f" {printable(cluster.name)} has no {definition.sli.purpose} endpoint",
+                hint=f"add endpoints.{definition.sli.purpose} to the cluster, or narrow the selector",
+            )
+            for cluster in selected
+            if cluster.endpoint(definition.sli.purpose) is None
+        ]
+    return tuple(problems)
+
+
+def _selects_nothing(definition: Definition, fleet: Fleet) -> DefinitionProblem:
+    hint = "dbre fleet list shows the clusters and their labels"
+    for label, values in definition.selector.terms:
+        known = {cluster.labels[label] for cluster in fleet.clusters if label in cluster.labels}
+        if not known:
+            labels = {name for cluster in fleet.clusters for name in cluster.labels}
+            guess = closest(label, sorted(labels))
+            hint = f"no cluster has a label {printable(label)}" + (f": did you mean {printable(guess)}?" if guess else "")
+            break
+        if not known & set(values):
+            guess = closest(values[0], sorted(known)) if values else None
+            hint = f"no cluster has {printable(label)} {printable(', '.join(values))}" + (
+                f": did you mean {printable(guess)}?" if guess else f": there is {printable(', '.join(sorted(known)))}"
+            )
+            break
+    return DefinitionProblem(
+        slo=definition.name, message=f"SLO {definition.name} selects no cluster and measures nothing", hint=hint
+    )

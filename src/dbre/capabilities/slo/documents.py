@@ -1,0 +1,260 @@
+"""The sections ``slos`` and ``alerting`` of ``dbre.yaml``."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from dbre.capabilities.slo.alert_rules import BurnRule, Severity, check_reachable, compact_duration
+from dbre.capabilities.slo.definition import Definition, NoDataPolicy, Policies
+from dbre.capabilities.slo.errors import InvalidRule, InvalidWindow
+from dbre.capabilities.slo.objective import check_target
+from dbre.capabilities.slo.series import SLOT_SECONDS
+from dbre.capabilities.slo.sli import Sli, SliKind
+from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow, Window, time_zone
+from dbre.core.config import Document, Duration, Ratio, Section
+from dbre.core.config.section import Fault
+from dbre.core.fleet import EndpointPurpose
+from dbre.core.selector import Selector
+from dbre.core.units import format_duration
+
+__all__ = ["ALERTING", "SLOS", "AlertingDocument", "SloDocument", "definitions_from"]
+
+_NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"  # RFC 1123 label
+_LONGEST_WINDOW = timedelta(days=400)
+_SHORTEST_WINDOW = timedelta(minutes=1)
+
+
+def _check_slots(length: timedelta) -> timedelta:
+    if length % timedelta(seconds=SLOT_SECONDS):
+        raise InvalidWindow(f"not a whole number of slots of {SLOT_SECONDS} s", hint="write 30s, 5m, 1h, 30d")
+    return length
+
+
+def _check_selector(selector: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    Selector.of(selector)
+    return selector
+
+
+SlotDuration = Annotated[Duration, AfterValidator(_check_slots)]
+
+
+class AvailabilityDocument(Document):
+    """Probes of one purpose succeed."""
+
+    kind: Literal["availability"]
+    purpose: EndpointPurpose = Field(EndpointPurpose.WRITE, description="whose probes are counted: write, read or replica")
+
+    def sli(self) -> Sli:
+        """The indicator."""
+        return Sli(kind=SliKind.AVAILABILITY, purpose=self.purpose)
+
+
+class LatencyDocument(Document):
+    """Probes of one query class succeed in time; a failed probe is not in time."""
+
+    kind: Literal["latency"]
+    query_class: Literal["read", "write"] = Field(description="which probes are timed")
+    threshold: Duration = Field(description="a probe is good up to and including this time, from its scheduled moment")
+
+    def sli(self) -> Sli:
+        """The indicator."""
+        return Sli(kind=SliKind.LATENCY, purpose=EndpointPurpose(self.query_class), limit_ms=_ms(self.threshold))
+
+
+class FreshnessDocument(Document):
+    """What replicas show is young enough; a failed replica probe is not fresh."""
+
+    kind: Literal["freshness"]
+    max_age: Duration = Field(description="the newest heartbeat seen on the replica is at most this old")
+
+    def sli(self) -> Sli:
+        """The indicator."""
+        return Sli(kind=SliKind.FRESHNESS, purpose=EndpointPurpose.REPLICA, limit_ms=_ms(self.max_age))
+
+
+def _ms(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
+
+
+class WindowDocument(Document):
+    """The compliance period: rolling, or a unit of the civil calendar."""
+
+    rolling: SlotDuration | None = Field(None, ge=_SHORTEST_WINDOW, le=_LONGEST_WINDOW, description="the last 30d, 28d, 7d")
+    calendar: CalendarUnit | None = Field(None, description="the current day, week, month, quarter or year")
+    time_zone: str | None = Field(None, description="IANA name for calendar windows, as Europe/Madrid; default UTC")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.rolling is None) == (self.calendar is None):
+            raise InvalidWindow(
+                "a window is either rolling or calendar",
+                hint="write {rolling: 30d}, or {calendar: month, time_zone: Europe/Madrid}",
+            )
+        if self.time_zone is not None:
+            if self.calendar is None:
+                raise InvalidWindow("a rolling window has no time zone", hint="remove time_zone")
+            time_zone(self.time_zone)
+        return self
+
+    def window(self) -> Window:
+        """The compliance period."""
+        if self.calendar is not None:
+            return CalendarWindow(unit=self.calendar, time_zone=self.time_zone or "UTC")
+        return RollingWindow(seconds=(self.rolling or _SHORTEST_WINDOW) // timedelta(seconds=1))
+
+
+class RuleDocument(Document):
+    """One burn-rate rule; write ``budget`` (part of the budget spent in ``long``) or ``factor``."""
+
+    name: str | None = Field(None, pattern=_NAME, description="default: severity and long window, as page-1h")
+    severity: Severity = Field(description="page or ticket")
+    long: def _check_selector(selector: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    Selector.of(selector)
+    return selector
+
+
+SlotDuration = Field(description="the window that shows that the loss matters")
+    short: SlotDuration | None = Field(None, description="the window that shows that it goes on; default a twelfth of long")
+    budget: Ratio | None = Field(None, gt=0, description="fires when this part of the budget is spent within long: 2%")
+    factor: Decimal | None = Field(None, gt=0, le=10**9, description="fires above this burn rate: 14.4")
+    for_: Duration | None = Field(None, alias="for", description="the condition must hold for this long; default at once")
+    keep_firing: Duration | None = Field(None, description="ends this long after the condition ended; default the short window")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.budget is None) == (self.factor is None):
+            raise InvalidRule("a rule has either a budget or a factor", hint='write budget: "2%", or factor: 14.4')
+        if self.short is not None and self.short >= self.long:
+            raise InvalidRule("the short window is not shorter than the long one", hint="a twelfth of it is usual: 1h and 5m")
+        return self
+
+    def rule(self, period_seconds: int) -> BurnRule:
+        """The rule for a compliance period of that many seconds."""
+        long_seconds = self.long // timedelta(seconds=1)
+        slots = max(long_seconds // 12 // SLOT_SECONDS, 1)
+        short_seconds = self.short // timedelta(seconds=1) if self.short is not None else slots * SLOT_SECONDS
+        default = f"{self.severity}-{compact_duration(long_seconds)}"
+        factor = (
+            Fraction(self.factor) if self.factor is not None else Fraction(self.budget or 0) * period_seconds / long_seconds
+        )
+        return BurnRule(
+            name=self.name or default,
+            severity=self.severity,
+            factor=factor,
+            long_seconds=long_seconds,
+            short_seconds=short_seconds,
+            for_seconds=0 if self.for_ is None else -(-self.for_ // timedelta(seconds=1)),
+            keep_firing_seconds=short_seconds if self.keep_firing is None else -(-self.keep_firing // timedelta(seconds=1)),
+        )
+
+
+class PoliciesDocument(Document):
+    """How the SLO treats few events and none."""
+
+    low_traffic_guard: bool = Field(True, description="a burn alert needs more bad events than chance gives")
+    sustained_failures: int = Field(5, ge=0, le=1000, description="so many bad events in a row need no such proof; 0: never")
+    no_data: NoDataPolicy = Field(NoDataPolicy.ALERT, description="lost telemetry: alert (ticket, then page), ticket, ignore")
+
+    def policies(self) -> Policies:
+        """The policies."""
+        return Policies(
+            has_low_traffic_guard=self.low_traffic_guard, sustained_failures=self.sustained_failures, no_data=self.no_data
+        )
+
+
+class SloDocument(Document):
+    """One service level objective; it has one instance on each cluster that the selector names."""
+
+    name: str = Field(pattern=_NAME, description="lower-case letters, digits and hyphens, at most 63 (RFC 1123 label)")
+    description: str = Field("", max_length=1050)
+    selector: Annotated[dict[str, str | list[str]], AfterValidator(_check_selector)] = Field(
+        min_length=1, description="label: value or list of values; cluster, environment and engine are labels too"
+    )
+    sli: AvailabilityDocument | LatencyDocument | FreshnessDocument = Field(discriminator="kind")
+    target: Annotated[Ratio, AfterValidator(check_target)] = Field(description="strictly between 0 and 1: 99.9% or 0.999")
+    window: WindowDocument
+    alerts: list[RuleDocument] | None = Field(
+        None, max_length=20, description="rules of your own; default: four by the SRE Workbook"
+    )
+    policies: PoliciesDocument = PoliciesDocument()
+
+    @model_validator(mode="after")
+    def _rules_can_fire(self) -> Self:
+        period = self.window.window().longest_seconds
+        rules = self.definition().rules_for(period)
+        twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
+        if twice:
+            raise InvalidRule(f"two alert rules are named {twice[0]}", hint="give each a name of its own")
+        for rule in rules:
+            if rule.long_seconds > period:
+                raise InvalidRule(
+                    f"rule {rule.name} looks back over {format_duration(rule.long_seconds)}, and the window of the SLO lasts"
+                    f" {format_duration(period)}",
+                    hint="write a shorter long window",
+                )
+            check_reachable(rule, target=self.target, period_seconds=period)
+        return self
+
+    def definition(self) -> Definition:
+        """The SLO that the document describes."""
+        window = self.window.window()
+        rules = None if self.alerts is None else tuple(one.rule(window.longest_seconds) for one in self.alerts)
+        return Definition(
+            name=self.name,
+            description=self.description,
+            selector=Selector.of(self.selector),
+            sli=self.sli.sli(),
+            target=self.target,
+            window=window,
+            rules=rules,
+            policies=self.policies.policies(),
+        )
+
+
+class AlertingDocument(Document):
+    """How often SLOs are evaluated, and when silence is an alert."""
+
+    evaluation_interval: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(milliseconds=200),
+        le=timedelta(minutes=10),
+        description="time between two evaluations",
+    )
+    telemetry_lost_after: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(seconds=10),
+        le=timedelta(days=1),
+        description="no valid event for this long is a ticket, for five times as long a page",
+    )
+
+
+def _names_once(documents: Any) -> Iterator[Fault]:
+    seen = set()
+    for index, one in enumerate(documents if isinstance(documents, list) else ()):
+        name = one.get("name") if isinstance(one, dict) else None
+        if isinstance(name, str) and name in seen:
+            yield Fault((index, "name"), f"another SLO has the name {name}", "a name is unique over all files; rename one of them")
+        seen.add(name)
+
+
+def definitions_from(documents: tuple[SloDocument, ...]) -> tuple[Definition, ...]:
+    """The definitions of the section ``slos``."""
+    return tuple(document.definition() for document in documents)
+
+
+SLOS: Section[tuple[SloDocument, ...]] = Section(
+    key="slos",
+    shape=tuple[SloDocument, ...],
+    default=tuple,
+    summary="service level objectives: what is promised, over which time, and who is told when it breaks",
+    faults=_names_once,
+)
+
+ALERTING: Section[AlertingDocument] = Section(
+    key="alerting", shape=AlertingDocument, default=AlertingDocument, summary="evaluation of SLOs and alerts"
+)

@@ -1,0 +1,271 @@
+"""The running evaluation: takes observations, keeps the store up to date, fires and resolves alerts."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from dbre.capabilities.slo.alert_repository import AlertChange, AlertKey, apply_changes, load_alert_states, read_alerts
+from dbre.capabilities.slo.alert_state import AlertState
+from dbre.capabilities.slo.assessment import Measured, assess, rules_now
+from dbre.capabilities.slo.definition import Definition, instances_of, problems_of
+from dbre.capabilities.slo.documents import AlertingDocument
+from dbre.capabilities.slo.evaluation import changes_of, removals
+from dbre.capabilities.slo.model import SloStatus
+from dbre.capabilities.slo.series import SLOT_SECONDS, slot_at
+from dbre.capabilities.slo.sli import classify
+from dbre.capabilities.slo.slot_repository import load_slots, register_definitions, register_series
+from dbre.capabilities.slo.slot_writer import SlotWriter
+from dbre.capabilities.slo.track import Track
+from dbre.core.clock import Clock
+from dbre.core.errors import StoreError
+from dbre.core.events import EventLog
+from dbre.core.fleet import EndpointPurpose, Fleet
+from dbre.core.ids import uuid7
+from dbre.core.store import Store
+from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.ports.probe import ProbeObservation
+
+__all__ = ["EngineHealth", "SloEngine"]
+
+FLUSH_SECONDS = 1.0
+_LAST_FLUSH_SECONDS = 5.0  # a shutdown waits no longer than this for the store
+_YIELD_EVERY = 8  # SLO instances between two turns of the event loop: the prober keeps its schedule meanwhile
+_STEP_SECONDS = SLOT_SECONDS / 2  # a smaller difference between wall and monotonic time moves no slot
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHealth:
+    """Whether the engine can do its work; for readiness and for people."""
+
+    is_started: bool  # history and alert states are loaded
+    store_error: str | None  # why the store cannot be written now
+    unsaved_events: int  # events that are only in memory
+    lost_events: int  # events given up because the store was away for longer than memory lasts
+
+
+class SloEngine:
+    """Counts observations per SLO instance and slot, and evaluates every ``evaluation_interval``.
+
+    Budgets follow the wall clock, alerts follow elapsed time (``Track``). Nothing is counted twice: a batch of counts
+    carries a number, so that one whose commit ended in doubt can be handed in again; an alert changes state in memory only
+    after its transaction, and after a transaction that ended in doubt the states are read back.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        definitions: Sequence[Definition],
+        *,
+        fleet: Fleet,
+        probe_interval: timedelta,
+        clock: Clock,
+        events: EventLog,
+        alerting: AlertingDocument | None = None,
+    ) -> None:
+        self._store = store
+        self._definitions = tuple(definitions)
+        self._fleet = fleet
+        self._clock = clock
+        self._events = events
+        self._interval_ms = max(probe_interval // timedelta(milliseconds=1), 1)
+        alerting = alerting or AlertingDocument()
+        self._evaluation_seconds = alerting.evaluation_interval.total_seconds()
+        self._lost_after_seconds = alerting.telemetry_lost_after.total_seconds()
+        started = clock.monotonic()
+        self._tracks = [Track(one, started_monotonic=started) for one in instances_of(definitions, fleet)]
+        self._by_endpoint: dict[tuple[str, EndpointPurpose], list[Track]] = defaultdict(list)
+        for track in self._tracks:
+            self._by_endpoint[track.instance.cluster.name, track.instance.definition.sli.purpose].append(track)
+        self._writer = SlotWriter(store, self._tracks, clock)
+        self._wall_offset = self._offset_seconds()
+        self._next_evaluation = started
+        self._is_started = False
+        self._must_reload_alerts = False
+        self._store_error: str | None = None
+
+    def record(self, observation: ProbeObservation) -> None:
+        """Count one observation; does no I/O and never fails for what the observation holds."""
+        self._follow_clock()
+        slot, monotonic = slot_at(observation.scheduled_at), self._clock.monotonic()
+        for track in self._by_endpoint.get((observation.cluster, observation.purpose), ()):
+            counts = classify(track.instance.definition.sli, observation)
+            track.add(slot, counts, monotonic=monotonic)
+            self._writer.note(track)
+
+    async def run(self) -> None:
+        """Store and evaluate until cancelled; trouble of the store is waited out. Raises: ControlPlaneLockLost."""
+        for problem in problems_of(self._definitions, self._fleet):
+            _log.warning("slo_measures_nothing", slo=problem.slo, problem=problem.message, hint=problem.hint)
+        try:
+            while True:
+                await self.tick()
+                await self._clock.sleep(FLUSH_SECONDS)
+        finally:
+            await self._flush_at_the_end()
+
+    async def tick(self) -> None:
+        """What ``run`` does once a second: load what is not loaded, flush, evaluate when it is time, tidy up."""
+        self._follow_clock()
+        try:
+            if not self._is_started:
+                await self._start()
+            await self._writer.flush()
+            if self._clock.monotonic() >= self._next_evaluation:
+                await self.evaluate()
+                self._next_evaluation = self._clock.monotonic() + self._evaluation_seconds
+            await self._writer.tidy()
+        except ControlPlaneLockLost:
+            raise
+        except StoreError as error:
+            self._note_store(error)
+        else:
+            self._note_store(None)
+
+    async def status(self) -> tuple[SloStatus, ...]:
+        """The state of every SLO instance now, in the order of the configuration."""
+        self._follow_clock()
+        now, statuses = self._clock.now(), []
+        for index, track in enumerate(self._tracks):
+            statuses.append(assess(self._measured(track), now))
+            if index % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return tuple(statuses)
+
+    @property
+    def health(self) -> EngineHealth:
+        """Whether the engine can do its work."""
+        return EngineHealth(
+            is_started=self._is_started,
+            store_error=self._store_error,
+            unsaved_events=self._writer.unsaved_events,
+            lost_events=self._writer.lost_events,
+        )
+
+    async def evaluate(self) -> None:
+        """Decide every alert now. Raises: StoreError where a change could not be written; the next call decides anew."""
+        if self._must_reload_alerts:
+            await self._reload_alerts()
+        now, changes = self._clock.now(), list[tuple[Track, AlertChange]]()
+        for index, track in enumerate(self._tracks):
+            if not track.is_quiet(now, silent_seconds=self._silent_seconds(track), lost_after_seconds=self._lost_after_seconds):
+                status = assess(self._measured(track), now)
+                changes += [(track, one) for one in changes_of(status, now, new_id=self._new_id)]
+            if index % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        if not changes:
+            return
+        self._must_reload_alerts = True  # until the commit is known: an error or a cancellation leaves it in doubt
+        async with self._store.begin() as connection:
+            await apply_changes(connection, self._store, self._events, [change for _, change in changes])
+        self._must_reload_alerts = False
+        for track, change in changes:
+            self._take(track, change)
+
+    def _take(self, track: Track, change: AlertChange) -> None:
+        if change.tracked.state is AlertState.INACTIVE:
+            track.tracked.pop(change.key.rule, None)
+        else:
+            track.tracked[change.key.rule] = change.tracked
+        if change.transition is not None and change.record is not None:
+            _log.warning(
+                f"slo_alert_{change.transition}",
+                slo=change.key.slo,
+                cluster=change.key.cluster,
+                rule=change.key.rule,
+                severity=change.record.severity.value,
+                alert_id=change.record.alert_id,
+                summary=change.record.summary,
+            )
+
+    def _new_id(self) -> str:
+        return str(uuid7(self._clock))
+
+    def _silent_seconds(self, track: Track) -> float:
+        return self._clock.monotonic() - track.last_valid_monotonic
+
+    def _measured(self, track: Track) -> Measured:
+        return track.measured(
+            interval_ms=self._interval_ms,
+            silent_seconds=self._silent_seconds(track),
+            lost_after_seconds=self._lost_after_seconds,
+        )
+
+    async def _start(self) -> None:
+        now = self._clock.now()
+        async with self._store.begin() as connection:
+            since = await register_definitions(connection, self._definitions, now=now)
+            keys = await register_series(
+                connection,
+                self._store,
+                [track.instance for track in self._tracks],
+                interval_ms=self._interval_ms,
+                now=now,
+            )
+        end = slot_at(now)
+        needed = {keys[track.instance.id].id: end - track.look_back_slots for track in self._tracks}
+        async with self._store.read() as connection:
+            loaded = await load_slots(connection, needed, end=2**62)
+        for track in self._tracks:
+            track.series_id = keys[track.instance.id].id
+            track.definition_since = since[track.instance.definition.name]
+            track.adopt(loaded[track.series_id], self._writer.unsaved_runs(track), now=now)
+        await self._reload_alerts()
+        self._is_started = True
+
+    async def _reload_alerts(self) -> None:
+        async with self._store.read() as connection:
+            states = await load_alert_states(connection)
+            known = {one.alert_id: one for one in await read_alerts(connection, limit=10_000)} if states else {}
+        now, defined = self._clock.now(), set[AlertKey]()
+        for track in self._tracks:
+            name, cluster = track.instance.definition.name, track.instance.cluster.name
+            track.tracked = {}
+            for rule in rules_now(self._measured(track), now):
+                key = AlertKey(slo=name, cluster=cluster, rule=rule.rule)
+                defined.add(key)
+                if key in states:
+                    track.tracked[rule.rule] = states[key]
+        gone = removals(states, defined=defined, known=known, now=now)
+        if gone:
+            async with self._store.begin() as connection:
+                await apply_changes(connection, self._store, self._events, gone)
+        self._must_reload_alerts = False
+
+    def _offset_seconds(self) -> float:
+        return (self._clock.now() - _EPOCH).total_seconds() - self._clock.monotonic()
+
+    def _follow_clock(self) -> None:
+        """Move the recent past along when the wall clock was stepped."""
+        difference = self._offset_seconds() - self._wall_offset
+        if abs(difference) < _STEP_SECONDS:
+            return
+        slots = int((difference + _STEP_SECONDS) // SLOT_SECONDS)
+        self._wall_offset += slots * SLOT_SECONDS
+        if slots:
+            _log.warning("slo_clock_stepped", seconds=difference)
+            for track in self._tracks:
+                track.step(slots)
+
+    def _note_store(self, error: StoreError | None) -> None:
+        text = None if error is None else error.message
+        if text != self._store_error:
+            health = {"unsaved_events": self._writer.unsaved_events, "lost_events": self._writer.lost_events}
+            if error is not None:
+                _log.error("slo_store_failed", code=error.code, error=error.message, **health)
+            else:
+                _log.warning("slo_store_recovered", **health)
+        self._store_error = text
+
+    async def _flush_at_the_end(self) -> None:
+        try:
+            async with asyncio.timeout(_LAST_FLUSH_SECONDS):
+                await self._writer.flush()
+        except (StoreError, TimeoutError) as error:
+            _log.error("slo_last_flush_failed", error=str(error), unsaved_events=self._writer.unsaved_events)

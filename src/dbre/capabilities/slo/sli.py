@@ -1,0 +1,69 @@
+"""What an SLI counts as good: from one probe observation to one event."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dbre.capabilities.slo.counts import Counts
+from dbre.core.fleet import EndpointPurpose
+from dbre.core.units import format_duration
+from dbre.ports.probe import Outcome, ProbeObservation
+
+__all__ = ["Sli", "SliKind", "classify"]
+
+_GOOD, _BAD, _MISSED, _EXCLUDED = Counts(good=1), Counts(bad=1), Counts(missed=1), Counts(excluded=1)
+
+
+class SliKind(StrEnum):
+    """What is measured."""
+
+    AVAILABILITY = "availability"
+    LATENCY = "latency"
+    FRESHNESS = "freshness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sli:
+    """One service level indicator; ``limit_ms`` is the latency threshold or the greatest age of data."""
+
+    kind: SliKind
+    purpose: EndpointPurpose  # whose probes are counted
+    limit_ms: int | None = None  # None: availability
+
+    @property
+    def hash(self) -> str:
+        """Identity of what is counted: slots of different hashes are never added up."""
+        text = json.dumps({"kind": self.kind, "purpose": self.purpose, "limit_ms": self.limit_ms}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        limit = format_duration((self.limit_ms or 0) / 1000)
+        match self.kind:
+            case SliKind.AVAILABILITY:
+                return f"{self.purpose} probes succeed"
+            case SliKind.LATENCY:
+                return f"{self.purpose} probes succeed within {limit}"
+            case SliKind.FRESHNESS:
+                return f"replica data is at most {limit} old"
+
+
+def classify(sli: Sli, observation: ProbeObservation) -> Counts:
+    """The event that an observation is for an SLI: exactly one of good, bad, missed, excluded; nothing for other purposes.
+
+    A bad probe is a bad event of every kind: a database that does not answer is neither fast nor fresh. A limit is met
+    up to and including its value. A good probe of unknown age (the prober has just started and cannot date the
+    heartbeat) says nothing about freshness: missed.
+    """
+    if observation.purpose is not sli.purpose:
+        return Counts()
+    if observation.outcome is Outcome.MISSED:
+        return _MISSED
+    if observation.outcome is Outcome.EXCLUDED:
+        return _EXCLUDED
+    if observation.outcome is Outcome.BAD or sli.limit_ms is None:
+        return _BAD if observation.outcome is Outcome.BAD else _GOOD
+    seconds = observation.latency_seconds if sli.kind is SliKind.LATENCY else observation.staleness_seconds
+    if seconds is None or not seconds >= 0:  # NaN and negative values were not measured either
+        return _MISSED
+    return _GOOD if seconds * 1_000_000 < sli.limit_ms * 1000 + 0.5 else _BAD  # to the microsecond; infinity is bad
