@@ -68,7 +68,7 @@ class InstanceCollection:
         self._labels = {"cluster": clean_label_value(cluster.name), "instance": clean_label_value(instance.name)}
         self._alias = settings.up_aliases.get(cluster.engine)
         self._check_interval = settings.check_interval.total_seconds()
-        access = Access.to(cluster, instance.address, timeouts=_timeouts(settings), application_name="dbre-exporter")
+        access = Access.to(cluster, instance.address, timeouts=_timeouts(settings), application_name="dbre:exporter")
         self._access = replace(access, max_connections=1)
         self._spread = spread(instance.name)
         self._breaker = CircuitBreaker(

@@ -126,6 +126,8 @@ def _timeout(request: ProbeRequest) -> ProbeReading:
 
 
 def _within(deadlines: ProbeDeadlines, seconds: float) -> ProbeDeadlines:
+    if seconds > deadlines.total_seconds - _GRACE_SECONDS / 2:
+        return deadlines  # the usual case: the same limits, and so the same words in a reason, each time
     return ProbeDeadlines(
         connect_seconds=min(deadlines.connect_seconds, seconds),
         statement_seconds=min(deadlines.statement_seconds, seconds),

@@ -147,4 +147,4 @@ def _access(cluster: Cluster, address: Address, settings: ProbeDocument) -> Acce
         statement_seconds=settings.statement_timeout.total_seconds(),
         lock_seconds=settings.statement_timeout.total_seconds() / 2,
     )
-    return Access.to(cluster, address, timeouts=timeouts, application_name="dbre-probe")
+    return Access.to(cluster, address, timeouts=timeouts, application_name="dbre:probe")
