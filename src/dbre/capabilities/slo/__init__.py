@@ -18,7 +18,7 @@ __all__ = [
     "problems_of", "recent_alerts", "report", "status_row", "worst_first",
 ]  # fmt: skip
 
-_MODULES = ("definition", "documents", "engine", "explanation", "model", "reading", "rows")
+_MODULES = ("definition", "model", "documents", "explanation", "rows", "reading", "engine")  # the lightest first
 
 
 def __getattr__(name: str) -> object:

@@ -34,13 +34,16 @@ class Policies:
     no_data: NoDataPolicy = NoDataPolicy.ALERT
 
 
+_EVERY_CLUSTER = Selector()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """One SLO, valid in itself. ``rules`` None: the default ones for its window."""
 
     name: str
     description: str = ""
-    selector: Selector = Selector()
+    selector: Selector = _EVERY_CLUSTER
     sli: Sli
     target: Decimal
     window: Window

@@ -113,12 +113,7 @@ class RuleDocument(Document):
 
     name: str | None = Field(None, pattern=_NAME, description="default: severity and long window, as page-1h")
     severity: Severity = Field(description="page or ticket")
-    long: def _check_selector(selector: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
-    Selector.of(selector)
-    return selector
-
-
-SlotDuration = Field(description="the window that shows that the loss matters")
+    long: SlotDuration = Field(description="the window that shows that the loss matters")
     short: SlotDuration | None = Field(None, description="the window that shows that it goes on; default a twelfth of long")
     budget: Ratio | None = Field(None, gt=0, description="fires when this part of the budget is spent within long: 2%")
     factor: Decimal | None = Field(None, gt=0, le=10**9, description="fires above this burn rate: 14.4")
@@ -238,7 +233,8 @@ def _names_once(documents: Any) -> Iterator[Fault]:
     for index, one in enumerate(documents if isinstance(documents, list) else ()):
         name = one.get("name") if isinstance(one, dict) else None
         if isinstance(name, str) and name in seen:
-            yield Fault((index, "name"), f"another SLO has the name {name}", "a name is unique over all files; rename one of them")
+            hint = "a name is unique over all files; rename one of them"
+            yield Fault((index, "name"), f"another SLO has the name {name}", hint)
         seen.add(name)
 
 
