@@ -234,7 +234,7 @@ def _names_once(documents: Any) -> Iterator[Fault]:
         name = one.get("name") if isinstance(one, dict) else None
         if isinstance(name, str) and name in seen:
             hint = "a name is unique over all files; rename one of them"
-            yield Fault((index, "name"), f"another SLO has the name {name}", hint)
+            yield Fault(path=(index, "name"), message=f"another SLO has the name {name}", hint=hint)
         seen.add(name)
 
 
