@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbre.core.clock import Clock, SystemClock
 from dbre.engines.postgres.facts import DEFAULT_PORT
 from dbre.engines.postgres.faults import classify
 from dbre.engines.postgres.features import FEATURES
@@ -21,9 +22,12 @@ class PostgresEngine:
     products = ("postgresql",)
     default_port = DEFAULT_PORT
 
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+
     def connect(self, access: Access) -> PostgresServer:
         """A handle on one server process; does no I/O yet."""
-        return PostgresServer(access)
+        return PostgresServer(access, clock=self._clock)
 
     def probe(self, access: Access) -> PostgresProbe:
         """A prober of one server process; does no I/O yet."""

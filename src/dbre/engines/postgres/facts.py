@@ -11,6 +11,7 @@ __all__ = [
     "MONITOR",
     "READ_HEARTBEAT",
     "SQLSTATES",
+    "STATEMENT_TIMEOUT",
     "TESTED_VERSIONS",
     "WRITE_HEARTBEAT",
     "Meaning",
@@ -19,6 +20,8 @@ __all__ = [
 
 DEFAULT_PORT = 5432
 TESTED_VERSIONS = ((15,), (16,), (18,))
+
+STATEMENT_TIMEOUT = "57014"
 
 CONNECT = "CONNECT"
 MONITOR = "pg_monitor"
@@ -63,7 +66,7 @@ SQLSTATES: tuple[Meaning, ...] = (
     Meaning("55", _OURS, False, "object not in the right state"),
     Meaning("55P03", _BAD, True, "lock not available in time"),
     Meaning("57", _BAD, False, "operator intervention"),
-    Meaning("57014", _BAD, True, "statement timeout"),  # a cancel on request has the same code: see classify()
+    Meaning("57014", _BAD, False, "statement timeout"),  # a cancel on request has the same code: see classify()
     Meaning("57P01", _BAD, True, "connection ended by an administrator or a shutdown"),
     Meaning("57P02", _BAD, True, "connection ended by a crash of another process"),
     Meaning("57P03", _BAD, True, "server starts, stops or recovers"),

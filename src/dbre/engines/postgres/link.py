@@ -1,17 +1,19 @@
 """The way from the facets to one server process: pooled, bounded, timed, and checked against version and privileges."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import psycopg
 
-from dbre.core.errors import Denied
+from dbre.core.breaker import CircuitBreaker
+from dbre.core.clock import Clock
+from dbre.core.errors import Denied, Unreachable
 from dbre.core.pool import Pool
+from dbre.core.retry import RetryPolicy, retry
 from dbre.engines.postgres.connection import Connection, open_connection, server_limits
-from dbre.engines.postgres.facts import CONNECT, CREATE_IN_DATABASE, MONITOR, READ_HEARTBEAT, WRITE_HEARTBEAT
-from dbre.engines.postgres.faults import translate
+from dbre.engines.postgres.facts import CONNECT, CREATE_IN_DATABASE, MONITOR, READ_HEARTBEAT, STATEMENT_TIMEOUT, WRITE_HEARTBEAT
+from dbre.engines.postgres.faults import classify, translate
 from dbre.engines.postgres.queries import named
 from dbre.ports.engine import Access, NamedQuery
 from dbre.ports.versions import format_version
@@ -39,9 +41,12 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
 class Link:
     """One server process as its facets reach it."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, clock: Clock) -> None:
+        name = f"PostgreSQL at {access.address}"
         self.access = access
-        self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=f"PostgreSQL at {access.address}")
+        self._clock = clock
+        self._breaker = CircuitBreaker(name, clock=clock)
+        self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=name)
         self._privileges: frozenset[str] = frozenset()
         self._privileges_until = 0.0
 
@@ -51,20 +56,30 @@ class Link:
         return self.access.timeouts.connect_seconds + self.access.timeouts.statement_seconds
 
     async def ask(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
-        """Let ``work`` ask over one pooled connection, within the limit. Raises: Unreachable, Denied, Unsupported."""
+        """Let ``work`` ask over one pooled connection, within the limit; it only reads, so that it may be asked twice.
+
+        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken), Denied, Unsupported.
+        """
         limit = self.limit_seconds
+        deadline = self._clock.monotonic() + limit
+        policy = RetryPolicy(attempts=3, first_seconds=0.05, longest_seconds=0.5, total_seconds=limit)
+        async with self._breaker.guard(is_failure=_is_broken):
+            return await retry(lambda: self._ask_once(work, deadline), clock=self._clock, policy=policy, when=_may_pass)
+
+    async def _ask_once(self, work: Callable[["Conversation"], Awaitable[_Answer]], deadline: float) -> _Answer:
+        left = deadline - self._clock.monotonic()
         try:
-            async with asyncio.timeout(limit), self._pool.connection(wait_seconds=limit) as connection:
+            async with asyncio.timeout(left), self._pool.connection(wait_seconds=left) as connection:
                 return await work(Conversation(self, connection))
         except (psycopg.Error, OSError) as error:
-            raise translate(error, self.access, limit_seconds=limit) from error
+            raise translate(error, self.access, limit_seconds=self.limit_seconds) from error
 
     async def privileges(self, connection: Connection, *, fresh: bool = False) -> frozenset[str]:
         """The privileges of our role, remembered for a minute."""
-        if fresh or time.monotonic() >= self._privileges_until:
+        if fresh or self._clock.monotonic() >= self._privileges_until:
             limit = self.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
             self._privileges = await read_privileges(connection, limit_seconds=limit)
-            self._privileges_until = time.monotonic() + _PRIVILEGES_SECONDS
+            self._privileges_until = self._clock.monotonic() + _PRIVILEGES_SECONDS
         return self._privileges
 
     async def aclose(self) -> None:
@@ -81,6 +96,17 @@ class Link:
             connection.abort()
             raise
         return connection
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether to ask again: an engine's word for it, and time that was not used up."""
+    verdict = classify(error)
+    return verdict is not None and verdict.retryable and not isinstance(error.__cause__, TimeoutError)
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether an error speaks against the whole server, and not against one slow statement."""
+    return isinstance(error, Unreachable) and error.context.get("sqlstate") != STATEMENT_TIMEOUT
 
 
 class Conversation:

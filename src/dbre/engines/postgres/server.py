@@ -1,5 +1,6 @@
 """One PostgreSQL server process with its facets."""
 
+from dbre.core.clock import Clock
 from dbre.engines.postgres.activity import PostgresActivity
 from dbre.engines.postgres.link import Link
 from dbre.engines.postgres.replication import PostgresReplication
@@ -14,8 +15,8 @@ __all__ = ["PostgresServer"]
 class PostgresServer:
     """Implements ``ports.engine.Server``; opens its first connection at the first question."""
 
-    def __init__(self, access: Access) -> None:
-        self._link = Link(access)
+    def __init__(self, access: Access, *, clock: Clock) -> None:
+        self._link = Link(access, clock=clock)
         self.session = PostgresSession(self._link)
         self.activity = PostgresActivity(self._link)
         self.replication = PostgresReplication(self._link)
