@@ -119,9 +119,11 @@ async def fresh_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
 async def postgres_pair(lab_site: Site) -> AsyncIterator[PostgresPair]:
     """A private primary with a streaming replica, of the newest PostgreSQL."""
     with _own_directory(lab_site) as site:
-        async with _postgres(site, "pg1", None) as primary:
-            async with _running(PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)) as replica:
-                yield PostgresPair(primary=primary, replica=replica)
+        async with (
+            _postgres(site, "pg1", None) as primary,
+            _running(PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)) as replica,
+        ):
+            yield PostgresPair(primary=primary, replica=replica)
 
 
 @asynccontextmanager
