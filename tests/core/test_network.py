@@ -4,7 +4,7 @@ import ssl
 import pytest
 
 from dbre.core.fleet import Address, TlsMode
-from dbre.core.network import Target, resolve, tls_context
+from dbre.core.network import Target, connect, resolve, tls_context
 
 
 async def test_a_numeric_address_resolves_to_itself_once() -> None:
@@ -41,3 +41,11 @@ def test_no_tls_needs_no_context() -> None:
 def test_a_ca_file_that_cannot_be_read_is_an_error(tmp_path) -> None:
     with pytest.raises(OSError, match="No such file"):
         tls_context(TlsMode.REQUIRE, str(tmp_path / "ca.pem"))
+
+
+async def test_a_refused_connection_leaves_no_socket_behind() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            await connect(Target(host="127.0.0.1", port=port))

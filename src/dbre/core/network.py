@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from dbre.core.fleet import Address, TlsMode
 
-__all__ = ["Target", "resolve", "tls_context"]
+__all__ = ["Target", "connect", "resolve", "tls_context"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,20 @@ async def resolve(address: Address) -> Sequence[Target]:
     found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     unique = dict.fromkeys((str(entry[4][0]), int(entry[4][1])) for entry in found)
     return [Target(host=host, port=port) for host, port in unique]
+
+
+async def connect(target: Target) -> socket.socket:
+    """A connected TCP socket, not blocking; the caller sets the deadline. Raises: OSError."""
+    family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        found.setblocking(False)
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        await asyncio.get_running_loop().sock_connect(found, (target.host, target.port))
+    except BaseException:
+        found.close()
+        raise
+    return found
 
 
 def tls_context(mode: TlsMode, ca_file: str | None) -> ssl.SSLContext | None:

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from dbre.core.errors import Unreachable
 from dbre.core.units import format_duration
 
-__all__ = ["Pool", "Pooled"]
+__all__ = ["Pool", "PoolBusy", "Pooled"]
 
 
 class Pooled(Protocol):
@@ -22,6 +22,12 @@ class Pooled(Protocol):
     def abort(self) -> None:
         """Close the socket at once: never waits for the server, does nothing the second time."""
         ...
+
+
+class PoolBusy(Unreachable):
+    """Every connection stayed busy for as long as the caller could wait: says little about the server."""
+
+    code = "core.pool_busy"
 
 
 Connection = TypeVar("Connection", bound=Pooled)
@@ -46,13 +52,13 @@ class Pool(Generic[Connection]):
     async def connection(self, *, wait_seconds: float) -> AsyncIterator[Connection]:
         """Borrow a connection; one that is no longer usable when it comes back is dropped.
 
-        Raises: Unreachable after ``wait_seconds`` or once the pool is closed, and whatever opening a connection raises.
+        Raises: PoolBusy after ``wait_seconds``, Unreachable once the pool is closed, and whatever opening a connection raises.
         """
         try:
             async with asyncio.timeout(wait_seconds):
                 await self._slots.acquire()
         except TimeoutError as error:
-            raise Unreachable(
+            raise PoolBusy(
                 f"{self._name}: all {self._limit} connections stayed busy for {format_duration(wait_seconds)}",
                 hint="ask for less at the same time, or allow a longer statement timeout",
             ) from error

@@ -7,11 +7,14 @@ from typing import TypeVar
 
 from asyncmy.errors import MySQLError
 
+from dbre.core.breaker import CircuitBreaker
+from dbre.core.clock import SystemClock
 from dbre.core.errors import Denied, Unreachable
-from dbre.core.pool import Pool
+from dbre.core.pool import Pool, PoolBusy
+from dbre.core.retry import RetryPolicy, retry
 from dbre.engines.mysql.connection import Connection, Row, open_connection
 from dbre.engines.mysql.facts import LOGIN
-from dbre.engines.mysql.faults import translate
+from dbre.engines.mysql.faults import classify, translate
 from dbre.engines.mysql.privileges import held_privileges
 from dbre.engines.mysql.queries import named
 from dbre.ports.engine import Access, NamedQuery
@@ -21,6 +24,7 @@ __all__ = ["STATEMENT_GRACE_SECONDS", "Conversation", "Link", "ask_named", "read
 
 STATEMENT_GRACE_SECONDS = 0.25  # a live server ends a statement by its own timer first, and says so
 _PRIVILEGES_SECONDS = 60.0
+_RETRY = RetryPolicy(attempts=3, first_seconds=0.05, longest_seconds=0.5, total_seconds=5.0)
 _Answer = TypeVar("_Answer")
 
 
@@ -36,12 +40,23 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
     return held_privileges(str(next(iter(row.values()))) for row in rows)
 
 
+def _speaks_against_server(error: BaseException) -> bool:
+    return isinstance(error, Unreachable) and not isinstance(error, PoolBusy)
+
+
+def _may_help_again(error: Exception) -> bool:
+    verdict = classify(error)
+    return verdict is not None and verdict.retryable and not isinstance(error, TimeoutError)
+
+
 class Link:
     """One server process as its facets reach it."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
         self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=f"MySQL at {access.address}")
+        self._clock = SystemClock()
+        self._breaker = CircuitBreaker(f"MySQL at {access.address}", clock=self._clock)
         self._opened: set[Connection] = set()
         self._privileges: frozenset[str] = frozenset()
         self._privileges_until = 0.0
@@ -58,13 +73,22 @@ class Link:
         return frozenset(connection.thread_id for connection in self._opened)
 
     async def ask(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
-        """Let ``work`` ask over one pooled connection, within the limit. Raises: Unreachable, Denied, Unsupported."""
+        """Let ``work`` ask over one pooled connection, within the limit; again where the server says that this may help.
+
+        Facets only read, so that asking twice does no harm. Raises: Unreachable, Denied, Unsupported.
+        """
         limit = self.limit_seconds
-        try:
-            async with asyncio.timeout(limit), self._pool.connection(wait_seconds=limit) as connection:
+
+        async def attempt() -> _Answer:
+            async with self._pool.connection(wait_seconds=limit) as connection:
                 return await work(Conversation(self, connection))
-        except (MySQLError, OSError) as error:
-            raise translate(error, self.access, limit_seconds=limit) from error
+
+        async with self._breaker.guard(is_failure=_speaks_against_server):
+            try:
+                async with asyncio.timeout(limit):
+                    return await retry(attempt, clock=self._clock, policy=_RETRY, when=_may_help_again)
+            except (MySQLError, OSError) as error:
+                raise translate(error, self.access, limit_seconds=limit) from error
 
     async def privileges(self, connection: Connection, *, fresh: bool = False) -> frozenset[str]:
         """The privileges of our login, remembered for a minute."""
