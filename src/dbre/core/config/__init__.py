@@ -6,6 +6,7 @@ from dbre.core.config.locate import find_files
 from dbre.core.config.problems import ConfigInvalid, Place, Problem
 from dbre.core.config.schema import file_schema, section_schema
 from dbre.core.config.section import Document, Fault, Section
+from dbre.core.config.writing import document_text
 
 __all__ = [
     "Config",
@@ -24,6 +25,7 @@ __all__ = [
     "SecretReference",
     "Section",
     "Size",
+    "document_text",
     "file_schema",
     "find_files",
     "load",

@@ -1,0 +1,80 @@
+"""``dbre config``: what is configured, where it was written, and whether it holds."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from dbre.core.errors import UsageError
+from dbre.core.text import closest, printable
+from dbre.core.view import Column, View
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Show and check the configuration.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    origin: Annotated[bool, typer.Option("--origin", help="List every setting with the place it comes from.")] = False,
+) -> View:
+    """The effective configuration; secrets are shown as references."""
+    from dbre.core.config import document_text
+    from dbre.core.telemetry import redact_text
+    from dbre.ports.runtime import runtime
+
+    config = runtime(ctx).config
+    if not origin:
+        text = redact_text(document_text(config.document()))
+        return View(kind="Config", items=[config.document()], single=True, text=text)
+    rows = [
+        {"key": one.key, "value": redact_text(one.value) if isinstance(one.value, str) else one.value, "origin": one.origin}
+        for one in config.origin()
+    ]
+    columns = [
+        Column(key="key", title="KEY"),
+        Column(key="value", title="VALUE"),
+        Column(key="origin", title="ORIGIN"),
+    ]
+    return View(kind="SettingList", items=rows, columns=columns)
+
+
+@app.command()
+def validate(ctx: typer.Context) -> View:
+    """Check every file, variable and flag; all problems are reported at once."""
+    from dbre.ports.runtime import runtime
+
+    wired = runtime(ctx)
+    config, fleet = wired.config, wired.fleet
+    notes = [] if config.files else ["no file was read: there is neither ./dbre.yaml nor ~/.config/dbre/dbre.yaml"]
+    row = {
+        "is_valid": True,
+        "files": [str(path) for path in config.files],
+        "sections": [section.key for section in config.sections if config.place(section.key) != "default"],
+        "cluster_count": len(fleet.clusters),
+        "instance_count": sum(len(cluster.instances) for cluster in fleet.clusters),
+    }
+    return View(kind="ConfigValidation", items=[row], single=True, notes=notes)
+
+
+@app.command()
+def schema(
+    ctx: typer.Context,
+    section: Annotated[str | None, typer.Argument(help="One section; default: the whole file.")] = None,
+) -> View:
+    """Print the JSON Schema (draft 2020-12) of dbre.yaml, for editors and checks."""
+    from dbre.core.config import file_schema, section_schema
+    from dbre.ports.runtime import runtime
+
+    sections = {one.key: one for one in runtime(ctx).sections()}
+    if section is None:
+        document = file_schema(tuple(sections.values()))
+    elif section in sections:
+        document = section_schema(sections[section])
+    else:
+        near = closest(section, sections)
+        hint = f"did you mean {near}?" if near else f"the sections are {', '.join(sections)}"
+        raise UsageError(f"there is no section {printable(section, limit=100)!r}", hint=hint)
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return View(kind="JsonSchema", items=[document], single=True, text=text)

@@ -1,0 +1,70 @@
+"""What ``dbre fleet topology`` shows: who is primary, who follows, and how far behind."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from dbre.core.errors import DbreError, Unreachable
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.view import Row
+from dbre.ports.engine import Access, EngineRegistry
+
+__all__ = ["survey"]
+
+LIMIT_SECONDS = 15.0  # of one instance, whatever its driver does
+CONCURRENT_INSTANCES = 16
+
+
+async def survey(clusters: Iterable[Cluster], engines: EngineRegistry) -> tuple[list[Row], list[DbreError]]:
+    """One row an instance, in the order of the inventory, and the errors of those that could not be asked."""
+    limit = asyncio.Semaphore(CONCURRENT_INSTANCES)
+
+    async def one(cluster: Cluster, instance: Instance) -> tuple[Row, DbreError | None]:
+        async with limit:
+            return await _ask(cluster, instance, engines)
+
+    pairs = [(cluster, instance) for cluster in clusters for instance in cluster.instances]
+    results: Sequence[tuple[Row, DbreError | None]] = await asyncio.gather(*(one(*pair) for pair in pairs))
+    return [row for row, _ in results], [error for _, error in results if error is not None]
+
+
+async def _ask(cluster: Cluster, instance: Instance, engines: EngineRegistry) -> tuple[Row, DbreError | None]:
+    row: dict[str, object] = {
+        "cluster": cluster.name,
+        "name": instance.name,
+        "address": str(instance.address),
+        "role": None,
+        "version": None,
+        "upstream": None,
+        "is_receiving": None,
+        "replica_count": None,
+        "replay_lag_bytes": None,
+        "replay_lag_seconds": None,
+        "system_id": None,
+    }
+    try:
+        if cluster.password is not None:
+            await asyncio.to_thread(cluster.password.reveal)
+        server = engines.get(cluster.engine).connect(
+            Access.to(cluster, instance.address, application_name="dbre:fleet.topology")
+        )
+    except DbreError as error:
+        return row, error
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            identity = await server.session.identify()
+            row |= {"role": identity.role.value, "version": identity.version_text, "system_id": identity.system_id}
+            status = await server.replication.status()
+            row |= {
+                "upstream": status.upstream,
+                "is_receiving": status.is_receiving,
+                "replica_count": len(status.links),
+                "replay_lag_bytes": status.replay_lag_bytes,
+                "replay_lag_seconds": status.replay_lag_seconds,
+            }
+    except TimeoutError:
+        return row, Unreachable(f"{cluster.engine} at {instance.address} did not answer within {LIMIT_SECONDS:.0f} s")
+    except DbreError as error:
+        return row, error
+    finally:
+        await server.aclose()
+    return row, None
