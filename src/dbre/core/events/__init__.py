@@ -1,10 +1,12 @@
 """Things that happened: stored in the transaction that made them happen, delivered at least once, replayable."""
 
 from dbre.core.events.backoff import Backoff
+from dbre.core.events.buffer import EventBuffer
 from dbre.core.events.delivery import EventDelivery
 from dbre.core.events.history import ReplaySelection, deliveries, recent, replay
 from dbre.core.events.log import EventLog
 from dbre.core.events.model import DELIVERY_DEAD, Delivery, DeliveryState, Event, Handler, Subscription
+from dbre.core.events.registration import SubscriptionStatus, require_subscription, subscriptions
 from dbre.core.events.retention import prune
 
 __all__ = [
@@ -13,13 +15,17 @@ __all__ = [
     "Delivery",
     "DeliveryState",
     "Event",
+    "EventBuffer",
     "EventDelivery",
     "EventLog",
     "Handler",
     "ReplaySelection",
     "Subscription",
+    "SubscriptionStatus",
     "deliveries",
     "prune",
     "recent",
     "replay",
+    "require_subscription",
+    "subscriptions",
 ]

@@ -56,7 +56,7 @@ class EventBuffer:
                         )
                         await self._clock.sleep(_RETRY_SECONDS)
         finally:
-            await self._write_last()
+            await self.write_waiting()
 
     async def _write(self) -> None:
         batch = list(self._waiting)
@@ -69,7 +69,8 @@ class EventBuffer:
             self._waiting.extendleft(reversed(batch))  # a commit of unknown outcome may so be written twice, never lost
             raise
 
-    async def _write_last(self) -> None:
+    async def write_waiting(self) -> None:
+        """Write what is waiting, once; what the store does not take is lost, and the log says so."""
         if not self._waiting:
             return
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from datetime import timedelta
 
 import structlog
 
@@ -12,6 +13,8 @@ from dbre.core.events.attempt import Attempt, next_pending, record
 from dbre.core.events.fan_out import fan_out, has_new_events
 from dbre.core.events.log import TOPIC
 from dbre.core.events.model import Delivery, Subscription
+from dbre.core.events.registration import register
+from dbre.core.events.retention import prune
 from dbre.core.store import Store
 from dbre.core.store.errors import ControlPlaneLockLost
 from dbre.core.text import printable
@@ -20,6 +23,9 @@ __all__ = ["EventDelivery"]
 
 POLL_SECONDS = 1.0
 """How often events of other processes, and replays, are looked for; those of this process wake the delivery at once."""
+RETENTION = timedelta(days=90)
+"""How long events are kept by default."""
+_PRUNE_EVERY_SECONDS = 3600.0
 _STORE_WAIT_SECONDS = 5.0  # between attempts to write an outcome to a store that is full, locked or away
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +39,13 @@ class EventDelivery:
     """
 
     def __init__(
-        self, store: Store, subscriptions: Sequence[Subscription], clock: Clock, *, poll_seconds: float = POLL_SECONDS
+        self,
+        store: Store,
+        subscriptions: Sequence[Subscription],
+        clock: Clock,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        retention: timedelta = RETENTION,
     ) -> None:
         names = [one.name for one in subscriptions]
         if len(set(names)) != len(names):
@@ -42,15 +54,29 @@ class EventDelivery:
         self._subscriptions = tuple(subscriptions)
         self._clock = clock
         self._poll_seconds = poll_seconds
+        self._retention = retention
         self._chance = random.Random()  # noqa: S311 (jitter, not a secret)
         self._wake = {one.name: asyncio.Event() for one in subscriptions}
 
     async def run(self) -> None:
         """Deliver until cancelled. Raises: ControlPlaneLockLost; other trouble of the store is waited out."""
+        await self._register()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fan_out(), name="events-fan-out")
+            group.create_task(self._prune(), name="events-prune")
             for one in self._subscriptions:
                 group.create_task(self._deliver(one), name=f"events-{one.name}")
+
+    async def _register(self) -> None:
+        while True:
+            try:
+                await register(self._store, self._subscriptions, self._clock)
+            except ControlPlaneLockLost:
+                raise
+            except StoreError as error:
+                await self._wait_for_store(error, "register")
+            else:
+                return
 
     async def _fan_out(self) -> None:
         committed = self._store.listen(TOPIC)
@@ -84,6 +110,20 @@ class EventDelivery:
             else:
                 # Poll also while a delivery waits for its next attempt: a replay may make it due at once.
                 await self._sleep(wake, min(wait, self._poll_seconds))
+
+    async def _prune(self) -> None:
+        names = [one.name for one in self._subscriptions]
+        while True:
+            try:
+                count = await prune(self._store, before=self._clock.now() - self._retention, subscriptions=names)
+            except ControlPlaneLockLost:
+                raise
+            except StoreError as error:
+                await self._wait_for_store(error, "prune")
+                continue
+            if count:
+                _log.info("events_pruned", count=count, retention_seconds=self._retention.total_seconds())
+            await self._clock.sleep(_PRUNE_EVERY_SECONDS)
 
     def _seconds_until(self, due: Delivery, subscription: Subscription) -> float:
         if due.next_attempt_at is None:

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, exists, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.core.events.model import DeliveryState
 from dbre.core.events.tables import delivery, event
+from dbre.core.store import Store
 
 __all__ = ["prune"]
 
+_BATCH = 1000
 
-async def prune(connection: AsyncConnection, *, before: datetime, subscriptions: Sequence[str], limit: int = 5000) -> int:
-    """Delete events older than ``before`` and their deliveries, at most ``limit``; gives the number of events.
+
+async def prune(store: Store, *, before: datetime, subscriptions: Sequence[str]) -> int:
+    """Delete events older than ``before`` and their deliveries; gives the number of events.
 
     An event that still waits for one of ``subscriptions`` (those of the running control plane) stays, however old it is;
     what waits for a subscription that no longer exists does not hold an event back.
@@ -27,6 +29,12 @@ async def prune(connection: AsyncConnection, *, before: datetime, subscriptions:
         select(event.c.sequence)
         .where(event.c.at < before, event.c.fanned_out.is_(True), ~waits)
         .order_by(event.c.sequence)
-        .limit(limit)
+        .limit(_BATCH)
     )
-    return (await connection.execute(delete(event).where(event.c.sequence.in_(old)))).rowcount
+    total = 0
+    while True:  # in batches, so that no other writer waits for long
+        async with store.begin() as connection:
+            count = (await connection.execute(delete(event).where(event.c.sequence.in_(old)))).rowcount
+        total += count
+        if count < _BATCH:
+            return total

@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 
 from dbre.core.store import AutoKey, Identifier, JsonText, SafeText, UtcDateTime, metadata
 
-__all__ = ["delivery", "event"]
+__all__ = ["delivery", "event", "subscription"]
 
 event = Table(
     "event",
@@ -44,3 +44,12 @@ delivery = Table(
     Index("ix_delivery_state_subscription_sequence", "state", "subscription", "sequence"),
 )
 """One row for each event and each subscription that wants it."""
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("kinds", JsonText, nullable=False),
+    Column("registered_at", UtcDateTime, nullable=False),
+)
+"""Who the running control plane delivers to, so that other processes can tell a name from a slip of the pen."""

@@ -58,11 +58,11 @@ async def _open_sqlite(stack: AsyncExitStack, address: SqliteAddress, *, exclusi
     if exclusive or migrate:
         make_private_directory(address)
     if exclusive:
-        stack.enter_context(control_plane_lock(address))
+        await stack.enter_async_context(control_plane_lock(address))
         if migrate:
             await migrate_sqlite(address)
     elif migrate:
-        with control_plane_lock(address):  # a running control plane must not find another schema under its feet
+        async with control_plane_lock(address):  # a running control plane must not find another schema under its feet
             await migrate_sqlite(address)
     require_file(address)
     writer, reader = writer_engine(address), reader_engine(address)

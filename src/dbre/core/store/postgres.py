@@ -1,6 +1,8 @@
 """The store in a PostgreSQL database: connections, and the lock against a second control plane."""
 
-from sqlalchemy import URL, text
+from typing import Any
+
+from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -10,11 +12,18 @@ from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
 from dbre.core.store.errors import ControlPlaneRunning
 from dbre.core.text import printable
 
-__all__ = ["holds_control_plane_lock", "postgres_engine", "take_control_plane_lock", "take_write_lock"]
+__all__ = ["control_plane_session", "holds_control_plane_lock", "postgres_engine", "take_control_plane_lock", "take_write_lock"]
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 IDLE_IN_TRANSACTION_SECONDS = 60
+
+_POOL = {
+    "pool_size": 4,
+    "max_overflow": 4,
+    "pool_timeout": LOCK_WAIT_SECONDS,
+    "pool_pre_ping": True,  # the server may have been restarted since the connection was last used
+}
 
 # Two keys of the database's advisory lock space, from "dbre" in ASCII; the second half tells what is locked.
 _SPACE = 0x64627265
@@ -25,7 +34,7 @@ _TAKE_WRITE_LOCK = text("SELECT pg_catalog.pg_advisory_xact_lock(:space, :key)")
 _TRY_CONTROL_PLANE = text("SELECT pg_catalog.pg_try_advisory_lock(:space, :key) AS taken, pg_catalog.pg_backend_pid() AS pid")
 _HOLDER = text(
     """
-    SELECT l.pid, a.usename, a.client_addr::text AS client, a.backend_start
+    SELECT l.pid, a.client_addr::text AS client
     FROM pg_catalog.pg_locks AS l
     LEFT JOIN pg_catalog.pg_stat_activity AS a ON a.pid = l.pid
     WHERE l.locktype = 'advisory'
@@ -42,7 +51,6 @@ def postgres_engine(address: PostgresAddress, password: Secret | None, *, purpos
     url = URL.create(
         "postgresql+psycopg",
         username=address.user,
-        password=password.reveal() if password else None,
         host=address.host,
         port=address.port,
         database=address.database,
@@ -61,17 +69,15 @@ def postgres_engine(address: PostgresAddress, password: Secret | None, *, purpos
         "keepalives_count": 3,
         "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
     }
-    if lasting:
-        return create_async_engine(url, hide_parameters=True, poolclass=NullPool, connect_args=connect_args)
-    return create_async_engine(
-        url,
-        hide_parameters=True,
-        pool_size=4,
-        max_overflow=4,
-        pool_timeout=LOCK_WAIT_SECONDS,
-        pool_pre_ping=True,  # the server may have been restarted since the connection was last used
-        connect_args=connect_args,
-    )
+    pool: dict[str, Any] = {"poolclass": NullPool} if lasting else _POOL
+    engine = create_async_engine(url, hide_parameters=True, connect_args=connect_args, **pool)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _log_in(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        if password is not None:  # revealed here, so that it is in no URL, and a rotated one is used at the next connection
+            parameters["password"] = password.reveal()
+
+    return engine
 
 
 async def take_write_lock(connection: AsyncConnection) -> None:
@@ -87,13 +93,18 @@ async def take_control_plane_lock(connection: AsyncConnection, address: Postgres
     row = (await connection.execute(_TRY_CONTROL_PLANE, {"space": _SPACE, "key": _CONTROL_PLANE})).one()
     if row.taken:
         return int(row.pid)
-    holder = (await connection.execute(_HOLDER, {"space": _SPACE, "key": _CONTROL_PLANE})).first()
-    where = f"backend {holder.pid}, from {holder.client or 'this machine'}" if holder else "it has just ended"
+    holder = await control_plane_session(connection) or "it has just ended"
     raise ControlPlaneRunning(
-        f"state store {address} belongs to another control plane: {printable(where)}",
+        f"state store {address} belongs to another control plane: {holder}",
         hint="stop that one first, or give this one a state.url of its own",
-        context={"holder": where},
+        context={"holder": holder},
     )
+
+
+async def control_plane_session(connection: AsyncConnection) -> str | None:
+    """Who holds the lock of the control plane at this moment; None: nobody."""
+    row = (await connection.execute(_HOLDER, {"space": _SPACE, "key": _CONTROL_PLANE})).first()
+    return None if row is None else printable(f"backend {row.pid}, from {row.client or 'the machine of the server'}")
 
 
 async def holds_control_plane_lock(connection: AsyncConnection, pid: int) -> bool:

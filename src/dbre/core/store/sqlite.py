@@ -1,10 +1,11 @@
 """The store in a SQLite file: connections, creation of the file, and the lock against a second control plane."""
 
+import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -16,12 +17,21 @@ from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
 from dbre.core.store.errors import ControlPlaneRunning, NotAStore, StoreCorrupt, StoreMissing, StoreNotWritable
 from dbre.core.text import printable
 
-__all__ = ["APPLICATION_ID", "control_plane_lock", "make_private_directory", "reader_engine", "require_file", "writer_engine"]
+__all__ = [
+    "APPLICATION_ID",
+    "control_plane_holder",
+    "control_plane_lock",
+    "make_private_directory",
+    "reader_engine",
+    "require_file",
+    "writer_engine",
+]
 
 APPLICATION_ID = 0x64627265
 """``dbre`` in ASCII; ``file`` shows it, and a SQLite file of another program is told apart by it."""
 
 _READERS = 8
+_LOCK_ATTEMPTS = 5
 
 
 def writer_engine(address: SqliteAddress, *, foreign_keys: bool = True) -> AsyncEngine:
@@ -100,8 +110,8 @@ def require_file(address: SqliteAddress) -> None:
         )
 
 
-@contextmanager
-def control_plane_lock(address: SqliteAddress) -> Iterator[None]:
+@asynccontextmanager
+async def control_plane_lock(address: SqliteAddress) -> AsyncIterator[None]:
     """Hold the lock of the only control plane; the kernel lets go of it however this process ends.
 
     The lock is on a file of its own, which stays: a lock on a file that may be deleted can be held twice.
@@ -116,19 +126,46 @@ def control_plane_lock(address: SqliteAddress) -> Iterator[None]:
             hint="let the user that runs dbre write the directory, on a file system that is mounted for writing",
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = printable(os.pread(descriptor, 200, 0).decode(errors="replace").strip()) or "an unknown process"
+        for patience in range(_LOCK_ATTEMPTS):
+            if _try_lock(descriptor, fcntl.LOCK_EX):
+                break
+            if patience:
+                await asyncio.sleep(0.05)  # `dbre db status` holds the lock for an instant to see whether it is free
+        else:
+            holder = _holder(descriptor)
             raise ControlPlaneRunning(
                 f"state store {address} belongs to another control plane: {holder}",
                 hint="stop that one first, or give this one a state.url of its own",
                 context={"holder": holder},
-            ) from error
+            )
         _sign(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def control_plane_holder(address: SqliteAddress) -> str | None:
+    """Who holds the lock of the control plane at this moment; None: nobody."""
+    try:
+        descriptor = os.open(address.lock_path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return None if _try_lock(descriptor, fcntl.LOCK_SH) else _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    return printable(os.pread(descriptor, 200, 0).decode(errors="replace").strip()) or "an unknown process"
 
 
 def _sign(descriptor: int) -> None:

@@ -44,3 +44,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_delivery_sequence", "delivery", ["sequence"])
     op.create_index("ix_delivery_state_subscription_sequence", "delivery", ["state", "subscription", "sequence"])
+    op.create_table(
+        "subscription",
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("kinds", sa.Text(), nullable=False),
+        sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_subscription"),
+    )
