@@ -3,6 +3,7 @@
 from dbre.core.events.backoff import Backoff
 from dbre.core.events.buffer import EventBuffer
 from dbre.core.events.delivery import EventDelivery
+from dbre.core.events.errors import DeliveryPostponed, DeliveryRefused
 from dbre.core.events.history import ReplaySelection, deliveries, recent, replay
 from dbre.core.events.log import EventLog
 from dbre.core.events.model import DELIVERY_DEAD, Delivery, DeliveryState, Event, Handler, Subscription
@@ -13,6 +14,8 @@ __all__ = [
     "DELIVERY_DEAD",
     "Backoff",
     "Delivery",
+    "DeliveryPostponed",
+    "DeliveryRefused",
     "DeliveryState",
     "Event",
     "EventBuffer",

@@ -10,6 +10,7 @@ import structlog
 from dbre.core.clock import Clock
 from dbre.core.errors import StoreError
 from dbre.core.events.attempt import Attempt, next_pending, record
+from dbre.core.events.errors import DeliveryPostponed, DeliveryRefused
 from dbre.core.events.fan_out import fan_out, has_new_events
 from dbre.core.events.log import TOPIC
 from dbre.core.events.model import Delivery, Subscription
@@ -143,7 +144,9 @@ class EventDelivery:
                 said = f"no end within {subscription.timeout_seconds:g} s"
             reason = printable(f"{type(error).__name__}: {said}", limit=500)
             wait = subscription.backoff.wait_seconds(attempts, chance=self._chance)
-            is_dead = subscription.backoff.is_exhausted(attempts)
+            if isinstance(error, DeliveryPostponed):
+                wait = min(max(wait, error.wait_seconds), subscription.backoff.cap_seconds)
+            is_dead = isinstance(error, DeliveryRefused) or subscription.backoff.is_exhausted(attempts)
             _log.warning(
                 "event_delivery_failed",
                 subscription=subscription.name,
