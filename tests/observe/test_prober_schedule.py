@@ -1,0 +1,162 @@
+"""The schedule holds whatever the servers and the clocks do. The servers are real sockets that misbehave."""
+
+import asyncio
+import time
+
+import pytest
+from observe_kit import READ, REPLICA, WRITE, cluster, listener, probing, refusing, settings
+
+from dbre.app import Engines
+from dbre.capabilities.observe import Prober
+from dbre.core.clock import SystemClock
+from dbre.core.fleet import Fleet
+from dbre.ports.probe import Outcome
+from dbre.testing.clock import FakeClock
+
+
+def gaps(slots) -> list[float]:
+    return [(b.scheduled_at - a.scheduled_at).total_seconds() for a, b in zip(slots, slots[1:], strict=False)]
+
+
+async def test_a_server_that_accepts_and_never_answers_fails_every_slot_in_time_and_delays_none():
+    async with listener() as silent, probing(cluster("dead", [silent]), interval=1.0, total=0.8) as record:
+        await record.until(lambda: len(record.of("dead")) >= 5)
+    slots = record.of("dead")[:5]
+    assert {(one.outcome, one.code) for one in slots} == {(Outcome.BAD, "timeout")}
+    assert gaps(slots) == pytest.approx([1.0] * 4, abs=0.025)
+    assert all(one.latency_seconds is None for one in slots)
+    ends = [arrived - one.scheduled_at.timestamp() for arrived, one in zip(record.arrived, record.observations, strict=True)]
+    assert max(ends) - min(ends) < 0.3  # the same time after the schedule each, within what a busy machine takes
+    assert record.kinds("dead/write") == ["observe.endpoint_bad"]
+
+
+async def test_a_refused_connection_is_bad_at_once():
+    async with probing(cluster("gone", [refusing()])) as record:
+        await record.until(lambda: len(record.of("gone")) >= 2)
+    assert {(one.outcome, one.code) for one in record.of("gone")[:2]} == {(Outcome.BAD, "connection_refused")}
+
+
+async def test_a_server_that_hangs_up_is_bad():
+    async with listener(close_at_once=True) as rude, probing(cluster("rude", [rude])) as record:
+        await record.until(lambda: len(record.of("rude")) >= 2)
+    assert {one.outcome for one in record.of("rude")[:2]} == {Outcome.BAD}
+    assert "timeout" not in {one.code for one in record.of("rude")[:2]}
+
+
+async def test_slots_lost_to_a_stalled_process_are_missed_one_by_one():
+    clock = FakeClock()
+    async with probing(cluster("gone", [refusing()], purposes=[WRITE, READ]), interval=10.0, clock=clock) as record:
+        await clock.advance(30)
+        await record.until(lambda: len(record.of("gone")) >= 3)
+        before = len(record.of("gone"))
+        await asyncio.sleep(0.2)
+        clock.step_monotonic(95)  # nobody woke meanwhile, as after SIGSTOP
+        clock.step_wall(95)
+        await clock.advance(25)
+        await record.until(lambda: len(record.of("gone")) >= before + 11 and len(record.of("gone", READ)) >= before + 11)
+        await asyncio.sleep(0.2)
+    for purpose in (WRITE, READ):
+        slots = record.of("gone", purpose)
+        assert set(gaps(slots)) == {10.0}, "one observation a slot, none twice, none lost"
+        assert 9 <= [one.outcome for one in slots].count(Outcome.MISSED) <= 10
+        missed = [one for one in slots if one.outcome is Outcome.MISSED]
+        assert {one.code for one in missed} == {"stalled"}
+    assert record.kinds("gone/write") == ["observe.endpoint_bad"], "missed slots change no state"
+
+
+async def test_a_probe_that_was_under_way_in_a_stall_is_missed_not_bad():
+    clock = FakeClock()
+    async with listener() as silent, probing(cluster("dead", [silent]), interval=10.0, total=3.0, clock=clock) as record:
+        while not record.observations:
+            await clock.advance(0.5)
+        await clock.advance(6.5)  # the next slot is between 6.9 s and 7 s after a verdict at 3 s or 3.1 s
+        await clock.advance(0.5)
+        clock.step_monotonic(20)
+        clock.step_wall(20)
+        await clock.advance(5)
+    by_time = record.of("dead")
+    assert by_time[0].outcome is Outcome.BAD
+    assert by_time[1].outcome is Outcome.MISSED
+    assert set(gaps(by_time)) == {10.0}
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+async def test_a_step_of_the_wall_clock_is_told_and_no_slot_is_lost_or_doubled(seconds):
+    clock = FakeClock()
+    async with probing(cluster("gone", [refusing()]), interval=10.0, clock=clock) as record:
+        await clock.advance(30)
+        await record.until(lambda: len(record.observations) >= 3)
+        clock.step_wall(seconds)
+        await clock.advance(30)
+        await record.until(lambda: len(record.observations) >= 6)
+        await asyncio.sleep(0.1)
+    times = [one.scheduled_at for one in record.observations]
+    assert len(times) == 6
+    steps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)]
+    assert steps == pytest.approx([10, 10, 10 + seconds, 10, 10], abs=0.01)
+    ((kind, subject, data),) = [one for one in record.events if one[0] == "core.clock_stepped"]
+    assert (kind, subject, data["seconds"]) == ("core.clock_stepped", "clock", pytest.approx(seconds))
+
+
+async def test_slots_keep_their_place_in_the_interval_over_a_restart():
+    places = []
+    for _ in range(2):
+        async with probing(cluster("gone", [refusing()]), interval=0.5) as record:
+            await record.until(lambda record=record: len(record.observations) >= 1)
+        places.append(record.observations[0].scheduled_at.timestamp() % 0.5)
+    assert places[0] == pytest.approx(places[1], abs=0.02)
+
+
+async def test_stopping_ends_within_two_seconds_and_leaves_no_slot_without_observation():
+    async with listener() as silent:
+        clusters = [cluster(f"dead-{n}", [silent], purposes=[WRITE, READ, REPLICA]) for n in range(40)]
+        async with probing(*clusters, interval=5.0, total=4.0) as record:
+            await asyncio.sleep(6.0)
+            begin = time.monotonic()
+        assert time.monotonic() - begin < 2.0
+    stopped = [one for one in record.observations if one.code == "stopped"]
+    assert {one.outcome for one in stopped} == {Outcome.MISSED}
+    assert len(stopped) > 50
+    for one in clusters:
+        assert set(gaps(record.of(one.name))) <= {5.0} or gaps(record.of(one.name)) == pytest.approx([5.0], abs=0.03)
+
+
+async def test_waiting_for_a_turn_to_connect_is_not_held_against_the_database():
+    async with listener() as silent:
+        clusters = [cluster(f"dead-{n}", [silent]) for n in range(6)]
+        async with probing(*clusters, interval=2.0, total=1.9, concurrent_connects=1) as record:
+            await record.until(lambda: len(record.observations) >= 12)
+    found = {(one.outcome, one.code) for one in record.observations}
+    assert (Outcome.MISSED, "saturated") in found
+    assert (Outcome.BAD, "timeout") in found
+
+
+async def test_an_error_in_the_sink_ends_the_prober_instead_of_being_swallowed():
+    def full(observation) -> None:
+        raise OSError("no space left on device")
+
+    prober = Prober(
+        fleet=Fleet(clusters=(cluster("gone", [refusing()]),)),
+        engines=Engines(),
+        clock=SystemClock(),
+        settings=settings(0.5),
+        sink=full,
+        events=lambda kind, subject, data: None,
+    )
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(10):
+            await prober.run()
+    assert caught.group_contains(OSError, match="no space left")
+
+
+async def test_a_slow_asynchronous_sink_does_not_delay_the_schedule():
+    async with probing(cluster("gone", [refusing()]), interval=0.5) as record:
+        quick = record.sink
+
+        async def slow(observation) -> None:
+            await asyncio.sleep(1.2)
+            quick(observation)
+
+        record.prober._sink = slow
+        await record.until(lambda: len(record.observations) >= 5)
+    assert gaps(record.of("gone")[:5]) == pytest.approx([0.5] * 4, abs=0.025)
