@@ -23,9 +23,11 @@ from dbre.core.fleet import Address
 from dbre.core.network import Target, resolve
 from dbre.core.text import printable
 
-__all__ = ["ALERT_KINDS", "Webhook", "webhook_body", "webhook_subscriptions"]
+__all__ = ["ALERT_KINDS", "PATIENCE", "Webhook", "webhook_body", "webhook_subscriptions"]
 
 ALERT_KINDS = ("slo.alert_fired", "slo.alert_resolved")
+PATIENCE = Backoff(base_seconds=0.5, cap_seconds=120.0, max_attempts=150)
+"""About two and a half hours: a receiver that comes back hears of an alert within two minutes."""
 _ANSWER_BYTES = 512  # of an error's body that are kept for the record of the delivery
 _RETRIED = frozenset({408, 425, 429})  # of the 4xx: the request was right, only the moment was not
 
@@ -171,7 +173,7 @@ def webhook_subscriptions(
             name=f"webhook:{receiver.name}",
             kinds=ALERT_KINDS,
             handler=Webhook(receiver, clock=clock),
-            backoff=backoff or Backoff(),
+            backoff=backoff or PATIENCE,
             timeout_seconds=receiver.timeout.total_seconds() + 15,  # the webhook's own limit, and time to fetch the secret
         )
         for receiver in receivers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from dbre.capabilities.observe.breaker import CircuitBreaker
+from dbre.capabilities.observe.backoff import Backoff
 from dbre.capabilities.observe.cleaning import clean_family, clean_label_value
 from dbre.capabilities.observe.exposition import Exposition, Source
 from dbre.capabilities.observe.model import ExporterDocument
@@ -71,7 +71,7 @@ class InstanceCollection:
         access = Access.to(cluster, instance.address, timeouts=_timeouts(settings), application_name="dbre:exporter")
         self._access = replace(access, max_connections=1)
         self._spread = spread(instance.name)
-        self._breaker = CircuitBreaker(
+        self._backoff = Backoff(
             threshold=settings.failure_threshold,
             interval=self._check_interval,
             longest=settings.longest_pause.total_seconds(),
@@ -119,7 +119,7 @@ class InstanceCollection:
                     self._adopt(await server.statistics.collectors())
                     self._identity = (identity.version, identity.role)
         except (DbreError, TimeoutError) as error:
-            self._breaker.failed()
+            self._backoff.failed()
             if self._is_up is not False:
                 log.warning("instance_down", instance=self._instance.name, reason=str(error) or "no answer in time")
             self._is_up = False
@@ -128,9 +128,9 @@ class InstanceCollection:
                 state.success = False
             self._show_collectors()
         else:
-            self._breaker.succeeded()
+            self._backoff.succeeded()
             self._is_up = True
-        self._check_due = self._after(began, self._breaker.pause_seconds)
+        self._check_due = self._after(began, self._backoff.pause_seconds)
         self._show_up()
 
     def _adopt(self, collectors: Sequence[Collector]) -> None:

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from dbre.capabilities.slo.explanation import explain
     from dbre.capabilities.slo.model import AlertRecord, BurnDown, SloStatus, worst_first
     from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
-    from dbre.capabilities.slo.rows import alert_row, status_row
+    from dbre.capabilities.slo.rows import alert_row, burn_down_rows, status_row
 
 __all__ = [
     "ALERTING", "SLOS", "AlertRecord", "AlertingDocument", "BurnDown", "Definition", "EngineHealth", "SloDocument",
-    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "definitions_from", "explain", "instances_of",
+    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from", "explain", "instances_of",
     "problems_of", "recent_alerts", "report", "status_row", "worst_first",
 ]  # fmt: skip
 

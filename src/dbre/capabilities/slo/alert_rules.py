@@ -1,6 +1,6 @@
 """Burn-rate rules: two windows that must both burn, a guard against chance, and a check that a rule can fire at all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -48,6 +48,13 @@ class BurnRule:
     short_seconds: int
     for_seconds: int = 0
     keep_firing_seconds: int = 0
+    budget_part: Fraction | None = None  # written as a part of the budget: the factor follows the length of the period
+
+    def over(self, period_seconds: int) -> "BurnRule":
+        """The same rule for a period of that length; months differ."""
+        if self.budget_part is None:
+            return self
+        return replace(self, factor=self.budget_part * period_seconds / self.long_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

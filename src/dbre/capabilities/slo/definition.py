@@ -67,7 +67,9 @@ class Definition:
 
     def rules_for(self, period_seconds: int) -> tuple[BurnRule, ...]:
         """The alert rules for a compliance period of that many seconds."""
-        return self.rules if self.rules is not None else default_rules(period_seconds)
+        if self.rules is None:
+            return default_rules(period_seconds)
+        return tuple(rule.over(period_seconds) for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,24 +128,25 @@ class RuleDocument(Document):
             raise InvalidRule("the short window is not shorter than the long one", hint="a twelfth of it is usual: 1h and 5m")
         return self
 
-    def rule(self, period_seconds: int) -> BurnRule:
-        """The rule for a compliance period of that many seconds."""
+    def rule(self) -> BurnRule:
+        """The rule; where it is written as a part of the budget, its factor comes with the compliance period."""
         long_seconds = self.long // timedelta(seconds=1)
         slots = max(long_seconds // 12 // SLOT_SECONDS, 1)
         short_seconds = self.short // timedelta(seconds=1) if self.short is not None else slots * SLOT_SECONDS
-        default = f"{self.severity}-{compact_duration(long_seconds)}"
-        factor = (
-            Fraction(self.factor) if self.factor is not None else Fraction(self.budget or 0) * period_seconds / long_seconds
-        )
         return BurnRule(
-            name=self.name or default,
+            name=self.name or f"{self.severity}-{compact_duration(long_seconds)}",
             severity=self.severity,
-            factor=factor,
+            factor=Fraction(self.factor or 0),
+            budget_part=None if self.budget is None else Fraction(self.budget),
             long_seconds=long_seconds,
             short_seconds=short_seconds,
-            for_seconds=0 if self.for_ is None else -(-self.for_ // timedelta(seconds=1)),
-            keep_firing_seconds=short_seconds if self.keep_firing is None else -(-self.keep_firing // timedelta(seconds=1)),
+            for_seconds=_whole_seconds(self.for_, default=0),
+            keep_firing_seconds=_whole_seconds(self.keep_firing, default=short_seconds),
         )
+
+
+def _whole_seconds(duration: timedelta | None, *, default: int) -> int:
+    return default if duration is None else -(-duration // timedelta(seconds=1))
 
 
 class PoliciesDocument(Document):
@@ -198,7 +199,7 @@ class SloDocument(Document):
     def definition(self) -> Definition:
         """The SLO that the document describes."""
         window = self.window.window()
-        rules = None if self.alerts is None else tuple(one.rule(window.longest_seconds) for one in self.alerts)
+        rules = None if self.alerts is None else tuple(one.rule() for one in self.alerts)
         return Definition(
             name=self.name,
             description=self.description,

@@ -1,9 +1,9 @@
-"""A circuit breaker: a dead server is asked more and more rarely, and at once normally again when it answers."""
+"""The pace of checks behind a circuit breaker: a dead server is asked more and more rarely, and at once normally again when it answers."""
 
-__all__ = ["CircuitBreaker"]
+__all__ = ["Backoff"]
 
 
-class CircuitBreaker:
+class Backoff:
     """Counts consecutive failures and says how long to wait before the next try.
 
     Closed (fewer than ``threshold`` failures): the usual ``interval``. Open: doubled with each further failure up to
