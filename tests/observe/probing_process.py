@@ -16,7 +16,12 @@ from dbre.ports.probe import ProbeObservation
 
 def tell(observation: ProbeObservation) -> None:
     line = {"at": observation.scheduled_at.timestamp(), "outcome": observation.outcome, "code": observation.code}
-    print(json.dumps(line), flush=True)
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def ignore(*_: object) -> None:
+    """Events are not what this is about."""
 
 
 async def main(host: str, port: str, user: str, password: str) -> None:
@@ -27,7 +32,7 @@ async def main(host: str, port: str, user: str, password: str) -> None:
         clock=SystemClock(),
         settings=settings(1.0, total=0.9),
         sink=tell,
-        events=lambda kind, subject, data: None,
+        events=ignore,
     )
     await prober.run()
 

@@ -1,6 +1,7 @@
 """The prober against real servers that are frozen, killed, lagging, or changed under it."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -262,7 +263,7 @@ async def test_a_stopped_prober_calls_its_lost_slots_missed_and_never_bad(postgr
         process.kill()
         await process.wait()
     slots = sorted(lines, key=lambda one: one["at"])
-    gaps = [b["at"] - a["at"] for a, b in zip(slots, slots[1:], strict=False)]
+    gaps = [b["at"] - a["at"] for a, b in itertools.pairwise(slots)]
     assert gaps == pytest.approx([1.0] * len(gaps), abs=0.05), "one observation for each slot, lost ones included"
     outcomes = [one["outcome"] for one in slots]
     assert 4 <= outcomes.count("missed") <= 6, outcomes

@@ -1,10 +1,11 @@
 """The schedule holds whatever the servers and the clocks do. The servers are real sockets that misbehave."""
 
 import asyncio
+import itertools
 import time
 
 import pytest
-from observe_kit import READ, REPLICA, WRITE, cluster, listener, probing, refusing, settings
+from observe_kit import READ, REPLICA, WRITE, Record, cluster, listener, probing, refusing, settings
 
 from dbre.app import Engines
 from dbre.capabilities.observe import Prober
@@ -15,7 +16,7 @@ from dbre.testing.clock import FakeClock
 
 
 def gaps(slots) -> list[float]:
-    return [(b.scheduled_at - a.scheduled_at).total_seconds() for a, b in zip(slots, slots[1:], strict=False)]
+    return [(b.scheduled_at - a.scheduled_at).total_seconds() for a, b in itertools.pairwise(slots)]
 
 
 async def test_a_server_that_accepts_and_never_answers_fails_every_slot_in_time_and_delays_none():
@@ -92,7 +93,7 @@ async def test_a_step_of_the_wall_clock_is_told_and_no_slot_is_lost_or_doubled(s
         await asyncio.sleep(0.1)
     times = [one.scheduled_at for one in record.observations]
     assert len(times) == 6
-    steps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)]
+    steps = [(b - a).total_seconds() for a, b in itertools.pairwise(times)]
     assert steps == pytest.approx([10, 10, 10 + seconds, 10, 10], abs=0.01)
     ((kind, subject, data),) = [one for one in record.events if one[0] == "core.clock_stepped"]
     assert (kind, subject, data["seconds"]) == ("core.clock_stepped", "clock", pytest.approx(seconds))
@@ -141,7 +142,7 @@ async def test_an_error_in_the_sink_ends_the_prober_instead_of_being_swallowed()
         clock=SystemClock(),
         settings=settings(0.5),
         sink=full,
-        events=lambda kind, subject, data: None,
+        events=Record().event,
     )
     with pytest.raises(ExceptionGroup) as caught:
         async with asyncio.timeout(10):

@@ -1,3 +1,4 @@
+import itertools
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -82,6 +83,6 @@ def test_good_and_bad_events_alternate_unless_the_kind_of_failure_changed(slots)
     tracker = EndpointTracker(ENDPOINT)
     changes = [change for outcome, fresh in slots for change in tracker.follow(slot(outcome, fresh=fresh), system_id=None)]
     outcomes = [change.data["outcome"] for change in changes]
-    assert all(a != b for a, b in zip(outcomes, outcomes[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(outcomes))
     if outcomes:
         assert outcomes[0] != "good"

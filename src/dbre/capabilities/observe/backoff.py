@@ -1,4 +1,4 @@
-"""The pace of checks behind a circuit breaker: a dead server is asked more and more rarely, and at once normally again when it answers."""
+"""The pace of checks: a dead server is asked more and more rarely, and normally again at once when it answers."""
 
 __all__ = ["Backoff"]
 
