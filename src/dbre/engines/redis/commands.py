@@ -1,0 +1,81 @@
+"""Every command that dbre may ever send to Redis, with the privilege that it needs, as ACL rules write it.
+
+Words are separated by blanks; ``$1`` stands for the first parameter, alone or inside a word. Each word is sent as one
+binary-safe string, so that no parameter can become a second word.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+
+from dbre.core.errors import Unsupported
+from dbre.engines.redis.facts import LOGIN
+from dbre.ports.engine import Facet, NamedQuery, Parameter
+from dbre.ports.versions import VersionRange, format_version
+
+__all__ = ["PRIVILEGES", "all_commands", "named", "words_of"]
+
+_ID, _SEQUENCE = Parameter(name="id", type="text"), Parameter(name="sequence", type="integer")
+
+# name, facet, versions, privilege, words, parameters
+_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
+    ("set_name", Facet.SESSION, ">=6.2", LOGIN, "CLIENT SETNAME $1", (Parameter(name="application_name", type="text"),)),
+    ("own_session", Facet.SESSION, ">=6.2", LOGIN, "CLIENT ID", ()),
+    ("time", Facet.SESSION, ">=6.2", "+time", "TIME", ()),
+    ("login", Facet.SESSION, ">=6.2", "+acl|whoami", "ACL WHOAMI", ()),
+    ("info", Facet.SESSION, ">=6.2", "+info", "INFO", ()),
+    ("role", Facet.PROBE, ">=6.2", "+role", "ROLE", ()),
+    # A sorted set, because GT makes the server itself refuse a smaller sequence: a late writer, thawed after its successor,
+    # cannot take it back, and no script needs to be allowed. Scores are exact up to 2**53.
+    ("heartbeat_write", Facet.PROBE, ">=6.2", "+zadd ~dbre:hb:*", "ZADD dbre:hb:$1 GT $2 sequence", (_ID, _SEQUENCE)),
+    ("heartbeat_read", Facet.PROBE, ">=6.2", "+zscore ~dbre:hb:*", "ZSCORE dbre:hb:$1 sequence", (_ID,)),
+    # Changes nothing, since XX wants a member that is never there.
+    ("heartbeat_check", Facet.PROBE, ">=6.2", "+zadd ~dbre:hb:*", "ZADD dbre:hb:check XX 0 check", ()),
+    ("sessions", Facet.ACTIVITY, ">=6.2", "+client|list", "CLIENT LIST", ()),
+    ("settings", Facet.SETTINGS, ">=6.2", "+config|get", "CONFIG GET *", ()),
+    ("command_statistics", Facet.STATISTICS, ">=6.2", "+info", "INFO commandstats", ()),
+)
+
+PRIVILEGES = tuple(dict.fromkeys(row[3] for row in _TABLE))
+"""All that the features need, in the words of ``Feature.privilege``."""
+
+
+@cache
+def all_commands() -> tuple[NamedQuery, ...]:
+    """Every command, in the order of the table."""
+    return tuple(
+        NamedQuery(
+            name=name,
+            facet=facet,
+            versions=versions,
+            privilege=privilege,
+            text=text,
+            source="redis/commands.py",
+            parameters=parameters,
+        )
+        for name, facet, versions, privilege, text, parameters in _TABLE
+    )
+
+
+def named(name: str, *, version: tuple[int, ...] | None = None) -> NamedQuery:
+    """One command. Raises: Unsupported where it is for other versions only."""
+    (found,) = [command for command in all_commands() if command.name == name]
+    if version is not None and version not in VersionRange.parse(found.versions):
+        raise Unsupported(f"{name.replace('_', ' ')} needs version {found.versions}, and this is {format_version(version)}")
+    return found
+
+
+def words_of(command: NamedQuery, parameters: Iterable[object]) -> list[bytes]:
+    """The words of a command as they are sent.
+
+    >>> words_of(named("heartbeat_read"), ["a b"])
+    [b'ZSCORE', b'dbre:hb:a b', b'sequence']
+    """
+    values = {f"${number}": str(value) for number, value in enumerate(parameters, start=1)}
+    if len(values) != len(command.parameters):
+        raise TypeError(f"{command.name} takes {len(command.parameters)} parameters, not {len(values)}")
+    return [_fill(word, values).encode("utf-8", "surrogateescape") for word in command.text.split(" ")]
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    head, dollar, number = word.partition("$")
+    return head + values[dollar + number] if dollar else word

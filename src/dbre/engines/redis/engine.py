@@ -1,0 +1,46 @@
+"""The engine for Redis and Valkey."""
+
+from collections.abc import Sequence
+
+from dbre.engines.redis.commands import all_commands
+from dbre.engines.redis.facts import DEFAULT_PORT, Product
+from dbre.engines.redis.faults import classify
+from dbre.engines.redis.features import FEATURES
+from dbre.engines.redis.grants import grant_script
+from dbre.engines.redis.probe import RedisProbe
+from dbre.engines.redis.server import RedisServer
+from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+
+__all__ = ["RedisEngine"]
+
+
+class RedisEngine:
+    """Implements ``ports.engine.Engine`` with redis-py."""
+
+    name = "redis"
+    products = (Product.REDIS.value, Product.VALKEY.value)
+    default_port = DEFAULT_PORT
+
+    def connect(self, access: Access) -> RedisServer:
+        """A handle on one server process; does no I/O yet."""
+        return RedisServer(access)
+
+    def probe(self, access: Access) -> RedisProbe:
+        """A prober of one server process; does no I/O yet."""
+        return RedisProbe(access)
+
+    def classify(self, error: BaseException) -> Verdict | None:
+        """What a driver's error means; None where it comes neither from redis-py nor from the network."""
+        return classify(error)
+
+    def features(self) -> Sequence[Feature]:
+        """The rows of the support matrix."""
+        return FEATURES
+
+    def queries(self) -> Sequence[NamedQuery]:
+        """Every command that the engine may send."""
+        return all_commands()
+
+    def grants(self, user: str) -> str:
+        """The smallest ACL that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""
+        return grant_script(user)
