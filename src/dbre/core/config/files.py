@@ -28,10 +28,13 @@ class FileReader:
 
     def read(self, path: Path, *, named_at: Place | None = None) -> Branch | None:
         """The tree of a file and everything that it includes, or None where it cannot be read."""
+        if "\0" in str(path):
+            self.problems.append(Problem(named_at or Place(str(path)), "a path holds no zero byte", "check the path"))
+            return None
         path = Path(os.path.abspath(path))  # noqa: PTH100 - links are kept: a relative path starts where the link stands
         shown = _shown(path)
         place = named_at or Place(shown, directory=path.parent)
-        real = path.resolve()
+        real = Path(os.path.realpath(path))  # unlike resolve(), leaves a circle of links to be reported when it is opened
         if real in self._open:
             self.problems.append(Problem(place, f"include leads back to {shown}", "remove one include of the circle"))
             return None

@@ -24,6 +24,7 @@ _FORBIDDEN = re.compile(
 )
 _QUOTED = re.compile(r"'([^']*)'")
 _HINTS = (
+    ("did not find expected ','", "check the brackets and commas"),
     ("cannot start any token", "indent with spaces, not tabs, and put text with special characters in quotes"),
     ("mapping values are not allowed", "check the indentation, and put text that holds ': ' in quotes"),
     ("could not find expected ':'", "check the indentation, and the quote or bracket before this line"),
@@ -74,8 +75,11 @@ def read_yaml(text: str, *, source: str, directory: Path, problems: list[Problem
         return None
     except yaml.MarkedYAMLError as error:
         # An unclosed quote or bracket is found at the end of the file, but wrong where it was opened.
-        at_end = "end of stream" in (error.problem or "")
-        mark = error.context_mark if at_end and error.context_mark else error.problem_mark
+        mark = error.problem_mark
+        if error.context_mark is not None and (
+            mark is None or mark.line >= text.rstrip().count("\n") + 1 or "end of" in str(error.problem)
+        ):
+            mark = error.context_mark
         reader.report(mark, *_explain(error))
         return None
     except yaml.YAMLError:
@@ -196,7 +200,12 @@ class _Reader:
             self.report(event.start_mark, trap.message, trap.hint)
             value = Reported(event.value)
         frame = self.frames[-1] if self.frames else None
-        if frame and isinstance(frame.node, Branch) and not frame.wants_value:
+        is_key = frame is not None and isinstance(frame.node, Branch) and not frame.wants_value
+        if not is_key and len(self.frames) > 1 and event.value == "" and event.style in (None, ""):
+            # A password that begins with # or & would vanish without a word.
+            self.report(event.start_mark, "there is no value", "write one, or null; text that begins with # or & needs quotes")
+            value = Reported()
+        if frame is not None and is_key:
             self._take_key(frame, event, value)
         else:
             self._add(Leaf(self.place(event.start_mark), value), 1, 0, anchor=event.anchor)
