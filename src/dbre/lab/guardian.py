@@ -7,20 +7,11 @@ the pipe ends, or its parent is no longer us, it acts. This works for SIGKILL, f
 
 import json
 import os
-import select
-import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from dbre.lab.processes import kill_processes
-from dbre.lab.shared_memory import remove_shared_memory
-
-__all__ = ["Guardian", "destroy"]
-
-_POLL_SECONDS = 0.5
+__all__ = ["Guardian"]
 
 
 class Guardian:
@@ -63,7 +54,7 @@ class Guardian:
     def _start(self) -> subprocess.Popen[bytes]:
         # -P: a file named json.py in the current directory is not ours to run, perhaps as root
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-            [sys.executable, "-P", "-m", "dbre.lab.guardian", str(os.getpid())],
+            [sys.executable, "-P", "-m", "dbre.lab.guardian_process", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -71,47 +62,3 @@ class Guardian:
         for directory in self._watched:
             self._tell({"watch": os.path.realpath(directory)})
         return self._process
-
-
-def destroy(directory: Path) -> bool:
-    """Kill all servers in ``directory`` and remove it with everything in it; True if nothing is left."""
-    survivors = kill_processes(directory)
-    for data_directory in _data_directories(directory):
-        remove_shared_memory(data_directory)
-    shutil.rmtree(directory, ignore_errors=True)
-    return not survivors and not directory.exists()
-
-
-def _data_directories(directory: Path) -> Iterator[Path]:
-    for root, directories, files in os.walk(directory):
-        if "postmaster.pid" in files:
-            yield Path(root)
-            directories.clear()
-
-
-def _main(parent: int) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a service manager signals us together with our parent: we go last
-    watched: dict[str, None] = {}
-    buffer = b""
-    while os.getppid() == parent:
-        readable, _, _ = select.select([0], [], [], _POLL_SECONDS)
-        if not readable:
-            continue  # a child that our parent forked may keep the pipe open: hence the look at getppid
-        chunk = os.read(0, 65_536)
-        if not chunk:
-            break
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        for line in lines:
-            order = json.loads(line)
-            if "watch" in order:
-                watched[order["watch"]] = None
-            else:
-                watched.pop(order["release"], None)
-    # Twice: a server that was being started while our parent died is not there yet at the first look.
-    gone = [destroy(Path(name)) for name in (*watched, *watched)]
-    return 0 if all(gone[len(watched) :]) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(_main(int(sys.argv[1])))

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.secrets import Secret
+from dbre.engines.mysql.grants import grant_script
 from dbre.lab.account import Account
 from dbre.lab.cache import build_once
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
+from dbre.ports.session import Role
 
 __all__ = ["MariaDbServer", "find_mariadb"]
 
@@ -34,6 +36,7 @@ class MariaDbServer(LabServer):
     engine = "mysql"
     superuser = "root"
     default_database = DATABASE
+    application_database = DATABASE
     stop_signal = signal.SIGTERM
 
     def __init__(
@@ -56,6 +59,10 @@ class MariaDbServer(LabServer):
         """The version of its program."""
         return self.program.version_text
 
+    async def role(self) -> Role:
+        """As it was built: only the server itself could tell of a later change."""
+        return Role.PRIMARY if self.primary is None else Role.REPLICA
+
     def _initial_password(self) -> Secret:
         return super()._initial_password() if self.primary is None else self.primary.password
 
@@ -75,6 +82,13 @@ class MariaDbServer(LabServer):
             option = " WITH GRANT OPTION" if grant == "ALL" else ""
             lines.append(f"GRANT {grant} ON *.* TO {user}@'127.0.0.1'{option};")
         lines.append("DROP USER IF EXISTS root@localhost;")
+        for login in self.logins:
+            account = f"{login.user}@'127.0.0.1'"
+            lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
+            if login.is_observer:
+                lines += _single_lines(grant_script(f"{login.user}@127.0.0.1"))
+            else:
+                lines.append(f"GRANT ALL ON {DATABASE}.* TO {account};")
         if self.primary is not None:
             address = self.primary.address
             lines.append(
@@ -141,6 +155,12 @@ def _native_hash(password: Secret) -> str:
     """What ``PASSWORD()`` gives. Source: MariaDB knowledge base, "mysql_native_password"."""
     inner = hashlib.sha1(password.reveal().encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
+
+
+def _single_lines(script: str) -> list[str]:
+    """Statements as an init file wants them: one a line, none that is empty here since it is meant for MySQL."""
+    statements = (" ".join(part.split()) for part in script.split(";\n"))
+    return [statement + ";" for statement in statements if statement and not statement.startswith("/*!")]
 
 
 async def _template(program: ServerProgram, site: Site) -> Path:

@@ -13,6 +13,7 @@ from dbre.lab.free_port import LOOPBACK
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
+from dbre.ports.session import Role
 
 __all__ = ["RedisServer", "find_redis"]
 
@@ -29,6 +30,7 @@ class RedisServer(LabServer):
     engine = "redis"
     superuser = "default"
     default_database = None
+    application_database = None
     stop_signal = signal.SIGTERM
 
     def __init__(
@@ -51,6 +53,13 @@ class RedisServer(LabServer):
         """The version of its program."""
         return self.program.version_text
 
+    async def role(self) -> Role:
+        """What it says, or as it was built if it does not answer."""
+        answer = "" if self.is_frozen or not self.was_started else await self._ask("INFO replication")
+        if "role:" in answer:
+            return Role.REPLICA if "role:slave" in answer else Role.PRIMARY
+        return Role.PRIMARY if self.primary is None else Role.REPLICA
+
     def _initial_password(self) -> Secret:
         return super()._initial_password() if self.primary is None else self.primary.password
 
@@ -72,6 +81,9 @@ class RedisServer(LabServer):
             **self.settings,
         }
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
+        for login in self.logins:
+            keys = "~* &*" if login.is_observer else "~lab_ledger:*"
+            text += f"user {login.user} on >{login.password.reveal()} {keys} +@all\n"
         self.site.write_file(self.directory / "redis.conf", text)
 
     def _command(self, port: int) -> list[str | Path]:

@@ -9,25 +9,36 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.secrets import Secret
 from dbre.lab.account import require_reachable
+from dbre.lab.destruction import destroy
 from dbre.lab.errors import LabError, PortTaken, ServerFailed
 from dbre.lab.free_port import LOOPBACK, choose_port, is_free
-from dbre.lab.guardian import destroy
 from dbre.lab.processes import Process, find_processes, kill_processes, send
 from dbre.lab.site import Site, log_tail
 from dbre.ports.engine import Access
+from dbre.ports.session import Role
 
-__all__ = ["LabServer"]
+__all__ = ["LabServer", "Login"]
 
 _POLL_SECONDS = 0.01
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ATTEMPTS = 5  # with a new port each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A user besides the superuser: the observer may do what dbre's engine asks for, an application owns its own data."""
+
+    user: str
+    password: Secret
+    is_observer: bool
 
 
 class LabServer(ABC):
@@ -36,6 +47,7 @@ class LabServer(ABC):
     engine: ClassVar[str]
     superuser: ClassVar[str]
     default_database: ClassVar[str | None]
+    application_database: ClassVar[str | None]  # there once the server has logins
     stop_signal: ClassVar[signal.Signals]
 
     def __init__(self, name: str, site: Site, *, port: int | None = None) -> None:
@@ -44,6 +56,7 @@ class LabServer(ABC):
         self.directory = site.directory / name
         self.data_directory = self.directory / "data"
         self.log_file = self.directory / "server.log"
+        self.logins: tuple[Login, ...] = ()  # to be set before the first start; the same on a primary and its replicas
         self._wanted_port = port
         self._port: int | None = port
         self._child: subprocess.Popen[bytes] | None = None
@@ -57,6 +70,20 @@ class LabServer(ABC):
         if self._port is None:
             raise LabError(f"{self.name} has no port yet: it was never started")
         return Address(LOOPBACK, self._port)
+
+    @property
+    def was_started(self) -> bool:
+        """Whether it has a port, and so an address."""
+        return self._port is not None
+
+    @property
+    @abstractmethod
+    def version_text(self) -> str:
+        """The version of its program."""
+
+    @abstractmethod
+    async def role(self) -> Role:
+        """What it is now, asked without waiting for a frozen server."""
 
     @property
     def password(self) -> Secret:

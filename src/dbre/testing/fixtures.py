@@ -20,7 +20,8 @@ import pytest_asyncio
 from dbre.core.errors import Unsupported
 from dbre.lab.account import choose_account
 from dbre.lab.cache import cache_directory
-from dbre.lab.guardian import Guardian, destroy
+from dbre.lab.destruction import destroy
+from dbre.lab.guardian import Guardian
 from dbre.lab.mariadb import MariaDbServer, find_mariadb
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.programs import ServerProgram

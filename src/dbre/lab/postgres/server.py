@@ -11,12 +11,14 @@ import psycopg
 from psycopg import sql
 
 from dbre.core.secrets import Secret
+from dbre.engines.postgres.grants import grant_script
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.postgres.binaries import PostgresBinaries
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
+from dbre.ports.session import Role
 
 __all__ = ["PostgresServer"]
 
@@ -50,6 +52,7 @@ class PostgresServer(LabServer):
     engine = "postgresql"
     superuser = TEMPLATE_SUPERUSER
     default_database = "postgres"
+    application_database = "lab"
     stop_signal = signal.SIGINT  # "fast" shutdown
 
     def __init__(
@@ -66,6 +69,15 @@ class PostgresServer(LabServer):
         self.binaries = binaries
         self.primary = replica_of
         self.settings = dict(settings or {})
+
+    @property
+    def version_text(self) -> str:
+        """The version of its programs."""
+        return self.binaries.version_text
+
+    async def role(self) -> Role:
+        """A replica has a signal file, which a promotion removes."""
+        return Role.REPLICA if (self.data_directory / "standby.signal").exists() else Role.PRIMARY
 
     @property
     def slot(self) -> str:
@@ -187,6 +199,23 @@ class PostgresServer(LabServer):
         async with await self.connect() as connection:
             await _set_password(connection, self.superuser, wanted)
         self._password = wanted
+        await self._create_logins()
+
+    async def _create_logins(self) -> None:
+        if not self.logins:
+            return
+        async with await self.connect() as connection:
+            for login in self.logins:
+                await connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(login.user)))
+                await _set_password(connection, login.user, login.password)
+            owner = next((one.user for one in self.logins if not one.is_observer), self.superuser)
+            await connection.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(self.application_database), sql.Identifier(owner))
+            )
+        async with await self.connect(database=self.application_database) as connection:
+            for login in self.logins:
+                if login.is_observer:
+                    await connection.execute(grant_script(login.user).encode())
 
 
 async def _ensure_replication_user(connection: psycopg.AsyncConnection, password: Secret) -> None:

@@ -1,0 +1,27 @@
+"""The end of servers and of everything that they left."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from dbre.lab.processes import kill_processes
+from dbre.lab.shared_memory import remove_shared_memory
+
+__all__ = ["destroy"]
+
+
+def destroy(directory: Path) -> bool:
+    """Kill all servers in ``directory`` and remove it with everything in it; True if nothing is left."""
+    survivors = kill_processes(directory)
+    for data_directory in _data_directories(directory):
+        remove_shared_memory(data_directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    return not survivors and not directory.exists()
+
+
+def _data_directories(directory: Path) -> Iterator[Path]:
+    for root, directories, files in os.walk(directory):
+        if "postmaster.pid" in files:
+            yield Path(root)
+            directories.clear()

@@ -1,0 +1,49 @@
+"""The configuration with which ``dbre server`` watches a lab."""
+
+from collections.abc import Sequence
+
+from dbre.lab.server import LabServer
+
+__all__ = ["configuration"]
+
+
+def configuration(*, name: str, servers: Sequence[LabServer], user: str) -> str:
+    """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it."""
+    primary = servers[0]
+    lines = [
+        f"# The lab {name!r}, written by dbre lab up; goes away with dbre lab down --name {name}.",
+        "state:",
+        '  url: "sqlite:///dbre.db"',
+        "fleet:",
+        "  clusters:",
+        f"    - name: {name}",
+        "      environment: lab",
+        f"      engine: {primary.engine}",
+        f"      user: {user}",
+        "      password: file:password",
+        "      tls: disable  # everything is on loopback",
+        *([f"      databases: [{primary.application_database}]"] if primary.application_database else []),
+        "      instances:",
+        *(f"        - {{name: {one.name}, host: {one.address.host}, port: {one.address.port}}}" for one in servers),
+        "probe:",
+        "  interval: 2s",
+        "  total_timeout: 1500ms",
+        "  connect_timeout: 1s",
+        "  statement_timeout: 500ms",
+        "slos:",
+        *_objective(name, "writes", "{kind: availability, purpose: write}", "99.9%"),
+        *_objective(name, "reads", "{kind: availability, purpose: read}", "99.9%"),
+        *_objective(name, "write-latency", "{kind: latency, query_class: write, threshold: 100ms}", "99%"),
+        *(_objective(name, "freshness", "{kind: freshness, max_age: 10s}", "99%") if len(servers) > 1 else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _objective(cluster: str, name: str, sli: str, target: str) -> list[str]:
+    return [
+        f"  - name: {cluster}-{name}",
+        f"    selector: {{cluster: {cluster}}}",
+        f"    sli: {sli}",
+        f'    target: "{target}"',
+        "    window: {rolling: 7d}",
+    ]

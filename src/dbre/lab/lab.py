@@ -1,0 +1,227 @@
+"""A lab: one primary with its replicas, in a directory that holds everything and goes away with it."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from dbre.core.errors import DbreError
+from dbre.core.secrets import Secret
+from dbre.core.text import closest
+from dbre.lab.account import Account, choose_account
+from dbre.lab.build import Blueprint, build_servers, find_blueprint
+from dbre.lab.cache import cache_directory
+from dbre.lab.document import configuration
+from dbre.lab.errors import LabError, UnknownLab
+from dbre.lab.guardian import Guardian
+from dbre.lab.load.model import LoadTarget
+from dbre.lab.model import LabEngine, LabSpec, ServerState, ServerStatus, check_name
+from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
+from dbre.lab.server import LabServer, Login
+from dbre.lab.site import Site
+
+__all__ = ["Lab", "lab_directory", "list_labs", "take_down"]
+
+OBSERVER, APPLICATION = "dbre", "app"
+_MANIFEST = "lab.json"
+_OBSERVER_PASSWORD = "password"  # noqa: S105 -- the name of a file
+_APPLICATION_PASSWORD = "application-password"  # noqa: S105 -- the name of a file
+
+
+class Lab:
+    """A running lab. ``servers[0]`` is the primary as it was built; a later promotion does not reorder."""
+
+    def __init__(self, directory: Path, spec: LabSpec, servers: tuple[LabServer, ...]) -> None:
+        self.directory = directory
+        self.spec = spec
+        self.servers = servers
+
+    @classmethod
+    async def create(
+        cls,
+        spec: LabSpec,
+        directory: Path | None = None,
+        *,
+        guardian: Guardian | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Self:
+        """Build and start a lab. With ``guardian`` it does not outlive this process; without, it stays until ``down``.
+
+        If anything fails, nothing is left. Raises: BinariesMissing, Conflict, DirectoryUnusable, ServerFailed.
+        """
+        account = choose_account(environment)
+        where = lab_directory(spec.name, directory, environment=environment)
+        cache = cache_directory(account, environment)
+        blueprint = await find_blueprint(spec, account=account, cache=cache)
+        claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
+        watch = guardian or Guardian()
+        watch.watch(where)
+        try:
+            site = Site(directory=where, account=account, cache=cache, guardian=None, durable=spec.durable)
+            lab = cls(where, spec, build_servers(spec, blueprint, site))
+            lab._write_manifest(blueprint, account)
+            await lab._start()
+        except BaseException as error:
+            remove(where)
+            watch.release(where)
+            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                raise LabError(f"the lab cannot be built in {where}: {error}") from error
+            raise
+        finally:
+            if guardian is None:
+                watch.release(where)
+                watch.close()
+        return lab
+
+    @classmethod
+    def open(cls, name: str, directory: Path | None = None, *, environment: Mapping[str, str] = os.environ) -> Self:
+        """A lab that another process built. Raises: UnknownLab, LabError if it is only half built."""
+        where = lab_directory(name, directory, environment=environment)
+        if not is_lab(where):
+            near = closest(name, [path.name for path in labs_in(where.parent)])
+            raise UnknownLab(
+                f"there is no lab {name!r} in {where}",
+                hint=f"did you mean {near}?" if near else "start one: dbre lab up",
+            )
+        try:
+            note = json.loads((where / _MANIFEST).read_text())
+            spec = LabSpec(**{**note["spec"], "engine": LabEngine(note["spec"]["engine"])})
+            account = Account(**note["account"])
+            blueprint = Blueprint.from_document(note["blueprint"])
+        except (OSError, ValueError, KeyError, TypeError, DbreError) as error:
+            raise LabError(
+                f"the lab in {where} is not complete: {error}", hint=f"take it down: dbre lab down --name {name}"
+            ) from error
+        site = Site(directory=where, account=account, cache=where, guardian=None, durable=spec.durable)
+        return cls(where, spec, build_servers(spec, blueprint, site))
+
+    @property
+    def name(self) -> str:
+        """The name of the lab and of its cluster in ``dbre.yaml``."""
+        return self.spec.name
+
+    @property
+    def primary(self) -> LabServer:
+        """The server that was built as the primary."""
+        return self.servers[0]
+
+    @property
+    def replicas(self) -> tuple[LabServer, ...]:
+        """The servers that were built as replicas."""
+        return self.servers[1:]
+
+    @property
+    def observer(self) -> str:
+        """The login with which dbre watches: it holds what ``dbre engine sql --grants`` prints, and no more."""
+        return OBSERVER
+
+    @property
+    def observer_password_file(self) -> Path:
+        """The observer's password, in a file that only we can read."""
+        return self.directory / _OBSERVER_PASSWORD
+
+    @property
+    def config_file(self) -> Path:
+        """The ``dbre.yaml`` of the lab."""
+        return self.directory / "dbre.yaml"
+
+    def server(self, name: str) -> LabServer:
+        """A server by its name. Raises: UnknownLab with the nearest name."""
+        for one in self.servers:
+            if one.name == name:
+                return one
+        near = closest(name, [one.name for one in self.servers])
+        hint = f"did you mean {near}?" if near else f"its servers: {', '.join(one.name for one in self.servers)}"
+        raise UnknownLab(f"lab {self.name!r} has no server {name!r}", hint=hint)
+
+    def load_target(self) -> LoadTarget:
+        """Whom a load client connects to: all servers, in search of the one that takes writes, as the application's user."""
+        primary = self.primary
+        path = self.directory / _APPLICATION_PASSWORD
+        return LoadTarget(
+            engine=primary.engine,
+            addresses=tuple(one.address for one in self.servers),
+            user=APPLICATION,
+            password=Secret(path.read_text().strip()),
+            database=primary.application_database,
+        )
+
+    async def status(self) -> list[ServerStatus]:
+        """What each server is and does now; asks the kernel, and a server only for its role."""
+        return [await _status(self.name, one) for one in self.servers]
+
+    async def down(self) -> None:
+        """Kill all its servers and remove everything."""
+        remove(self.directory)
+
+    async def _start(self) -> None:
+        logins = []
+        for user, path in ((OBSERVER, _OBSERVER_PASSWORD), (APPLICATION, _APPLICATION_PASSWORD)):
+            password = Secret(secrets.token_urlsafe(18))
+            logins.append(Login(user=user, password=password, is_observer=user == OBSERVER))
+            self._keep(path, password.reveal() + "\n")
+        for server in self.servers:  # the primary first: replicas are made from it
+            server.logins = tuple(logins)
+            await server.start()
+        self._keep("dbre.yaml", configuration(name=self.name, servers=self.servers, user=OBSERVER))
+
+    def _write_manifest(self, blueprint: Blueprint, account: Account) -> None:
+        spec = self.spec
+        document = {
+            "spec": {
+                "name": spec.name,
+                "engine": spec.engine,
+                "replicas": spec.replicas,
+                "version": spec.version,
+                "durable": spec.durable,
+            },
+            "account": {"name": account.name, "uid": account.uid, "gid": account.gid, "switch": account.switch},
+            "blueprint": blueprint.as_document(),
+            "created_at": datetime.now(UTC).isoformat(),
+        }
+        self._keep(_MANIFEST, json.dumps(document, indent=1) + "\n")
+
+    def _keep(self, name: str, text: str) -> None:
+        """Write one file of ours: whole or not at all, readable by us only."""
+        temporary = self.directory / f".{name}.new"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(self.directory / name)
+
+
+async def _status(lab: str, server: LabServer) -> ServerStatus:
+    awake = ServerState.RUNNING if server.is_running else ServerState.STOPPED
+    return ServerStatus(
+        lab=lab,
+        name=server.name,
+        engine=server.engine,
+        version=server.version_text,
+        role=await server.role(),
+        state=ServerState.FROZEN if server.is_frozen else awake,
+        address=server.address if server.was_started else None,
+        pid=server.pid,
+        processes=len(server.processes()),
+        directory=server.directory,
+    )
+
+
+def lab_directory(name: str, directory: Path | None, *, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the lab of that name is: ``directory`` if given, else below the base directory. Raises: UsageError."""
+    check_name(name)
+    if directory is not None:
+        return Path(os.path.abspath(directory))  # noqa: PTH100 -- resolve() would follow a link that we must refuse
+    return base_directory(choose_account(environment), environment) / name
+
+
+def list_labs(*, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The names of the labs below the base directory."""
+    return [path.name for path in labs_in(base_directory(choose_account(environment), environment))]
+
+
+def take_down(name: str, directory: Path | None = None, *, environment: Mapping[str, str] = os.environ) -> bool:
+    """Remove a lab in whatever state it is; False if there is none. Raises: DirectoryUnusable, Denied, LabError."""
+    return remove(lab_directory(name, directory, environment=environment))

@@ -1,0 +1,75 @@
+"""What a lab is asked to be, and what it is."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from dbre.core.errors import UsageError
+from dbre.core.fleet import Address
+from dbre.ports.session import Role
+
+__all__ = ["MOST_REPLICAS", "LabEngine", "LabSpec", "ServerState", "ServerStatus", "check_name"]
+
+MOST_REPLICAS = 8
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,30}[a-z0-9])?")
+
+
+class LabEngine(StrEnum):
+    """What a lab can run."""
+
+    POSTGRESQL = "postgresql"
+    MARIADB = "mariadb"
+    REDIS = "redis"
+
+
+class ServerState(StrEnum):
+    """What a server of a lab does now."""
+
+    RUNNING = "running"
+    FROZEN = "frozen"
+    STOPPED = "stopped"
+
+
+def check_name(name: str) -> str:
+    """A name that is safe as a directory, a cluster and a host part. Raises: UsageError."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot name a lab", hint="use at most 32 lower-case letters, digits and inner hyphens: orders-2"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSpec:
+    """One primary and its replicas. ``bindir`` and ``version`` None: the newest that is installed."""
+
+    name: str = "lab"
+    engine: LabEngine = LabEngine.POSTGRESQL
+    replicas: int = 1
+    version: int | None = None
+    bindir: Path | None = None
+    durable: bool = True
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not 0 <= self.replicas <= MOST_REPLICAS:
+            raise UsageError(f"{self.replicas} replicas are not possible: 0 to {MOST_REPLICAS}", hint="write --replicas 1")
+        if self.version is not None and self.engine is not LabEngine.POSTGRESQL:
+            raise UsageError(f"a version can be chosen for postgresql only, not for {self.engine}", hint="leave out --version")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStatus:
+    """One server of a lab at this moment."""
+
+    lab: str
+    name: str
+    engine: str
+    version: str
+    role: Role
+    state: ServerState
+    address: Address | None
+    pid: int | None
+    processes: int
+    directory: Path
