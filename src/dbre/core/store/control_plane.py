@@ -7,7 +7,7 @@ and the commit nobody else can write, because a writer also holds the write lock
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -54,9 +54,12 @@ async def postgres_lease(address: PostgresAddress, password: Secret | None, cloc
     Raises: ControlPlaneRunning, naming the holder; any StoreError of connecting.
     """
     engine = postgres_engine(address, password, purpose="control-plane", lasting=True)
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(engine.dispose)
         try:
-            connection = await (await engine.connect()).execution_options(isolation_level="AUTOCOMMIT")
+            connection = await stack.enter_async_context(engine.connect())
+            stack.push_async_callback(connection.invalidate)  # ends the session and so the lock, without asking the server
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
             pid = await take_control_plane_lock(connection, address)
         except DBAPIError as error:
             raise store_error(error, address) from error
@@ -67,9 +70,6 @@ async def postgres_lease(address: PostgresAddress, password: Secret | None, cloc
         finally:
             watch.cancel()
             await asyncio.wait({watch})
-            await connection.invalidate()  # ends the session, and the lock with it, without asking the server
-    finally:
-        await engine.dispose()
 
 
 async def _watch(connection: AsyncConnection, lease: ControlPlaneLease, clock: Clock) -> None:

@@ -127,7 +127,8 @@ def _free_bytes(path: Path) -> int:
 
 def _postgres_error(error: BaseException, address: PostgresAddress) -> StoreError:
     state = getattr(error, "sqlstate", None)
-    says = printable(str(error).strip(), limit=300)
+    diagnosis = getattr(getattr(error, "diag", None), "message_primary", None)  # without DETAIL, which repeats values of rows
+    says = printable(str(diagnosis or error).strip(), limit=300)
     subject = f"state store {address}"
     context = {"sqlstate": state}
     if state is None or state[:2] == "08" or state in ("57P01", "57P02", "57P03", "53300"):

@@ -12,7 +12,7 @@ from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import SchemaOlder, StoreCorrupt, StoreNotWritable
 from dbre.core.store.postgres import take_write_lock
 from dbre.core.store.schema import check_revision, head_revision, read_revision, upgrade
-from dbre.core.store.sqlite import require_file, writer_engine
+from dbre.core.store.sqlite import reader_engine, require_file, writer_engine
 from dbre.core.text import printable
 
 __all__ = ["migrate_postgres", "migrate_sqlite"]
@@ -69,7 +69,7 @@ async def _create(address: SqliteAddress) -> None:
 
 
 async def _revision_of(address: SqliteAddress) -> str | None:
-    engine = writer_engine(address)
+    engine = reader_engine(address)  # which changes nothing: the file may belong to another program
     try:
         async with engine.connect() as connection, connection.begin():
             return await read_revision(connection, address)

@@ -1,0 +1,134 @@
+"""What can happen to the server of a PostgreSQL store: each fault is one clear error with its own exit code."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import text
+
+from dbre.core.clock import SystemClock
+from dbre.core.errors import ExitCode
+from dbre.core.secrets import Secret
+from dbre.core.store import Store, open_store
+from dbre.core.store.errors import StoreBusy, StoreDenied, StoreMissing, StoreNotWritable, StoreTimeout, StoreUnreachable
+from dbre.core.store.status import inspect_store
+from dbre.lab.free_port import choose_port
+from dbre.lab.postgres import PostgresServer
+from dbre.testing.fixtures import PostgresPair
+
+
+@asynccontextmanager
+async def _store(server: PostgresServer, **options) -> AsyncIterator[Store]:
+    url = f"postgresql://{server.superuser}@{server.address}/postgres"
+    async with open_store(url, clock=SystemClock(), password=server.password, **options) as store:
+        yield store
+
+
+async def _ask(store: Store) -> int:
+    async with store.read() as connection:
+        return (await connection.execute(text("SELECT 1"))).scalar_one()
+
+
+async def test_nobody_listens() -> None:
+    url = f"postgresql://dbre@127.0.0.1:{choose_port()}/state"
+    with pytest.raises(StoreUnreachable, match="does not answer") as caught:
+        async with open_store(url, clock=SystemClock(), password=Secret("s3cret")):
+            pass
+    assert caught.value.exit_code is ExitCode.UNREACHABLE
+    assert caught.value.retryable
+    assert "s3cret" not in repr(caught.value.as_document())
+    status = await inspect_store(url)
+    assert isinstance(status.problem, StoreUnreachable)
+
+
+async def test_the_password_is_wrong(postgres15: PostgresServer) -> None:
+    url = f"postgresql://{postgres15.superuser}@{postgres15.address}/postgres"
+    with pytest.raises(StoreDenied, match="authentication failed") as caught:
+        async with open_store(url, clock=SystemClock(), password=Secret("s3cret")):
+            pass
+    assert caught.value.exit_code is ExitCode.DENIED
+    assert "s3cret" not in repr(caught.value.as_document())
+
+
+async def test_the_database_does_not_exist(postgres15: PostgresServer) -> None:
+    url = f"postgresql://{postgres15.superuser}@{postgres15.address}/nowhere"
+    with pytest.raises(StoreMissing, match="does not exist"):
+        async with open_store(url, clock=SystemClock(), password=postgres15.password, migrate=True):
+            pass
+
+
+async def test_the_user_may_not_make_tables(postgres_place, postgres15: PostgresServer) -> None:
+    async with await postgres15.connect() as admin:
+        await admin.execute("CREATE ROLE powerless LOGIN PASSWORD 's3cret'")
+    try:
+        url = postgres_place.url.replace(f"//{postgres15.superuser}@", "//powerless@")
+        with pytest.raises(StoreDenied, match="permission denied"):
+            async with open_store(url, clock=SystemClock(), password=Secret("s3cret"), migrate=True):
+                pass
+    finally:
+        async with await postgres15.connect() as admin:
+            await admin.execute("DROP ROLE powerless")
+
+
+async def test_a_restarted_server_is_used_again_without_a_word(fresh_postgres: PostgresServer) -> None:
+    async with _store(fresh_postgres, migrate=True) as store:
+        await asyncio.gather(*(_ask(store) for _ in range(4)))  # several pooled connections, all of them about to die
+        await fresh_postgres.kill()
+        with pytest.raises(StoreUnreachable):
+            await _ask(store)
+        await fresh_postgres.start()
+        assert await asyncio.gather(*(_ask(store) for _ in range(4))) == [1] * 4
+        async with store.begin() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+async def test_a_server_that_dies_inside_a_transaction_is_one_error(fresh_postgres: PostgresServer) -> None:
+    async with _store(fresh_postgres, migrate=True) as store:
+
+        async def write_while_it_dies() -> None:
+            async with store.begin() as connection:
+                await connection.execute(text("UPDATE event SET kind = kind"))
+                await fresh_postgres.kill()
+                await connection.execute(text("UPDATE event SET kind = kind"))
+
+        with pytest.raises(StoreUnreachable):
+            await write_while_it_dies()
+
+
+@pytest.mark.slow  # psycopg gives the cancelled statement 10 s to end
+async def test_a_frozen_server_costs_the_limit_and_not_for_ever(
+    fresh_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dbre.core.store.store.READ_SECONDS", 0.5)
+    async with _store(fresh_postgres, migrate=True) as store:
+        await _ask(store)
+        await fresh_postgres.freeze()
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(StoreTimeout):
+                    await _ask(store)
+        finally:
+            await fresh_postgres.thaw()
+        monkeypatch.undo()
+        assert await _ask(store) == 1
+
+
+async def test_a_writer_that_holds_the_lock_for_too_long_is_named(postgres_place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dbre.core.store.postgres.LOCK_WAIT_SECONDS", 0.3)
+    async with postgres_place.open(migrate=True) as store, postgres_place.open() as other, other.begin():
+        with pytest.raises(StoreBusy, match="locked by another session"):
+            async with store.begin():
+                pass
+
+
+async def test_a_replica_takes_no_state(postgres_pair: PostgresPair) -> None:
+    async with _store(postgres_pair.primary, migrate=True) as store, store.read() as connection:
+        written = (await connection.execute(text("SELECT pg_current_wal_lsn()::text"))).scalar_one()
+    async with asyncio.timeout(20), await postgres_pair.replica.connect() as replica:
+        behind = "SELECT pg_last_wal_replay_lsn() < %s::pg_lsn"
+        while (await (await replica.execute(behind, [written])).fetchone())[0]:  # noqa: ASYNC110 (another process moves)
+            await asyncio.sleep(0.05)
+    with pytest.raises(StoreNotWritable, match="takes no writes"):
+        async with _store(postgres_pair.replica) as store, store.begin() as connection:
+            await connection.execute(text("UPDATE event SET kind = kind"))
