@@ -20,7 +20,7 @@ TOPICS = ("Start here", "Measure", "Fleet and engines", "Control plane", "This p
 COMMANDS: dict[str, CommandEntry] = {
     "demo": CommandEntry("Start here", "dbre.demo.cli", "Run the whole cycle on throw-away databases, start to report."),
     "lab": CommandEntry("Start here", "dbre.cli.lab_cli", "Start and stop throw-away databases on this machine."),
-    "slo": CommandEntry("Measure", "dbre.capabilities.slo.cli", "Objectives, error budgets, burn rates and alerts."),
+    "slo": CommandEntry("Measure", "dbre.capabilities.slo.cli", "Service level objectives: budgets, burn rates, alerts."),
     "probe": CommandEntry("Measure", "dbre.capabilities.observe.cli", "Probe endpoints now, phase by phase."),
     "events": CommandEntry("Measure", "dbre.cli.events_cli", "Things that happened, and their delivery."),
     "fleet": CommandEntry("Fleet and engines", "dbre.cli.fleet_cli", "The inventory: environments, clusters, instances."),

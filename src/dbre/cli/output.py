@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Self, TypeVar
 
+from dbre.cli.forms import OutputFormat
 from dbre.core.errors import UsageError
 from dbre.core.text import closest, printable
 from dbre.core.view import Column, Row, View
@@ -13,19 +13,6 @@ from dbre.core.view import Column, Row, View
 __all__ = ["OutputFormat", "OutputOptions"]
 
 T = TypeVar("T")
-
-
-class OutputFormat(StrEnum):
-    """Forms of a result; the default never depends on whether stdout is a terminal."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    JSON = "json"
-    JSONL = "jsonl"
-    YAML = "yaml"
-    CSV = "csv"
-    NAME = "name"
-    NAGIOS = "nagios"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """From a view to text: one module for each family of forms."""
 
-from dbre.cli.output import OutputFormat
+from dbre.cli.forms import OutputFormat
 from dbre.cli.render.documents import as_csv, as_json, as_jsonl, as_yaml
 from dbre.cli.render.lines import as_nagios, as_names
 from dbre.cli.render.table import as_table
