@@ -30,7 +30,8 @@ from dbre.demo.control_plane import ControlPlaneProcess
 from dbre.demo.pager import Pager
 from dbre.lab.account import choose_account
 from dbre.lab.cache import cache_directory
-from dbre.lab.guardian import Guardian, destroy
+from dbre.lab.destruction import destroy
+from dbre.lab.guardian import Guardian
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 
