@@ -15,7 +15,7 @@ from dbre.core.errors import Unreachable
 from dbre.core.pool import Pool
 from dbre.lab.errors import LabError
 from dbre.lab.load.drivers import driver_for
-from dbre.lab.load.model import Ledger, LedgerAudit, LoadConnection, LoadKind, LoadPlan, LoadReport, LoadTarget
+from dbre.lab.load.model import Ledger, LedgerAudit, LoadConnection, LoadKind, LoadPlan, LoadReport, LoadTarget, SecondCount
 from dbre.lab.load.tally import FAILED, SUCCEEDED, Tally
 
 __all__ = ["LoadClient"]
@@ -80,7 +80,7 @@ class LoadClient:
         """What is known by now. Raises: LabError before the run has begun."""
         if self._started_at is None:
             raise LabError("the load has not begun: there is nothing to report")
-        now = self._ended if self._ended is not None else asyncio.get_running_loop().time() - self._origin
+        now = self.running_seconds
         writes, reads = (
             self._tallies[kind].summary(started_at=self._started_at, end_seconds=now)
             for kind in (LoadKind.WRITE, LoadKind.READ)
@@ -92,6 +92,23 @@ class LoadClient:
             writes=writes,
             reads=reads,
             ledger=self.ledger(),
+        )
+
+    @property
+    def running_seconds(self) -> float:
+        """How long ago the first operation was due; 0 before."""
+        if self._started_at is None:
+            return 0.0
+        return self._ended if self._ended is not None else asyncio.get_running_loop().time() - self._origin
+
+    def second(self, number: int) -> SecondCount:
+        """What is known by now of the operations, of both kinds, that were due in one second of the run."""
+        writes, reads = (self._tallies[kind].second(number) for kind in (LoadKind.WRITE, LoadKind.READ))
+        return SecondCount(
+            second=number,
+            succeeded=writes.succeeded + reads.succeeded,
+            failed=writes.failed + reads.failed,
+            late=writes.late + reads.late,
         )
 
     def ledger(self) -> Ledger:

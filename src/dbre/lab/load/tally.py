@@ -108,13 +108,18 @@ class Tally:
         )
 
     def _seconds(self) -> Iterator[SecondCount]:
-        counts: dict[int, Counter[str]] = {}
-        for number, outcome in enumerate(self._outcomes):
-            here = counts.setdefault(int(self.due(number)), Counter())
-            if outcome == SUCCEEDED:
-                here["succeeded"] += 1
-                here["late"] += self._latencies[number] > self._late
-            elif outcome == FAILED:
-                here["failed"] += 1
-        for second, count in sorted(counts.items()):
-            yield SecondCount(second=second, succeeded=count["succeeded"], failed=count["failed"], late=count["late"])
+        if self._outcomes:
+            yield from map(self.second, range(int(self.due(len(self._outcomes) - 1)) + 1))
+
+    def second(self, second: int) -> SecondCount:
+        """What became of the operations that were due in one second of the run."""
+        first = max(ceil((second - self._offset) / self._interval), 0)
+        last = max(ceil((second + 1 - self._offset) / self._interval), 0)
+        here = range(first, min(last, len(self._outcomes)))
+        succeeded = [number for number in here if self._outcomes[number] == SUCCEEDED]
+        return SecondCount(
+            second=second,
+            succeeded=len(succeeded),
+            failed=sum(1 for number in here if self._outcomes[number] == FAILED),
+            late=sum(1 for number in succeeded if self._latencies[number] > self._late),
+        )
