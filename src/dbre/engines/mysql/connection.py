@@ -95,14 +95,16 @@ def _text(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes | bytearray) else value
 
 
-async def open_connection(access: Access, *, watch: Stopwatch | None = None) -> Connection:
-    """Log in, and arm the server's own timers; ``watch`` counts the phases ``dns``, ``connect``, ``tls`` and ``auth``.
+async def open_connection(access: Access, *, what: str, watch: Stopwatch | None = None) -> Connection:
+    """Log in as ``dbre:<what>``, and arm the server's own timers.
+
+    ``watch`` counts the phases ``dns``, ``connect``, ``tls`` and ``auth``.
 
     Raises: TimeoutError after the access's connect timeout, with every socket closed; errors of the driver and the network.
     """
     watch = watch or Stopwatch()
     async with asyncio.timeout(access.timeouts.connect_seconds):
-        connection = Connection(await _log_in(access, watch))
+        connection = Connection(await _log_in(access, what, watch))
         try:
             await _arm(connection, access)
         except BaseException:
@@ -112,8 +114,8 @@ async def open_connection(access: Access, *, watch: Stopwatch | None = None) -> 
     return connection
 
 
-async def _log_in(access: Access, watch: Stopwatch) -> DriverConnection:
-    name, options = access.address.host, _login_options(access)
+async def _log_in(access: Access, what: str, watch: Stopwatch) -> DriverConnection:
+    name, options = access.address.host, _login_options(access, what)
     if name.startswith("/"):
         watch.begin("connect")
         path = os.path.join(name, _SOCKET_FILE) if os.path.isdir(name) else name  # noqa: ASYNC240, PTH112, PTH118 - local, no wait
@@ -143,7 +145,7 @@ async def _log_in(access: Access, watch: Stopwatch) -> DriverConnection:
     raise AssertionError("a name that resolves has at least one address")
 
 
-def _login_options(access: Access) -> dict[str, object]:
+def _login_options(access: Access, what: str) -> dict[str, object]:
     # A server may ask for the password itself; only one whose certificate bears its name gets it.
     refused = {} if access.tls is TlsMode.VERIFY_FULL else dict.fromkeys(("mysql_clear_password", "dialog"), CleartextRefused)
     return {
@@ -151,10 +153,17 @@ def _login_options(access: Access) -> dict[str, object]:
         "password": access.password.reveal().encode() if access.password else b"",
         "database": access.database,
         "connect_timeout": access.timeouts.connect_seconds,
-        "program_name": access.application_name[:_LONGEST_NAME],
+        "program_name": _application_name(access, what),
         "autocommit": True,
         "auth_plugin_map": refused,
     }
+
+
+def _application_name(access: Access, what: str) -> str:
+    """``dbre:<what>`` unless the access says more than the bare ``dbre``."""
+    given = access.application_name
+    name = f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
+    return name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
 
 
 async def _arm(connection: Connection, access: Access) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "PROCESS",
     "READ_HEARTBEAT",
     "SECRET_SETTINGS",
+    "STATEMENT_TIMEOUTS",
     "STATIC_SETTINGS",
     "TESTED_VERSIONS",
     "WRITE_HEARTBEAT",
@@ -120,6 +121,8 @@ ERRORS: tuple[Meaning, ...] = (
     Meaning(3169, _BAD, True, "connection killed"),
     Meaning(4031, _BAD, True, "idle session ended"),
 )
+
+STATEMENT_TIMEOUTS = frozenset({"1969", "3024"})
 
 _STORAGE_ENGINE = range(126, 146)  # errors of the storage engine that reach the client unwrapped
 _CLIENT_LIBRARY = range(2000, 2100)  # the client's own numbers: no server spoke

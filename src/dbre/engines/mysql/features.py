@@ -49,4 +49,5 @@ FEATURES: tuple[Feature, ...] = (
     *_on_mariadb(Facet.SETTINGS, "defaults, and what needs a restart"),
     *_on_both(Facet.STATISTICS, "status counters and variables"),
     *_on_both(Facet.STATISTICS, "replication status", MONITOR),
+    *_on_mariadb(Facet.STATISTICS, "size of each database", PROCESS),
 )

@@ -5,7 +5,7 @@ from dbre.engines.mysql.queries import catalog
 
 __all__ = ["grant_script"]
 
-_LONGEST_USER = 32  # MySQL; MariaDB allows 128, and one script serves both
+_LONGEST_USER = 128  # characters, in MariaDB; MySQL refuses more than 32 itself
 _ANY_HOST = "%"
 
 
@@ -20,9 +20,9 @@ def grant_script(user: str) -> str:
     name, at, host = user.rpartition("@")
     if not at:
         name, host = user, _ANY_HOST
-    if not name or len(name) > _LONGEST_USER or not host or any(not char.isprintable() for char in user):
+    if not name or len(name) > _LONGEST_USER or not host or "\0" in user or not _is_text(user):
         raise UsageError(
-            f"a user's name has 1 to {_LONGEST_USER} printable characters, and this one has {len(name)}",
+            f"a user's name has 1 to {_LONGEST_USER} characters of text, and this one has {len(name)}",
             hint="name the user that dbre logs in as: --user dbre, or --user dbre@10.0.0.%",
         )
     account = f"{_quoted(name)}@{_quoted(host)}"
@@ -44,6 +44,14 @@ def grant_script(user: str) -> str:
 
 def _granting(what: str, account: str) -> str:
     return f"GRANT {what} TO {account}"
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _quoted(name: str) -> str:

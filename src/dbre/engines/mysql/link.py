@@ -13,7 +13,7 @@ from dbre.core.errors import Denied, Unreachable
 from dbre.core.pool import Pool, PoolBusy
 from dbre.core.retry import RetryPolicy, retry
 from dbre.engines.mysql.connection import Connection, Row, open_connection
-from dbre.engines.mysql.facts import LOGIN
+from dbre.engines.mysql.facts import LOGIN, STATEMENT_TIMEOUTS
 from dbre.engines.mysql.faults import classify, translate
 from dbre.engines.mysql.privileges import held_privileges
 from dbre.engines.mysql.queries import named
@@ -40,13 +40,17 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
     return held_privileges(str(next(iter(row.values()))) for row in rows)
 
 
-def _speaks_against_server(error: BaseException) -> bool:
-    return isinstance(error, Unreachable) and not isinstance(error, PoolBusy)
-
-
-def _may_help_again(error: Exception) -> bool:
+def _may_pass(error: Exception) -> bool:
+    """Whether to ask again: an engine's word for it, and time that was not used up."""
     verdict = classify(error)
     return verdict is not None and verdict.retryable and not isinstance(error, TimeoutError)
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether an error speaks against the whole server, and not against one slow statement or our own pool."""
+    if not isinstance(error, Unreachable) or isinstance(error, PoolBusy):
+        return False
+    return error.context.get("error_number") not in STATEMENT_TIMEOUTS
 
 
 class Link:
@@ -83,10 +87,10 @@ class Link:
             async with self._pool.connection(wait_seconds=limit) as connection:
                 return await work(Conversation(self, connection))
 
-        async with self._breaker.guard(is_failure=_speaks_against_server):
+        async with self._breaker.guard(is_failure=_is_broken):
             try:
                 async with asyncio.timeout(limit):
-                    return await retry(attempt, clock=self._clock, policy=_RETRY, when=_may_help_again)
+                    return await retry(attempt, clock=self._clock, policy=_RETRY, when=_may_pass)
             except (MySQLError, OSError) as error:
                 raise translate(error, self.access, limit_seconds=limit) from error
 
@@ -103,7 +107,7 @@ class Link:
         self._pool.close()
 
     async def _open(self) -> Connection:
-        connection = await open_connection(self.access)
+        connection = await open_connection(self.access, what="facets")
         try:
             await ask_named(connection, "read_only_session", limit_seconds=self.access.timeouts.statement_seconds)
         except BaseException:

@@ -67,7 +67,7 @@ class MySqlProbe:
         limit = timeouts.connect_seconds + timeouts.statement_seconds
         try:
             async with asyncio.timeout(limit):
-                connection = await open_connection(self._access)
+                connection = await open_connection(self._access, what="probe")
                 try:
                     await self._prepare(connection)
                 finally:
@@ -122,7 +122,7 @@ class MySqlProbe:
                 reading = await self._ask(connection, request, so_far)
                 is_sound = True
         except (MySQLError, OSError) as error:
-            reading = self._failure(error, request, so_far)
+            reading = self._failure(error, request, so_far, is_login=connection is None)
         finally:
             # After an error a transaction may still be open: the next slot begins with a clean connection.
             if connection is not None and (request.fresh or not is_sound):
@@ -144,7 +144,7 @@ class MySqlProbe:
             statement_seconds=deadlines.statement_seconds,
             lock_seconds=min(self._access.timeouts.lock_seconds, deadlines.statement_seconds / 2),
         )
-        connection = await open_connection(dataclasses.replace(self._access, timeouts=timeouts), watch=watch)
+        connection = await open_connection(dataclasses.replace(self._access, timeouts=timeouts), what="probe", watch=watch)
         if not request.fresh:
             await self.aclose()
             self._kept, self._kept_for = connection, deadlines
@@ -184,10 +184,12 @@ class MySqlProbe:
         rows = await ask_named(connection, "heartbeat_read", request.heartbeat_id, limit_seconds=limit)
         return int(rows[0]["sequence"]) if rows else None
 
-    def _failure(self, error: BaseException, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:
+    def _failure(self, error: BaseException, request: ProbeRequest, so_far: _Measurement, *, is_login: bool) -> ProbeReading:
         verdict = classify(error)
         blame = verdict.blame if verdict else Blame.BAD
         code = (verdict.code if verdict else None) or network_code(error)
         described = translate(error, self._access, limit_seconds=request.deadlines.total_seconds)
-        outcome = Outcome.EXCLUDED if blame is Blame.EXCLUDED else Outcome.BAD
+        # If the probe's own login is refused, nobody knows that clients can log in: that is no excuse (slo: what burns).
+        is_excused = blame is Blame.EXCLUDED and not is_login
+        outcome = Outcome.EXCLUDED if is_excused else Outcome.BAD
         return so_far.reading(outcome, code, described.message)

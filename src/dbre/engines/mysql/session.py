@@ -1,6 +1,6 @@
 """Facet ``session`` of MySQL and MariaDB: who is there, and what may we do."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from dbre.engines.mysql.connection import Row
 from dbre.engines.mysql.facts import identify_product
@@ -57,6 +57,6 @@ async def _identify(conversation: Conversation) -> ServerIdentity:
         is_read_only=is_switched_on(found["is_read_only"]),
         system_id=found["system_id"] or None,
         timeline=None,
-        started_at=server_time(found["measured_at"]) - timedelta(seconds=int(found["uptime_seconds"])),
-        user=found["login"],
+        started_at=datetime.fromtimestamp(int(found["unix_time"]) - int(found["uptime_seconds"]), UTC),
+        user=found["login"].rpartition("@")[0],
     )

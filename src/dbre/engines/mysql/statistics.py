@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.mysql.connection import Row
-from dbre.engines.mysql.facts import MONITOR, Product
+from dbre.engines.mysql.facts import MONITOR, PROCESS, Product
 from dbre.engines.mysql.link import Conversation, Link
 from dbre.engines.mysql.metrics import families, number_of, status_family, variable_family
 from dbre.ports.statistics import Collector, MetricFamily, MetricKind, Sample
@@ -15,6 +15,7 @@ __all__ = ["MySqlStatistics"]
 _STATUS = Collector(name="global_status", interval_seconds=10.0)
 _VARIABLES = Collector(name="global_variables", interval_seconds=60.0)
 _REPLICATION = Collector(name="replication", interval_seconds=10.0)
+_SIZES = Collector(name="database_sizes", interval_seconds=300.0)  # asks the file system once a table
 _VERSION = Collector(name="version", interval_seconds=60.0)
 
 _NOT_LAGS = {"master_port", "source_port", "connect_retry", "sql_delay"}
@@ -27,17 +28,24 @@ class MySqlStatistics:
         self._link = link
 
     async def collectors(self) -> Sequence[Collector]:
-        """The collectors that our login may run; replication needs a privilege."""
+        """The collectors that our login may run on this product."""
 
         async def ask(conversation: Conversation) -> Sequence[Collector]:
             replication = (_REPLICATION,) if await conversation.may(MONITOR) else ()
-            return (_STATUS, _VARIABLES, _VERSION, *replication)
+            has_sizes = conversation.product is Product.MARIADB and await conversation.may(PROCESS)
+            return (_STATUS, _VARIABLES, _VERSION, *replication, *((_SIZES,) if has_sizes else ()))
 
         return await self._link.ask(ask)
 
     async def collect(self, collector: str) -> Sequence[MetricFamily]:
         """Run one collector. Raises: UsageError where there is none of that name; as every facet does."""
-        known = {"global_status": _status, "global_variables": _variables, "replication": _replication, "version": _version}
+        known = {
+            _STATUS.name: _status,
+            _VARIABLES.name: _variables,
+            _VERSION.name: _version,
+            _REPLICATION.name: _replication,
+            _SIZES.name: _sizes,
+        }
         if collector not in known:
             raise UsageError(f"there is no collector {printable(collector, limit=100)!r}", hint=f"known are {', '.join(known)}")
         return await self._link.ask(known[collector])
@@ -58,6 +66,13 @@ async def _version(conversation: Conversation) -> Sequence[MetricFamily]:
     labels = {name: values.get(name, "") for name in ("version", "version_comment", "innodb_version")}
     sample = Sample(1.0, labels)
     return (MetricFamily(name="mysql_version_info", kind=MetricKind.GAUGE, help="Version of the server.", samples=(sample,)),)
+
+
+async def _sizes(conversation: Conversation) -> Sequence[MetricFamily]:
+    rows = await conversation.rows("database_sizes")
+    samples = tuple(Sample(float(row["size_bytes"]), {"database": row["database_name"]}) for row in rows)
+    text = "Size of the InnoDB tables of a database on disk."
+    return (MetricFamily(name="mysql_database_size_bytes", kind=MetricKind.GAUGE, help=text, samples=samples),)
 
 
 async def _replication(conversation: Conversation) -> Sequence[MetricFamily]:

@@ -8,18 +8,25 @@ from collections.abc import Iterable
 from functools import cache
 
 from dbre.core.errors import Unsupported
-from dbre.engines.redis.facts import LOGIN
 from dbre.ports.engine import Facet, NamedQuery, Parameter
 from dbre.ports.versions import VersionRange, format_version
 
 __all__ = ["PRIVILEGES", "all_commands", "named", "words_of"]
 
+_NAME = Parameter(name="application_name", type="text")
 _ID, _SEQUENCE = Parameter(name="id", type="text"), Parameter(name="sequence", type="integer")
 
 # name, facet, versions, privilege, words, parameters
 _TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
-    ("set_name", Facet.SESSION, ">=6.2", LOGIN, "CLIENT SETNAME $1", (Parameter(name="application_name", type="text"),)),
-    ("own_session", Facet.SESSION, ">=6.2", LOGIN, "CLIENT ID", ()),
+    (
+        "set_name",
+        Facet.SESSION,
+        ">=6.2",
+        "+client|setname",
+        "CLIENT SETNAME $1",
+        (_NAME,),
+    ),
+    ("own_session", Facet.SESSION, ">=6.2", "+client|id", "CLIENT ID", ()),
     ("time", Facet.SESSION, ">=6.2", "+time", "TIME", ()),
     ("login", Facet.SESSION, ">=6.2", "+acl|whoami", "ACL WHOAMI", ()),
     ("info", Facet.SESSION, ">=6.2", "+info", "INFO", ()),
@@ -49,7 +56,7 @@ def all_commands() -> tuple[NamedQuery, ...]:
             versions=versions,
             privilege=privilege,
             text=text,
-            source="redis/commands.py",
+            source=f"redis/commands.py:{name}",
             parameters=parameters,
         )
         for name, facet, versions, privilege, text, parameters in _TABLE

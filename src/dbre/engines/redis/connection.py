@@ -4,9 +4,11 @@ import asyncio
 import re
 import socket
 import ssl
+from collections.abc import Coroutine
 from typing import Any
 
 from redis.asyncio.connection import Connection as DriverConnection
+from redis.exceptions import RedisError
 
 from dbre.core.errors import UsageError
 from dbre.core.fleet import TlsMode
@@ -42,7 +44,7 @@ class Connection:
         self._transport = writer.transport
         self._reader_ended = False
         self._is_waiting = False
-        self.session_id = 0
+        self.session_id: int | None = None  # None: our login may not ask
 
     @property
     def is_open(self) -> bool:
@@ -102,8 +104,8 @@ class Dialer:
     text, without any credentials, and a server that hangs up on that is asked in TLS. After a failure it is found out anew.
     """
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    def __init__(self, access: Access, *, what: str) -> None:
+        self._what = what
         self._is_tls = None if access.tls is TlsMode.PREFER else access.tls is not TlsMode.DISABLE
 
     async def open(self, access: Access, *, watch: Stopwatch | None = None) -> Connection:
@@ -117,7 +119,7 @@ class Dialer:
             async with asyncio.timeout(access.timeouts.connect_seconds):
                 reader, writer = await self._stream(access, watch)
                 watch.begin("auth")
-                connection = await _log_in(access, database, reader, writer)
+                connection = await _log_in(access, self._what, database, reader, writer)
         except (OSError, TimeoutError):
             self._is_tls = None if access.tls is TlsMode.PREFER else self._is_tls
             raise
@@ -181,7 +183,9 @@ async def _answers_in_plain_text(reader: asyncio.StreamReader, writer: asyncio.S
     return False
 
 
-async def _log_in(access: Access, database: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Connection:
+async def _log_in(
+    access: Access, what: str, database: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Connection:
     driver = _Driver(
         username=access.user,
         password=access.password.reveal() if access.password else None,
@@ -196,12 +200,29 @@ async def _log_in(access: Access, database: int, reader: asyncio.StreamReader, w
     limit = access.timeouts.connect_seconds
     try:
         await driver.on_connect()
-        await connection.run(named("set_name"), _NOT_IN_A_NAME.sub("-", access.application_name) or "dbre", limit_seconds=limit)
-        connection.session_id = await connection.run(named("own_session"), limit_seconds=limit)
+        await _unless_forbidden(connection.run(named("set_name"), _application_name(access, what), limit_seconds=limit))
+        connection.session_id = await _unless_forbidden(connection.run(named("own_session"), limit_seconds=limit))
     except BaseException:
         connection.abort()
         raise
     return connection
+
+
+async def _unless_forbidden(call: Coroutine[Any, Any, Any]) -> Any:
+    """What a command answers; None where our login may not send it, and can do without."""
+    try:
+        return await call
+    except RedisError as error:
+        if error_word(error) != "NOPERM":
+            raise
+        return None
+
+
+def _application_name(access: Access, what: str) -> str:
+    """``dbre:<what>`` unless the access says more than the bare ``dbre``; the server takes no blanks."""
+    given = access.application_name
+    name = f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
+    return _NOT_IN_A_NAME.sub("-", name)
 
 
 def _database_number(access: Access) -> int:

@@ -24,7 +24,8 @@ __all__ = [
 DEFAULT_PORT = 6379
 HEARTBEAT_PREFIX = "dbre:hb:"
 
-LOGIN = "+client|setname +client|id"
+LOGIN = "AUTH"
+"""What every login may do: no rule is needed for it."""
 
 
 class Product(StrEnum):

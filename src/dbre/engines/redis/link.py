@@ -15,6 +15,7 @@ from dbre.engines.redis.commands import PRIVILEGES, all_commands, named
 from dbre.engines.redis.connection import Connection, Dialer
 from dbre.engines.redis.facts import LOGIN
 from dbre.engines.redis.faults import classify, error_word, translate
+from dbre.engines.redis.features import with_joined
 from dbre.ports.engine import Access
 
 __all__ = ["Conversation", "Link", "held_privileges", "sections_of"]
@@ -52,7 +53,7 @@ async def held_privileges(connection: Connection, *, limit_seconds: float) -> fr
             if error_word(error) == "NOPERM":
                 continue
         held.add(privilege)
-    return frozenset(held)
+    return with_joined(held)
 
 
 def _speaks_against_server(error: BaseException) -> bool:
@@ -69,7 +70,7 @@ class Link:
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._dialer = Dialer(access)
+        self._dialer = Dialer(access, what="facets")
         self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=f"Redis at {access.address}")
         self._opened: set[Connection] = set()
         self._clock = SystemClock()
@@ -84,7 +85,7 @@ class Link:
     def session_ids(self) -> frozenset[int]:
         """The server's numbers of our own sessions."""
         self._opened = {connection for connection in self._opened if connection.is_open}
-        return frozenset(connection.session_id for connection in self._opened)
+        return frozenset(one.session_id for one in self._opened if one.session_id is not None)
 
     async def ask(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
         """Let ``work`` ask over one pooled connection, within the limit; again where the server says that this may help.

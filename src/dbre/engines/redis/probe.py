@@ -54,7 +54,7 @@ class RedisProbe:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._dialer = Dialer(access)
+        self._dialer = Dialer(access, what="probe")
         self._kept: Connection | None = None
         self._kept_for: ProbeDeadlines | None = None
 
@@ -107,7 +107,7 @@ class RedisProbe:
                 reading = await self._ask(connection, request, so_far)
                 is_sound = True
         except (RedisError, OSError) as error:
-            reading = self._failure(error, request, so_far)
+            reading = self._failure(error, request, so_far, is_login=connection is None)
         finally:
             if connection is not None and (request.fresh or not is_sound):
                 connection.abort()
@@ -151,10 +151,12 @@ class RedisProbe:
         score = await connection.run(named("heartbeat_read"), request.heartbeat_id, limit_seconds=limit)
         return int(score) if score is not None else None
 
-    def _failure(self, error: BaseException, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:
+    def _failure(self, error: BaseException, request: ProbeRequest, so_far: _Measurement, *, is_login: bool) -> ProbeReading:
         verdict = classify(error)
         blame = verdict.blame if verdict else Blame.BAD
         code = (verdict.code if verdict else None) or network_code(error)
         described = translate(error, self._access, limit_seconds=request.deadlines.total_seconds)
-        outcome = Outcome.EXCLUDED if blame is Blame.EXCLUDED else Outcome.BAD
+        # If the probe's own login is refused, nobody knows that clients can log in: that is no excuse (slo: what burns).
+        is_excused = blame is Blame.EXCLUDED and not is_login
+        outcome = Outcome.EXCLUDED if is_excused else Outcome.BAD
         return so_far.reading(outcome, code, described.message)

@@ -36,10 +36,18 @@ class RedisSession:
         return await self._link.ask(lambda conversation: conversation.privileges())
 
 
+async def _clock(conversation: Conversation, info: Mapping[str, str]) -> datetime:
+    """The server's clock at the moment of INFO, where INFO tells it: uptime counts from the same one."""
+    if "server_time_usec" in info:
+        seconds, microseconds = divmod(int(info["server_time_usec"]), 1_000_000)
+        return server_time((str(seconds), str(microseconds)))
+    return server_time(await conversation.ask("time"))
+
+
 async def _identify(conversation: Conversation) -> ServerIdentity:
     info = await conversation.info()
     product, version, text = identify_product(info)
-    now = server_time(await conversation.ask("time"))
+    now = await _clock(conversation, info)
     role = role_of(info)
     return ServerIdentity(
         product=product.value,
@@ -49,6 +57,6 @@ async def _identify(conversation: Conversation) -> ServerIdentity:
         is_read_only=role is Role.REPLICA and info.get("slave_read_only") != "0",
         system_id=None,
         timeline=None,
-        started_at=now - timedelta(seconds=int(info["uptime_in_seconds"])),
+        started_at=now.replace(microsecond=0) - timedelta(seconds=int(info["uptime_in_seconds"])),
         user=await conversation.ask("login"),
     )
