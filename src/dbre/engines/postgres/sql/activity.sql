@@ -23,7 +23,7 @@ SELECT (SELECT COALESCE(pg_catalog.jsonb_object_agg(by_state.state, by_state.ses
 -- facet: activity
 -- versions: >=15
 -- privilege: pg_monitor
--- parameters: longest integer
+-- parameters: longest bigint
   WITH longest AS MATERIALIZED (
        SELECT a.pid, a.usename, a.datname, a.application_name, a.client_addr, a.state, a.wait_event_type, a.wait_event,
               a.xact_start, a.query_start, a.query
