@@ -2,10 +2,11 @@
 
 import importlib
 import os
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dbre.cli import root
@@ -27,12 +28,13 @@ class _EngineEntry:
     module: str
     name: str  # of the engine class
     extra: str | None  # the extra that installs its driver; None: part of the base install
+    default_port: int  # known without the driver, so that any command can read any inventory
 
 
 _ENGINES = {
-    "mysql": _EngineEntry("dbre.engines.mysql", "MySqlEngine", "mysql"),
-    "postgresql": _EngineEntry("dbre.engines.postgres", "PostgresEngine", None),
-    "redis": _EngineEntry("dbre.engines.redis", "RedisEngine", "redis"),
+    "mysql": _EngineEntry("dbre.engines.mysql", "MySqlEngine", "mysql", 3306),
+    "postgresql": _EngineEntry("dbre.engines.postgres", "PostgresEngine", None, 5432),
+    "redis": _EngineEntry("dbre.engines.redis", "RedisEngine", "redis", 6379),
 }
 
 
@@ -101,16 +103,35 @@ class Application:
     def config(self) -> "Config":
         """The validated configuration. Raises: ConfigInvalid with every problem at once."""
         from dbre.core.config import load
+        from dbre.core.config.locate import find_files
+        from dbre.core.telemetry import LogLevel, configure_logging
 
-        return load(self._options.config_files, sections=sections(), environment=os.environ, flags=dict(self._options.overrides))
+        configure_logging((LogLevel.WARNING, LogLevel.INFO, LogLevel.DEBUG)[min(self._options.verbosity, 2)])
+        files = find_files(self._options.config_files, environment=os.environ, directory=Path.cwd())
+        return load(files, sections=sections(), environment=os.environ, flags=dict(self._options.overrides))
 
     @cached_property
     def fleet(self) -> "Fleet":
         """The inventory from the configuration."""
-        from dbre.core.fleet_document import FLEET, build_fleet
+        from dbre.core.fleet_document import build_fleet
 
-        return build_fleet(self.config.get(FLEET))
+        return build_fleet(self.config, default_ports={name: entry.default_port for name, entry in _ENGINES.items()})
 
-    def open_store(self, *, exclusive: bool = False) -> "AbstractAsyncContextManager[Store]":
+    @asynccontextmanager
+    async def open_store(self, *, exclusive: bool = False) -> "AsyncIterator[Store]":
         """The state store; ``exclusive`` is for the control plane, which also migrates it."""
-        raise NotImplementedError
+        from dbre.core.store import STATE, open_store
+
+        state = self.config.get(STATE)
+        directory = self.config.directory_of("state.url")
+        password = await state.password.resolve() if state.password else None
+        async with open_store(
+            state.url, clock=self.clock, exclusive=exclusive, migrate=exclusive, password=password, directory=directory
+        ) as store:
+            yield store
+
+    async def serve(self) -> None:
+        """Run the control plane until it is told to stop."""
+        from dbre.control_plane import ControlPlane
+
+        await ControlPlane(self).run()

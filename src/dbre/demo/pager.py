@@ -1,5 +1,6 @@
 """The receiving end of the page: a small HTTP server on loopback that checks the signature, as a pager would."""
 
+import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Pager:
     secret: Secret
     deliveries: list[Delivery] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
+    _paged: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
@@ -50,6 +52,10 @@ class Pager:
             if one.kind == "slo.alert_fired" and one.data.get("severity") == "page"
         }
         return list(fired.values())
+
+    async def wait_page(self, seconds: float) -> None:
+        """Wait until a page is there, or until the time is over."""
+        await asyncio.to_thread(self._paged.wait, seconds)
 
     def __enter__(self) -> Self:
         pager = self
@@ -91,3 +97,5 @@ class Pager:
                 data=dict(document.get("data", {})),
             )
         )
+        if self.pages():
+            self._paged.set()

@@ -1,5 +1,6 @@
 """The story as one self-contained HTML file: no script, no network, fit for a mail or a ticket."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dbre import __version__
+from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.core.units import format_duration
 from dbre.demo.story import Story
 
-__all__ = ["write_report"]
+__all__ = ["require_writable", "write_report"]
 
 _WIDTH, _LEFT, _LANE, _TOP = 960, 150, 34, 20
 
@@ -43,6 +45,12 @@ class _Timeline:
     bars: Sequence[_Bar]
     ticks: Sequence[_Tick]
     marks: Sequence[_Tick]
+
+
+def require_writable(path: Path) -> None:
+    """Refuse before the demonstration rather than after it. Raises: UsageError if the report cannot be written there."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"the report cannot be written to {path}", hint="name a file in a directory of yours: --report FILE")
 
 
 def write_report(story: Story, path: Path) -> None:

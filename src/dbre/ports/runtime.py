@@ -1,12 +1,13 @@
 """What a command may ask of the composition root."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import typer
 
 from dbre.core.clock import Clock
-from dbre.core.config import Config
+from dbre.core.config import Config, Section
 from dbre.core.fleet import Fleet
 from dbre.core.store import Store
 from dbre.ports.engine import EngineRegistry
@@ -20,6 +21,10 @@ class Runtime(Protocol):
     @property
     def clock(self) -> Clock:
         """The clock of the machine, or a test's."""
+        ...
+
+    def sections(self) -> Sequence[Section[Any]]:
+        """Every section that ``dbre.yaml`` may have; known without reading any file."""
         ...
 
     @property
@@ -39,6 +44,10 @@ class Runtime(Protocol):
 
     def open_store(self, *, exclusive: bool = False) -> AbstractAsyncContextManager[Store]:
         """The state store; ``exclusive`` is for the control plane, which also migrates it."""
+        ...
+
+    async def serve(self) -> None:
+        """Run the control plane until it is told to stop."""
         ...
 
 

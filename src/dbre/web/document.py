@@ -18,16 +18,12 @@ class ServerDocument(Document):
     port: Annotated[int, Field(ge=0, le=65535, description="TCP port; 0 takes a free one and prints it.")] = 8432
     token: Annotated[
         SecretReference | None,
-        Field(
-            description="The login token. Default: generated once into a file that only the owner can read, beside the state store."
-        ),
+        Field(description="The login token. Default: made once, kept in a file of mode 0600 beside the state store."),
     ] = None
     is_metrics_public: Annotated[bool, Field(description="Serve /metrics without the token.")] = False
     allowed_hosts: Annotated[
         tuple[str, ...],
-        Field(
-            description="Host names that browsers may use for this server besides its own address; guards against DNS rebinding."
-        ),
+        Field(description="Host names of this server besides its addresses; guards against DNS rebinding."),
     ] = ()
 
 

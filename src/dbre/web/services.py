@@ -7,7 +7,7 @@ from typing import cast
 from fastapi import Request
 
 from dbre.capabilities.observe import EndpointState
-from dbre.capabilities.slo import SloStatus
+from dbre.capabilities.slo import Definition, SloStatus
 from dbre.core.clock import Clock
 from dbre.core.fleet import Fleet
 from dbre.core.store import Store
@@ -35,6 +35,7 @@ class Services:
     fleet: Fleet
     store: Store
     engines: EngineRegistry
+    definitions: Sequence[Definition]
     gatekeeper: Gatekeeper
     document: ServerDocument
     endpoints: Callable[[], Sequence[EndpointState]]

@@ -18,7 +18,7 @@ from dbre.core.telemetry.redaction import clean
 __all__ = ["configure_logging", "correlated", "logger"]
 
 _FIRST = ("timestamp", "level", "event", "logger")
-_NOISY = ("uvicorn.access", "sqlalchemy.engine", "aiosqlite", "asyncio", "httpx", "httpcore", "psycopg.pool", "urllib3")
+_NOISY = ("alembic", "uvicorn", "sqlalchemy.engine", "aiosqlite", "asyncio", "httpx", "httpcore", "psycopg.pool", "urllib3")
 
 EventDict = MutableMapping[str, Any]
 

@@ -1,6 +1,6 @@
 """SLOs: objectives, budgets, burn rates, alerts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
@@ -14,7 +14,7 @@ from dbre.web.services import Services
 __all__ = ["router", "status_of"]
 
 router = APIRouter(tags=["slo"], dependencies=[ApiAccess], responses={401: ERRORS[401], 503: ERRORS[503]})
-_NAMED = {404: ERRORS[404], 422: ERRORS[422]}
+_NAMED: dict[int | str, dict[str, Any]] = {404: ERRORS[404], 422: ERRORS[422]}
 
 Name = Annotated[str, Path(max_length=200, description="Name of the SLO.")]
 ClusterName = Annotated[str, Path(max_length=200, description="Name of the cluster.")]
@@ -41,8 +41,11 @@ async def show_burn_down(
     limit: Annotated[int, Query(ge=2, le=2000, description="At most this many points; extremes survive.")] = 500,
 ) -> BurnDownItem:
     """The budget that was left over time, in the present window."""
-    status = await status_of(wired, name, cluster)
-    return burn_down_item(await burn_down(wired.store, status, limit=limit))
+    await status_of(wired, name, cluster)
+    series = await burn_down(
+        wired.store, wired.definitions, wired.fleet, wired.clock.now(), slo=name, cluster=cluster, limit=limit
+    )
+    return burn_down_item(series)
 
 
 @router.get("/alerts", responses={422: ERRORS[422]})

@@ -30,7 +30,9 @@ async def slo_page(request: Request, wired: Wired, _session: PageAccess) -> Resp
 async def slo_detail_page(request: Request, wired: Wired, _session: PageAccess, name: Name, cluster: ClusterName) -> Response:
     """One SLO on one cluster: objective, budget, burn-down, alert rules."""
     status = await status_of(wired, name, cluster)
-    series = await burn_down(wired.store, status, limit=_CHART_POINTS)
+    series = await burn_down(
+        wired.store, wired.definitions, wired.fleet, wired.clock.now(), slo=name, cluster=cluster, limit=_CHART_POINTS
+    )
     template = "_slo_detail.html" if "hx-request" in request.headers else "slo_detail.html"
     values = {"status": status, "chart": _chart(series, status), "summary": summary_of(status)}
     page = HTMLResponse(render(request, template, title=f"{name} on {cluster}", **values))

@@ -8,7 +8,7 @@
     const answer = await fetch(place.dataset.series, { headers: { Accept: "application/json" } });
     if (!answer.ok) return;
     const series = await answer.json();
-    if (series.at.length < 2) return;
+    if (series.at_seconds.length < 2) return;
     const axis = { stroke: css("--muted"), grid: { stroke: css("--hair") }, ticks: { stroke: css("--hair") } };
     place.replaceChildren();
     new uPlot({
@@ -17,7 +17,7 @@
       cursor: { drag: { x: true, y: false } },
       series: [{}, { label: "budget left %", stroke: css("--bar"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), value: (u, v) => (v === null ? "" : v.toFixed(2)) }],
       axes: [axis, { ...axis, size: 60 }],
-    }, [series.at, series.remaining_ratio.map((ratio) => ratio * 100)], place);
+    }, [series.at_seconds, series.remaining_ratio.map((ratio) => ratio * 100)], place);
   };
   document.addEventListener("DOMContentLoaded", draw);
   document.addEventListener("htmx:after:swap", draw);

@@ -1,0 +1,126 @@
+"""The pages in a real browser: with JavaScript, without it, and judged by axe-core."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from dbre.testing.browser import CHROMIUM_FLAGS, find_chromium
+from dbre.demo.control_plane import ControlPlaneProcess
+
+PAGES = ["/", "/slo", "/slo/writes/orders", "/slo/writes/gone", "/clusters/orders", "/clusters/gone", "/events", "/support"]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    program = find_chromium()
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_FLAGS))
+        yield started
+        await started.close()
+
+
+async def log_in(context: BrowserContext, control_plane: ControlPlaneProcess, target: str = "/") -> Page:
+    page = await context.new_page()
+    await page.goto(f"{control_plane.url}{target}")
+    await page.get_by_label("Token").fill(control_plane.token)
+    await page.get_by_role("button", name="Log in").click()
+    return page
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["with JavaScript", "without JavaScript"])
+async def visitor(
+    browser: Browser, control_plane: ControlPlaneProcess, request: pytest.FixtureRequest
+) -> AsyncIterator[BrowserContext]:
+    context = await browser.new_context(java_script_enabled=request.param == "with JavaScript")
+    await (await log_in(context, control_plane)).close()
+    yield context
+    await context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_page_shows_its_content_and_breaks_no_rule(visitor: BrowserContext, control_plane: ControlPlaneProcess, path: str) -> None:
+    page = await visitor.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    answer = await page.goto(f"{control_plane.url}{path}")
+    assert answer is not None
+    assert answer.status == 200
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await expect(page.get_by_role("link", name="SLOs", exact=True)).to_be_visible()
+    assert await page.locator("main table, main .empty").count() > 0
+    await page.wait_for_timeout(300)
+    assert complaints == []
+    await page.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/nowhere"])
+async def test_axe_finds_no_serious_violation(browser: Browser, control_plane: ControlPlaneProcess, path: str) -> None:
+    for scheme in ("light", "dark"):
+        context = await browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe is injected as a script
+        page = await log_in(context, control_plane)
+        await page.goto(f"{control_plane.url}{path}")
+        found = await Axe().run(page)
+        serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
+        assert serious == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
+        await context.close()
+
+
+async def test_login_returns_to_the_page_that_was_asked_for_and_logout_ends_it(
+    browser: Browser, control_plane: ControlPlaneProcess
+) -> None:
+    context = await browser.new_context()
+    page = await log_in(context, control_plane, "/slo/writes/orders?x=1")
+    await expect(page).to_have_url(f"{control_plane.url}/slo/writes/orders?x=1")
+    await page.get_by_role("button", name="Log out").click()
+    await page.goto(f"{control_plane.url}/slo")
+    await expect(page.get_by_label("Token")).to_be_visible()
+    await context.close()
+
+
+async def test_wrong_token_is_refused_with_a_reason(browser: Browser, control_plane: ControlPlaneProcess) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.goto(f"{control_plane.url}/login?next=//evil.example/")
+    await page.get_by_label("Token").fill("guess")
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_role("alert")).to_contain_text("the token is wrong")
+    await page.get_by_label("Token").fill(control_plane.token)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page).to_have_url(f"{control_plane.url}/")  # not to the other site
+    await context.close()
+
+
+async def test_markup_from_the_inventory_is_text(visitor: BrowserContext, control_plane: ControlPlaneProcess) -> None:
+    page = await visitor.new_page()
+    await page.goto(f"{control_plane.url}/clusters/orders")
+    await expect(page.get_by_text("team=<script>alert(1)</script>")).to_be_visible()
+    await page.close()
+
+
+async def test_table_renews_itself_without_a_reload(browser: Browser, control_plane: ControlPlaneProcess) -> None:
+    context = await browser.new_context()
+    page = await log_in(context, control_plane, "/slo/writes/gone")
+    await page.evaluate("window.stayed = true")
+    cell = page.locator("dt:has-text('Bad of valid') + dd")
+    before = await cell.inner_text()
+    await expect(cell).not_to_have_text(before, timeout=25_000)
+    assert await page.evaluate("window.stayed")
+    assert await page.locator(".uplot").count() == 1
+    await context.close()
+
+
+async def test_vendored_files_are_the_published_ones() -> None:
+    import hashlib
+
+    import dbre.web
+
+    folder = Path(dbre.web.__file__).parent / "static" / "vendor"
+    recorded = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    found = {one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in folder.iterdir() if one.suffix in (".js", ".css")}
+    assert found == recorded
