@@ -1,5 +1,6 @@
 """The inventory: environment, cluster, instance, database; and how commands reach them."""
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Address:
         """
         match = re.fullmatch(r"\[(?P<bracketed>[^\]]*)\](?::(?P<port>[0-9]+))?", text)
         match = match or re.fullmatch(r"(?P<bare>/.*?|[^:]*)(?::(?P<port>[0-9]+))?", text, re.DOTALL)
-        host = (match.groupdict().get("bracketed") or match.groupdict().get("bare") or "") if match else text
+        host = (match.groupdict().get("bracketed") or match.groupdict().get("bare") or "") if match else ""
         port = match["port"] if match else None
         hint = "write host:port, [2001:db8::1]:port or /socket/directory:port"
         if not is_host(host):
@@ -75,6 +76,12 @@ class Address:
 
 def is_host(text: str) -> bool:
     """Whether the text is a host name, an IP address or an absolute socket directory by its form; nothing is looked up."""
+    if ":" in text and not text.startswith("/"):
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            return False
+        return printable(text) == text
     return bool(_HOST.fullmatch(text)) and printable(text) == text
 
 

@@ -45,9 +45,15 @@ def read_file(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise SecretUnavailable(f"{name} cannot be read: {reason}", hint="check its path and owner") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_file(path, os.fstat(descriptor))
-        content = file.read(LIMIT_BYTES + 1)
+        content = b""
+        while len(content) <= LIMIT_BYTES and (block := os.read(descriptor, LIMIT_BYTES + 1)):
+            content += block
+    except OSError as error:
+        raise SecretUnavailable(f"{name} cannot be read: {error.strerror}", hint="check its disk") from error
+    finally:
+        os.close(descriptor)
     return _decode(content, name)
 
 

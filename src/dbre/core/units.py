@@ -9,12 +9,14 @@ from dbre.core.errors import UsageError
 __all__ = ["Lsn", "format_bytes", "format_duration", "format_percent", "parse_bytes", "parse_duration", "parse_ratio"]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d+)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
 _BYTE_UNITS = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)")
+_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?i?B)")
+
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]{1,3})?")  # Decimal reads more: other scripts, 9_9, nan
 
 
 def parse_duration(text: str) -> timedelta:
@@ -27,9 +29,7 @@ def parse_duration(text: str) -> timedelta:
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise UsageError(
-            f"{text!r} is not a duration", hint="write a whole number and a unit: 500ms, 10s, 5m, 1h30m, 30d, 4w"
-        )
+        raise UsageError(f"{text!r} is not a duration", hint="write a whole number and a unit: 500ms, 10s, 5m, 1h30m, 30d, 4w")
     factors = [_DURATION_UNITS[unit] for _, unit in parts]
     if factors != sorted(set(factors), reverse=True):
         raise UsageError(f"{text!r} is not a duration", hint="write each unit once, the largest first: 1h30m")
@@ -98,8 +98,9 @@ def parse_ratio(text: str) -> Decimal:
     Raises: UsageError where the text is anything else, or lies outside 0..1.
     """
     bare = text.strip()
+    digits = bare.removesuffix("%").strip()
     try:
-        number = Decimal(bare.removesuffix("%").strip())
+        number = Decimal(digits if _NUMBER.fullmatch(digits) else "no number")
     except InvalidOperation as error:
         raise UsageError(f"{text!r} is not a ratio", hint="write 0.999 or 99.9%") from error
     ratio = number.scaleb(-2) if bare.endswith("%") else number

@@ -119,6 +119,8 @@ def _explain(section: Section[Any], adapter: TypeAdapter[Any], root: Node, error
         if isinstance(node, Leaf) and isinstance(node.value, Reported):
             continue
         kind, context = detail["type"], detail.get("ctx", {})
+        if kind == "too_short" and isinstance(node, Listing) and len(node.items) >= context["min_length"]:
+            continue  # pydantic counts the items that are right; the others have problems of their own
         last = detail["loc"][-1] if detail["loc"] else ""
         if kind == "extra_forbidden":
             yield _unknown_key(section, schema, root, detail["loc"])
@@ -157,7 +159,7 @@ def _actual(node: Node) -> str:
     if isinstance(node, Branch):
         return "keys with values"
     if isinstance(node, Listing):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     if node.value is None:
         return "nothing"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(type(node.value), "other text")

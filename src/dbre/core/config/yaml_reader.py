@@ -24,7 +24,7 @@ _FORBIDDEN = re.compile(
 )
 _QUOTED = re.compile(r"'([^']*)'")
 _HINTS = (
-    ("did not find expected ','", "check the brackets and commas"),
+    ("expected ','", "check the brackets and commas"),
     ("cannot start any token", "indent with spaces, not tabs, and put text with special characters in quotes"),
     ("mapping values are not allowed", "check the indentation, and put text that holds ': ' in quotes"),
     ("could not find expected ':'", "check the indentation, and the quote or bracket before this line"),
@@ -77,7 +77,7 @@ def read_yaml(text: str, *, source: str, directory: Path, problems: list[Problem
         # An unclosed quote or bracket is found at the end of the file, but wrong where it was opened.
         mark = error.problem_mark
         if error.context_mark is not None and (
-            mark is None or mark.line >= text.rstrip().count("\n") + 1 or "end of" in str(error.problem)
+            mark is None or mark.line >= text.rstrip().count("\n") + 1 or re.search("stream end|end of", str(error.problem))
         ):
             mark = error.context_mark
         reader.report(mark, *_explain(error))
