@@ -163,7 +163,7 @@ def check_reachable(rule: BurnRule, *, target: Decimal, period_seconds: int) -> 
     largest = largest_reachable(target=target)
     part = spent_when_fired(Fraction(largest), long_seconds=rule.long_seconds, period_seconds=period_seconds)
     raise InvalidRule(
-        f"rule {rule.name} can never fire: with a target of {target.normalize() * 100:f} % a total outage burns"
+        f"rule {rule.name} can never fire: with a target of {(target * 100).normalize():f} % a total outage burns"
         f" {float(1 / allowed_ratio(target)):.6g} times too fast, and the rule waits for more than {float(rule.factor):.6g}",
         hint=f"the largest reachable factor is {largest:f}, or budget {float(part) * 100:.3g}% in"
         f" {format_duration(rule.long_seconds)}: write rules of your own under `alerts` of this SLO",
