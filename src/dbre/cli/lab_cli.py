@@ -71,7 +71,7 @@ async def up(
     servers = [_row(one) for one in await lab.status()]
     where = f" --directory {lab.directory}" if directory is not None else ""
     commands = {
-        "watch": f"dbre server -c {lab.config_file}",
+        "watch": f"dbre -c {lab.config_file} server",
         "load": f"dbre lab load --name {name}{where}",
         "stop": f"dbre lab down --name {name}{where}",
     }
