@@ -163,6 +163,19 @@ async def test_a_transaction_that_takes_too_long_is_stopped(scratch_store: Store
     assert await _names(scratch_store) == []
 
 
+async def test_a_statement_that_takes_too_long_is_stopped_in_the_database_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dbre.core.store.store.READ_SECONDS", 0.3)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000000) SELECT count(*) FROM n"
+    async with asyncio.timeout(20):
+        with pytest.raises(StoreTimeout):
+            async with store.read() as connection:
+                await connection.execute(text(endless))
+        async with store.read() as connection:
+            assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
 async def test_a_timeout_of_the_callers_own_stays_the_callers(store: Store) -> None:
     with pytest.raises(TimeoutError) as caught:
         async with store.begin(), asyncio.timeout(0.01):

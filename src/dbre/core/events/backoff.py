@@ -10,13 +10,13 @@ __all__ = ["Backoff"]
 class Backoff:
     """The waits between attempts and their number.
 
-    The defaults give up after 12 attempts, on average half an hour after the first: longer than a receiver's restart, and
-    shorter than a night of silence about a lost page.
+    The defaults ask at least once a minute and give up about half an hour after the first attempt: long enough for a
+    receiver to be restarted, short enough that the event that tells of the failure is still news.
     """
 
     base_seconds: float = 0.5
-    cap_seconds: float = 300.0
-    max_attempts: int = 12
+    cap_seconds: float = 60.0
+    max_attempts: int = 60
 
     def ceiling_seconds(self, attempts: int) -> float:
         """The longest wait after that many failed attempts.

@@ -87,7 +87,7 @@ class Store:
                         await take_write_lock(connection)
                     if self._lease is not None:
                         await self._lease.verify(connection)
-                    async with _interrupted_on_cancel(connection):
+                    async with _interrupted_after(connection, WRITE_SECONDS):
                         yield connection
                     topics = self._announcements.collect(connection)
             finally:
@@ -103,7 +103,7 @@ class Store:
         async with self._limited(READ_SECONDS), self._reader.connect() as connection:
             if isinstance(self._address, PostgresAddress):
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-            async with connection.begin(), _interrupted_on_cancel(connection):
+            async with connection.begin(), _interrupted_after(connection, READ_SECONDS):
                 yield connection
 
     async def insert_or_update(
@@ -144,12 +144,19 @@ class Store:
 
 
 @asynccontextmanager
-async def _interrupted_on_cancel(connection: AsyncConnection) -> AsyncIterator[None]:
-    # Cancelling the wait does not stop SQLite's thread: without this, closing would wait for the statement to end.
+async def _interrupted_after(connection: AsyncConnection, seconds: float) -> AsyncIterator[None]:
+    # Cancelling the wait does not stop SQLite's thread, and closing the connection would wait for it.
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver = (await connection.get_raw_connection()).driver_connection
+    interruption = asyncio.create_task(_interrupt(driver, seconds))
     try:
         yield
-    except asyncio.CancelledError:
-        raw = await connection.get_raw_connection()
-        if connection.dialect.name == "sqlite" and raw.driver_connection is not None:
-            await raw.driver_connection.interrupt()
-        raise
+    finally:
+        interruption.cancel()
+
+
+async def _interrupt(driver: Any, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    await driver.interrupt()
