@@ -21,17 +21,13 @@ def show(
 ) -> View:
     """The effective configuration; secrets are shown as references."""
     from dbre.core.config import document_text
-    from dbre.core.telemetry import redact_text
     from dbre.ports.runtime import runtime
 
     config = runtime(ctx).config
     if not origin:
-        text = redact_text(document_text(config.document()))
-        return View(kind="Config", items=[config.document()], single=True, text=text)
-    rows = [
-        {"key": one.key, "value": redact_text(one.value) if isinstance(one.value, str) else one.value, "origin": one.origin}
-        for one in config.origin()
-    ]
+        document = {key: _redacted(value) for key, value in config.document().items()}
+        return View(kind="Config", items=[document], single=True, text=document_text(document))
+    rows = [{"key": one.key, "value": _redacted(one.value), "origin": one.origin} for one in config.origin()]
     columns = [
         Column(key="key", title="KEY"),
         Column(key="value", title="VALUE"),
@@ -78,3 +74,14 @@ def schema(
         raise UsageError(f"there is no section {printable(section, limit=100)!r}", hint=hint)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return View(kind="JsonSchema", items=[document], single=True, text=text)
+
+
+def _redacted(value: object) -> object:
+    """References are safe to show; a URL may hold a password all the same."""
+    from dbre.core.telemetry import redact_text
+
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_redacted(item) for item in value]
+    return redact_text(value) if isinstance(value, str) else value

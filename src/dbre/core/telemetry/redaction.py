@@ -17,8 +17,8 @@ _LIMIT_DEPTH = 6
 _MASK = "***"
 
 _SECRET_KEY = re.compile(
-    r"(?:^|[_\-.])(?:pass(?:word|wd|phrase)?|pwd|secret|secret_?key|token|api_?key|access_?key|private_?key|authorization|"
-    r"cookie|set_cookie|credentials?|signature|dsn)s?$",
+    r"(?:^|[_\-.])(?:pass(?:word|wd|phrase)?|pwd|secret|secret[_-]?key|token|api[_-]?key|access[_-]?key|private[_-]?key|authorization|"
+    r"cookie|credentials?|signature|dsn)s?$",
     re.IGNORECASE,
 )
 _WORD = r"(?:password|passwd|passphrase|(?:\b|_)(?:pwd|secret|token|api[_-]?key|access[_-]?key)|requirepass|masterauth)"
