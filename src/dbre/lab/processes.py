@@ -29,6 +29,7 @@ class Process:
     parent: int
     state: str  # R, S, D, T (stopped), Z (ended, not yet reaped)
     name: str
+    threads: int
 
     @classmethod
     def read(cls, pid: int) -> Self | None:
@@ -40,12 +41,23 @@ class Process:
         # The second field is the name in parentheses and may itself hold blanks and parentheses: proc(5).
         head, _, tail = text.rpartition(")")
         fields = tail.split()
-        return cls(pid=pid, name=head.partition("(")[2], state=fields[0], parent=int(fields[1]), start_ticks=int(fields[19]))
+        return cls(
+            pid=pid,
+            name=head.partition("(")[2],
+            state=fields[0],
+            parent=int(fields[1]),
+            start_ticks=int(fields[19]),
+            threads=int(fields[17]),
+        )
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs or is stopped, as opposed to waiting to be reaped."""
-        return self.state not in "ZX"
+        """Whether it still runs or is stopped, as opposed to waiting to be reaped.
+
+        A killed process with many threads is a zombie as soon as its first thread has ended; until the last one has, its sockets
+        accept connections.
+        """
+        return self.state not in "ZX" or self.threads > 1
 
     @property
     def is_stopped(self) -> bool:

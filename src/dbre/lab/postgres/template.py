@@ -1,11 +1,13 @@
 """A data directory that is made once for each version and then copied: a new cluster costs a copy, not an initdb."""
 
+import asyncio
 import hashlib
 import secrets
 from pathlib import Path
 
 from dbre.lab.cache import build_once
 from dbre.lab.postgres.binaries import PostgresBinaries
+from dbre.lab.postgres.identity import renew_identity
 from dbre.lab.site import Site, run_program
 
 __all__ = ["TEMPLATE_SUPERUSER", "copy_template", "template"]
@@ -48,4 +50,5 @@ async def template(binaries: PostgresBinaries, site: Site) -> Path:
 async def copy_template(source: Path, target: Path, site: Site) -> str:
     """Copy the data directory as the servers' account, sharing blocks where the file system can; returns the password."""
     await run_program(["cp", "-a", "--reflink=auto", source / "data", target], account=site.account, directory=target.parent)
+    await asyncio.to_thread(renew_identity, target)
     return (source / "password").read_text().strip()
