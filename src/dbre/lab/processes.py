@@ -54,8 +54,8 @@ class Process:
     def is_alive(self) -> bool:
         """Whether it still runs or is stopped, as opposed to waiting to be reaped.
 
-        A killed process with many threads is a zombie as soon as its first thread has ended; until the last one has, its sockets
-        accept connections.
+        A killed process with many threads is a zombie as soon as its first thread has ended; until the last one has, its
+        sockets accept connections.
         """
         return self.state not in "ZX" or self.threads > 1
 
