@@ -9,9 +9,12 @@ from observe_kit import READ, REPLICA, WRITE, Record, cluster, listener, probing
 
 from dbre.app import Engines
 from dbre.capabilities.observe import Prober
+from dbre.capabilities.observe.endpoint import Answer
+from dbre.capabilities.observe.watch import Surroundings, watches_of
 from dbre.core.clock import SystemClock
-from dbre.core.fleet import Fleet
-from dbre.ports.probe import Outcome
+from dbre.core.fleet import Address, Fleet
+from dbre.ports.probe import Outcome, Phases, ProbeReading
+from dbre.ports.session import Role
 from dbre.testing.clock import FakeClock
 
 
@@ -161,3 +164,33 @@ async def test_a_slow_asynchronous_sink_does_not_delay_the_schedule():
         record.prober._sink = slow
         await record.until(lambda: len(record.observations) >= 5)
     assert gaps(record.of("gone")[:5]) == pytest.approx([0.5] * 4, abs=0.025)
+
+
+async def test_a_good_answer_after_the_deadline_is_a_timeout():
+    limits = asyncio.Semaphore(1)
+    surroundings = Surroundings(clock=SystemClock(), settings=settings(1.0, total=0.7), connecting=limits, preparing=limits)
+    (watch,) = watches_of(cluster("orders", [refusing()]), engine=Engines().get("postgresql"), surroundings=surroundings)
+    reading = ProbeReading(outcome=Outcome.GOOD, code=None, reason=None, phases=Phases(), role=Role.PRIMARY)
+    answer = Answer(reading=reading, candidate=watch.probe.candidates[0])
+    at = SystemClock().now()
+    in_time = watch.observation(answer, fresh=False, scheduled_at=at, due=100.0, finished=100.69)
+    late = watch.observation(answer, fresh=False, scheduled_at=at, due=100.0, finished=100.71)
+    assert (in_time.outcome, in_time.latency_seconds) == (Outcome.GOOD, pytest.approx(0.69))
+    assert (late.outcome, late.code, late.latency_seconds) == (Outcome.BAD, "timeout", None)
+
+
+async def test_an_address_that_lost_the_race_is_let_go_at_once():
+    closed = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1000):
+            pass
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        silent = Address("127.0.0.1", server.sockets[0].getsockname()[1])
+        async with probing(cluster("orders", [silent, refusing()]), interval=2.0, total=1.0) as record:
+            await record.until(lambda: bool(record.observations))
+            async with asyncio.timeout(0.5):
+                await closed.wait()

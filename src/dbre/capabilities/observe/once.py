@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbre.capabilities.observe.model import ProbeDocument
 from dbre.capabilities.observe.watch import Surroundings, Watch, watches_of
@@ -51,6 +52,6 @@ async def probe_once(
 
 async def _measure(watch: Watch, clock: Clock) -> ProbeObservation:
     due, wall = clock.monotonic(), clock.now()
-    request = watch.request(1, wall=wall, now=due)
+    request = replace(watch.request(0, wall=wall, now=due), fresh=False)  # the first round opens a connection anyway
     answer = await watch.probe.measure(request, ends=due + watch.settings.total_timeout.total_seconds())
     return watch.observation(answer, fresh=request.fresh, scheduled_at=wall, due=due, finished=clock.monotonic())
