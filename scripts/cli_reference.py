@@ -1,12 +1,7 @@
-"""Write docs/reference/cli.md from the commands themselves, so that it cannot say anything else.
-
-Usage: python scripts/cli_reference.py [--check]
-"""
+"""The page docs/reference/cli.md, from the commands themselves."""
 
 import inspect
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,10 +12,9 @@ from dbre.cli.commands import COMMANDS, TOPICS
 from dbre.cli.leaf import _template as shared_options
 from dbre.cli.root import _application as application
 
-PAGE = Path(__file__).parent.parent / "docs/reference/cli.md"
 HEAD = """# Command line
 
-Written by `scripts/cli_reference.py` from the commands themselves. The grammar is `dbre NOUN VERB [TARGET] [flags]`;
+Written by `scripts/reference.py` from the commands themselves. The grammar is `dbre NOUN VERB [TARGET] [flags]`;
 standard output holds data only, and messages, progress and errors go to standard error. How a command ends stands in
 [Exit codes](exit-codes.md).
 """
@@ -83,19 +77,3 @@ def page() -> str:
     for name in root.list_commands(context):
         lines += describe(root.get_command(context, name), f"dbre {name}", {one.name for one in shared})
     return "\n".join(lines).rstrip() + "\n"
-
-
-def main() -> int:
-    """Write the page, or with ``--check`` say whether it is what it should be."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{PAGE.name} is not what the commands say; run scripts/cli_reference.py", file=sys.stderr)
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

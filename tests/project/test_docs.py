@@ -108,9 +108,9 @@ def test_commands_in_the_documentation_exist(root_command: object) -> None:
         check_call(root_command, words, where)
 
 
-def test_the_command_reference_is_what_the_commands_say() -> None:
+def test_reference_pages_are_what_the_program_says() -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/cli_reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "scripts/reference.py", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
 

@@ -1,0 +1,34 @@
+"""Write the reference pages that come from the program itself, so that they cannot say anything else.
+
+Usage: python scripts/reference.py [--check]
+"""
+
+import sys
+from pathlib import Path
+
+import api_reference
+import cli_reference
+
+FOLDER = Path(__file__).parent.parent / "docs/reference"
+PAGES = {"cli.md": cli_reference.page, "http-api.md": api_reference.page}
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` name those that are not what they should be."""
+    stale = []
+    for name, page in PAGES.items():
+        path, text = FOLDER / name, page()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text, encoding="utf-8")
+            print(f"written: docs/reference/{name}")
+    if stale and "--check" in sys.argv[1:]:
+        print(f"out of date: {', '.join(stale)}; run: .venv/bin/python scripts/reference.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
