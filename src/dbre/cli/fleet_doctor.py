@@ -1,6 +1,7 @@
 """What ``dbre fleet doctor`` looks at: can every instance be reached, logged in to, and asked what dbre needs to know."""
 
 import asyncio
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ def _missing(target: _Target, engine: Engine, identity: ServerIdentity, held: fr
             if len(features) > 1
             else f"login {user} lacks {privilege}: {features[0].name} does not work",
             evidence={"privilege": privilege, "features": [f"{one.facet}: {one.name}" for one in features]},
-            fix=f"dbre engine sql {engine.name} --grants {user}, and run what it prints as an administrator",
+            fix=f"run as an administrator what this prints: dbre engine sql {engine.name} --grants --user {shlex.quote(user)}",
         )
 
 
