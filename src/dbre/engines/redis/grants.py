@@ -5,7 +5,8 @@ from dbre.engines.redis.commands import PRIVILEGES
 
 __all__ = ["grant_script"]
 
-_LONGEST_USER = 64
+_LONGEST_USER = 128
+_FORBIDDEN = frozenset(" \t\n\v\f\r\0")  # ACLStringHasSpaces in src/acl.c
 
 
 def grant_script(user: str) -> str:
@@ -16,9 +17,9 @@ def grant_script(user: str) -> str:
 
     Raises: UsageError where ``user`` cannot be the name of a user.
     """
-    if not user or len(user) > _LONGEST_USER or not user.isprintable() or " " in user:
+    if not 0 < len(user) <= _LONGEST_USER or set(user) & _FORBIDDEN or not _is_text(user):
         raise UsageError(
-            f"a user's name has 1 to {_LONGEST_USER} printable characters and no blanks, and this one has {len(user)}",
+            f"a user's name has 1 to {_LONGEST_USER} characters of text without blanks, and this one has {len(user)}",
             hint="name the user that dbre logs in as: --user dbre",
         )
     words = dict.fromkeys(word for privilege in PRIVILEGES for word in privilege.split(" "))
@@ -27,7 +28,24 @@ def grant_script(user: str) -> str:
     return " ".join(("ACL SETUSER", _quoted(user), "on resetkeys resetchannels -@all", *keys, *commands)) + "\n"
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _quoted(user: str) -> str:
-    """A word for redis-cli, which reads escapes inside double quotes."""
-    escaped = user.replace("\\", "\\\\").replace('"', '\\"')
-    return user if user.isalnum() else f'"{escaped}"'
+    """A word as redis-cli reads it: escapes are read inside double quotes, ``\\x1b`` stands for one byte."""
+    if user.isalnum() and user.isascii():
+        return user
+    return '"' + "".join(map(_escaped, user)) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    if character.isprintable():
+        return character
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
