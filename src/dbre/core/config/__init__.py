@@ -1,6 +1,6 @@
 """``dbre.yaml``, environment and flags: one precedence, validated once, every problem with its place."""
 
-from dbre.core.config.fields import Duration, FilePath, LabelKey, LabelValue, Name, Ratio, SecretReference, Size
+from dbre.core.config.fields import Duration, FilePath, LabelKey, LabelValue, Name, Ratio, SecretReference, Size, between
 from dbre.core.config.loader import Config, Origin, load
 from dbre.core.config.locate import find_files
 from dbre.core.config.problems import ConfigInvalid, Place, Problem
@@ -25,6 +25,7 @@ __all__ = [
     "SecretReference",
     "Section",
     "Size",
+    "between",
     "document_text",
     "file_schema",
     "find_files",

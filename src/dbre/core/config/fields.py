@@ -25,6 +25,7 @@ __all__ = [
     "Ratio",
     "SecretReference",
     "Size",
+    "between",
     "duration_text",
     "size_text",
 ]
@@ -143,6 +144,22 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$", "examples": ["500ms", "10s", "1h30m", "30d"]}),
 ]
 """A ``timedelta``, written ``500ms``, ``10s``, ``1h30m``, ``30d``."""
+
+
+def between(low: str, high: str) -> AfterValidator:
+    """Bounds of a ``Duration``, inclusive: ``Annotated[Duration, between("1s", "10m")]``.
+
+    ``Field(ge=..., le=...)`` beside a default is ignored by pydantic here, because a ``Duration`` brings its own validator.
+    """
+    shortest, longest = parse_duration(low), parse_duration(high)
+
+    def check(value: timedelta) -> timedelta:
+        if not shortest <= value <= longest:
+            raise UsageError(f"{duration_text(value)} does not lie between {low} and {high}")
+        return value
+
+    return AfterValidator(check)
+
 
 Ratio = Annotated[
     Decimal,
