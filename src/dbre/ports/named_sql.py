@@ -74,7 +74,7 @@ def parse_sql_file(text: str, *, source: str, placeholder: Placeholder = Placeho
         query = _query(block, placeholder)
         stem = source.rsplit("/", 1)[-1].split(".")[0]
         if stem in _FACETS and query.facet != stem:
-            raise SqlFileInvalid(f"{block.place}: facet {query.facet!r} stands in the file of {stem!r}")
+            raise SqlFileInvalid(f"{block.place}: facet {str(query.facet)!r} stands in the file of {stem!r}")
         for other in queries:
             if _collide(query, other):
                 raise SqlFileInvalid(f"{block.place}: {query.name!r} for {query.versions} is there already: {other.source}")
