@@ -111,3 +111,17 @@ def test_nagios_maps_findings_to_critical_with_perfdata() -> None:
 def test_table_of_nothing_says_so_and_is_ok(capsys: pytest.CaptureFixture[str]) -> None:
     assert OutputOptions().show(View(kind="T", items=[], columns=[Column(key="a", title="A")], empty="no clusters")) == 0
     assert capsys.readouterr().out == "no clusters\n"
+
+
+def test_configuration_flags_count_before_the_command_and_after_it(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[root.GlobalOptions] = []
+
+    def one(context: typer.Context) -> View:
+        return View(kind="T", items=[{"files": [str(path) for path in context.obj.config_files]}])
+
+    probe_command(one)
+    words = ["-c", "a.yaml", "--set", "x=1", "trial", "-c", "b.yaml", "--set", "y=2", "-o", "json"]
+    assert root.main(lambda options: seen.append(options) or options, words) == 0
+    assert json.loads(capsys.readouterr().out)["items"] == [{"files": ["a.yaml", "b.yaml"]}]
+    assert seen[-1].overrides == (("x", "1"), ("y", "2"))
+    assert run("trial", "--set", "novalue") == ExitCode.USAGE

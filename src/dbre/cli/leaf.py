@@ -9,9 +9,11 @@ from copy import copy
 from typing import Annotated, Any
 
 import typer
-from typer._click import Command  # Typer vendors Click and offers this name nowhere else
+from typer._click import Command  # Typer vendors Click and offers these names nowhere else
+from typer._click.globals import get_current_context
 from typer.core import TyperGroup
 
+from dbre.cli.global_options import Runtimes, leaf_flags
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.core.errors import UsageError
 from dbre.core.units import parse_duration
@@ -19,7 +21,7 @@ from dbre.core.view import View
 
 __all__ = ["equip"]
 
-_PANEL = "Output"
+_ABSENT: dict[str, Any] = {"config": None, "override": None, "verbose": 0}
 
 
 def _shared_options(
@@ -35,38 +37,38 @@ def _shared_options(
     """Carries the declarations only; its parameters are copied to every command."""
 
 
-def _template() -> list[Any]:
+def _template(carrier: Callable[..., None]) -> list[Any]:
     application = typer.Typer(add_completion=False)
-    application.command()(_shared_options)
+    application.command()(carrier)
     return [one for one in typer.main.get_command(application).params if one.name != "help"]
 
 
 def equip(command: Command) -> Command:
     """Give every leaf below ``command`` the shared options, and let it print what it returns."""
-    template = _template()
+    output, flags = _template(_shared_options), _template(leaf_flags)
     pending = [command]
     while pending:
         one = pending.pop()
         if isinstance(one, TyperGroup):
             pending.extend(one.commands.values())
-        else:
-            _equip_leaf(one, template)
+        elif one.callback is not None:
+            one.callback = _rendering(one.callback, output=_add(one, output), flags=_add(one, flags))
     return command
 
 
-def _equip_leaf(leaf: Command, template: list[Any]) -> None:
+def _add(leaf: Command, template: list[Any]) -> tuple[str, ...]:
+    """Add the options that a leaf does not declare itself; their names."""
     own = {option for parameter in leaf.params for option in parameter.opts}
     names = {parameter.name for parameter in leaf.params}
     added = [copy(one) for one in template if not own & set(one.opts) and one.name not in names]
     leaf.params.extend(added)
-    call = leaf.callback
-    if call is not None:
-        leaf.callback = _rendering(call, tuple(one.name for one in added))
+    return tuple(one.name for one in added)
 
 
-def _rendering(call: Callable[..., Any], shared: tuple[str, ...]) -> Callable[..., None]:
+def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tuple[str, ...]) -> Callable[..., None]:
     def run(**parameters: Any) -> None:
-        given = {name: parameters.pop(name) for name in shared}
+        given = {name: parameters.pop(name) for name in output}
+        Runtimes.refine(get_current_context(), _ABSENT | {name: parameters.pop(name) for name in flags})
         watch = given.pop("watch", None)
         options = OutputOptions.of(**given)
         interval = parse_duration(watch).total_seconds() if watch else None

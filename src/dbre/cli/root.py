@@ -4,28 +4,18 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer._click.exceptions import ClickException  # Typer vendors Click and offers this name nowhere else
 
+from dbre.cli.global_options import ConfigFlag, GlobalOptions, OverrideFlag, Runtimes, VerboseFlag
 from dbre.cli.lazy import LazyGroup
 from dbre.core.errors import DbreError, ExitCode, UsageError
 from dbre.core.text import printable
 
 __all__ = ["GlobalOptions", "main"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalOptions:
-    """The flags before the command."""
-
-    config_files: tuple[Path, ...] = ()
-    overrides: tuple[tuple[str, str], ...] = ()
-    verbosity: int = 0
 
 
 def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] | None = None) -> int:
@@ -55,31 +45,13 @@ def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer
 
     @application.callback()
     def root(
-        context: typer.Context,
-        config: Annotated[
-            list[Path] | None,
-            typer.Option(
-                "--config", "-c", envvar="DBRE_CONFIG", help="Configuration file; may be repeated. Default: ./dbre.yaml."
-            ),
-        ] = None,
-        override: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting: --set probe.interval=5s.")
-        ] = None,
-        verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr: -v info, -vv debug.")] = 0,
+        context: typer.Context, config: ConfigFlag = None, override: OverrideFlag = None, verbose: VerboseFlag = 0
     ) -> None:
         """Run databases to their SLOs."""
-        context.obj = make_runtime(
-            GlobalOptions(config_files=tuple(config or ()), overrides=tuple(map(_override, override or ())), verbosity=verbose)
-        )
+        options = GlobalOptions().joined(config=config, override=override, verbose=verbose)
+        Runtimes(make_runtime, options).install(context)
 
     return application
-
-
-def _override(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--set {text!r} has no value", hint="write --set KEY=VALUE: --set probe.interval=5s")
-    return key, value
 
 
 def _usage_error(error: Any) -> DbreError:

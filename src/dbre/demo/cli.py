@@ -28,7 +28,7 @@ async def demo(
     directory: Annotated[Path | None, typer.Option(help="Where the databases live meanwhile; removed at the end.")] = None,
     version: Annotated[int | None, typer.Option("--postgresql", help="Major version; default the newest there is.")] = None,
     bindir: Annotated[Path | None, typer.Option(help="Directory of PostgreSQL's programs.")] = None,
-    freeze: Annotated[str, typer.Option(help="How long the primary is frozen.")] = "8500ms",
+    freeze: Annotated[str, typer.Option(help="How long the primary is frozen.")] = "8s",
     away: Annotated[str, typer.Option(help="How long the killed primary stays away.")] = "3500ms",
 ) -> View:
     """Run the whole cycle on throw-away databases, start to report.

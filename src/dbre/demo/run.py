@@ -39,7 +39,7 @@ class Timing:
     """How long each part of the demonstration lasts, in seconds."""
 
     steady: float = 8.0
-    freeze: float = 8.5
+    freeze: float = 8.0
     away: float = 3.5
 
 
