@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from dbre.core.config import Document, Duration, FilePath, SecretReference, Section
+from dbre.core.config import Document, Duration, FilePath, SecretReference, Section, between
 from dbre.core.config.section import Fault
 from dbre.core.errors import UsageError
 
@@ -48,9 +48,7 @@ class ReceiverDocument(Document):
     severities: list[Annotated[str, AfterValidator(_check_severity)]] = Field(
         default=list(_SEVERITIES), min_length=1, description="which alerts: page, ticket"
     )
-    timeout: Duration = Field(
-        timedelta(seconds=10), ge=timedelta(milliseconds=100), le=timedelta(seconds=60), description="of one attempt"
-    )
+    timeout: Annotated[Duration, between("100ms", "60s")] = Field(timedelta(seconds=10), description="of one attempt")
     allow_loopback: bool = Field(default=False, description="the receiver runs on this machine")
     allow_private: bool = Field(default=False, description="the receiver has an address of a private network")
     tls_ca_file: FilePath | None = Field(

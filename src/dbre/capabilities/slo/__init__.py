@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALERTING", "SLOS", "AlertRecord", "AlertingDocument", "BurnDown", "Definition", "EngineHealth", "SloDocument",
-    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from", "explain", "instances_of",
-    "problems_of", "recent_alerts", "report", "status_row", "worst_first",
+    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from", "explain",
+    "instances_of", "problems_of", "recent_alerts", "report", "status_row", "worst_first",
 ]  # fmt: skip
 
 _MODULES = ("definition", "model", "documents", "explanation", "rows", "reading", "engine")  # the lightest first

@@ -16,7 +16,7 @@ from dbre.capabilities.slo.objective import check_target
 from dbre.capabilities.slo.series import SLOT_SECONDS
 from dbre.capabilities.slo.sli import Sli, SliKind
 from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow, Window, time_zone
-from dbre.core.config import Document, Duration, Ratio, Section
+from dbre.core.config import Document, Duration, Ratio, Section, between
 from dbre.core.config.section import Fault
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.selector import Selector
@@ -25,14 +25,18 @@ from dbre.core.units import format_duration
 __all__ = ["ALERTING", "SLOS", "AlertingDocument", "SloDocument", "definitions_from"]
 
 _NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"  # RFC 1123 label
-_LONGEST_WINDOW = timedelta(days=400)
-_SHORTEST_WINDOW = timedelta(minutes=1)
 
 
 def _check_slots(length: timedelta) -> timedelta:
     if length % timedelta(seconds=SLOT_SECONDS):
         raise InvalidWindow(f"not a whole number of slots of {SLOT_SECONDS} s", hint="write 30s, 5m, 1h, 30d")
     return length
+
+
+def _check_part(part: Decimal) -> Decimal:
+    if part == 0:
+        raise InvalidRule("a rule that fires when nothing is spent fires always", hint='write budget: "2%"')
+    return part
 
 
 def _check_selector(selector: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
@@ -84,7 +88,7 @@ def _ms(duration: timedelta) -> int:
 class WindowDocument(Document):
     """The compliance period: rolling, or a unit of the civil calendar."""
 
-    rolling: SlotDuration | None = Field(None, ge=_SHORTEST_WINDOW, le=_LONGEST_WINDOW, description="the last 30d, 28d, 7d")
+    rolling: Annotated[SlotDuration, between("1m", "400d")] | None = Field(None, description="the last 30d, 28d, 7d")
     calendar: CalendarUnit | None = Field(None, description="the current day, week, month, quarter or year")
     time_zone: str | None = Field(None, description="IANA name for calendar windows, as Europe/Madrid; default UTC")
 
@@ -105,7 +109,7 @@ class WindowDocument(Document):
         """The compliance period."""
         if self.calendar is not None:
             return CalendarWindow(unit=self.calendar, time_zone=self.time_zone or "UTC")
-        return RollingWindow(seconds=(self.rolling or _SHORTEST_WINDOW) // timedelta(seconds=1))
+        return RollingWindow(seconds=(self.rolling or timedelta()) // timedelta(seconds=1))
 
 
 class RuleDocument(Document):
@@ -115,7 +119,9 @@ class RuleDocument(Document):
     severity: Severity = Field(description="page or ticket")
     long: SlotDuration = Field(description="the window that shows that the loss matters")
     short: SlotDuration | None = Field(None, description="the window that shows that it goes on; default a twelfth of long")
-    budget: Ratio | None = Field(None, gt=0, description="fires when this part of the budget is spent within long: 2%")
+    budget: Annotated[Ratio, AfterValidator(_check_part)] | None = Field(
+        None, description="fires when this part of the budget is spent within long: 2%"
+    )
     factor: Decimal | None = Field(None, gt=0, le=10**9, description="fires above this burn rate: 14.4")
     for_: Duration | None = Field(None, alias="for", description="the condition must hold for this long; default at once")
     keep_firing: Duration | None = Field(None, description="ends this long after the condition ended; default the short window")
@@ -215,17 +221,11 @@ class SloDocument(Document):
 class AlertingDocument(Document):
     """How often SLOs are evaluated, and when silence is an alert."""
 
-    evaluation_interval: Duration = Field(
-        timedelta(seconds=10),
-        ge=timedelta(milliseconds=200),
-        le=timedelta(minutes=10),
-        description="time between two evaluations",
+    evaluation_interval: Annotated[Duration, between("200ms", "10m")] = Field(
+        timedelta(seconds=10), description="time between two evaluations"
     )
-    telemetry_lost_after: Duration = Field(
-        timedelta(minutes=1),
-        ge=timedelta(seconds=10),
-        le=timedelta(days=1),
-        description="no valid event for this long is a ticket, for five times as long a page",
+    telemetry_lost_after: Annotated[Duration, between("10s", "1d")] = Field(
+        timedelta(minutes=1), description="no valid event for this long is a ticket, for five times as long a page"
     )
 
 
