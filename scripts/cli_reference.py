@@ -9,7 +9,6 @@ from typer.core import TyperGroup
 
 from dbre.app import Application
 from dbre.cli.commands import COMMANDS, TOPICS
-from dbre.cli.leaf import _template as shared_options
 from dbre.cli.root import _application as application
 
 HEAD = """# Command line
@@ -62,18 +61,34 @@ def describe(command: Any, path: str, shared: set[str]) -> Iterator[str]:
             yield from describe(command.get_command(context, name), f"{path} {name}", shared)
 
 
+def leaves(command: Any) -> Iterator[Any]:
+    """Every command that does something."""
+    if isinstance(command, TyperGroup):
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from leaves(command.get_command(context, name))
+    else:
+        yield command
+
+
+def shared_options(root: Any) -> list[Any]:
+    """The flags that every command has."""
+    commands = list(leaves(root))
+    common = set.intersection(*({tuple(one.opts) for one in command.params} for command in commands))
+    return [one for one in commands[0].params if tuple(one.opts) in common and one.name != "help"]
+
+
 def page() -> str:
     """The whole page."""
     root = typer.main.get_command(application(Application))
     assert isinstance(root, TyperGroup)
     context = typer.Context(root, info_name="dbre")
-    shared = shared_options()
+    shared = shared_options(root)
     lines = [HEAD, "| command | what |", "|---|---|"]
     for topic in TOPICS:
         lines += [f"| [`dbre {n}`](#dbre-{n}) | {e.summary} |" for n, e in COMMANDS.items() if e.topic == topic]
-    lines += ["", "## Flags before the command"]
-    lines += table([one for one in root.get_params(context) if one.name != "help"], context)
-    lines += [SHARED.rstrip(), *table(shared, context)]
+    first = [max(one.opts, key=len) for one in root.params]
+    lines += [SHARED.rstrip(), f"`{'`, `'.join(first)}` may also stand before the command.", *table(shared, context)]
     for name in root.list_commands(context):
         lines += describe(root.get_command(context, name), f"dbre {name}", {one.name for one in shared})
     return "\n".join(lines).rstrip() + "\n"
