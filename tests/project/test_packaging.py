@@ -14,6 +14,15 @@ import dbre
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/dbre"
+EXCUSED = (
+    "dbre.__main__",
+    "dbre.core.store.migrations",  # Alembic runs it
+    "dbre.engines.mysql",
+    "dbre.engines.redis",
+    "dbre.lab.mariadb_load",
+    "dbre.lab.redis_load",
+    "dbre.testing",  # wants pytest
+)
 DATA = sorted(
     path.relative_to(ROOT / "src").as_posix()
     for path in SOURCE.rglob("*")
@@ -99,8 +108,9 @@ def test_the_installed_program_runs_outside_the_checkout(installed: Path) -> Non
     # Every module imports without the extras that are not installed, except those that an extra is for.
     walk = (
         "import importlib, pkgutil, dbre\n"
+        f"excused = {EXCUSED!r}\n"
         "for module in pkgutil.walk_packages(dbre.__path__, 'dbre.'):\n"
-        "    if not module.name.startswith(('dbre.testing', 'dbre.engines.mysql', 'dbre.engines.redis', 'dbre.__main__')):\n"
+        "    if not module.name.startswith(excused):\n"
         "        importlib.import_module(module.name)\n"
     )
     done = run(installed / ".venv/bin/python", "-c", walk, cwd=installed)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.secrets import Secret
-from dbre.engines.mysql.grants import grant_script
 from dbre.lab.account import Account
 from dbre.lab.cache import build_once
 from dbre.lab.free_port import LOOPBACK
@@ -86,7 +85,7 @@ class MariaDbServer(LabServer):
             account = f"{login.user}@'127.0.0.1'"
             lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
             if login.is_observer:
-                lines += _single_lines(grant_script(f"{login.user}@127.0.0.1"))
+                lines += _single_lines(_observer_grants(f"{login.user}@127.0.0.1"))
             else:
                 lines.append(f"GRANT ALL ON {DATABASE}.* TO {account};")
         if self.primary is not None:
@@ -155,6 +154,12 @@ def _native_hash(password: Secret) -> str:
     """What ``PASSWORD()`` gives. Source: MariaDB knowledge base, "mysql_native_password"."""
     inner = hashlib.sha1(password.reveal().encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
+
+
+def _observer_grants(user: str) -> str:
+    from dbre.engines.mysql.grants import grant_script  # here: a lab of PostgreSQL does without the extra "mysql"
+
+    return grant_script(user)
 
 
 def _single_lines(script: str) -> list[str]:
