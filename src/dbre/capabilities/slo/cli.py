@@ -63,9 +63,7 @@ def _duration(value: object) -> str:
 
 
 def _rate(value: object) -> str:
-    from dbre.capabilities.slo.wording import burn_text
-
-    return burn_text(value) if isinstance(value, float) else "-"
+    return "-" if not isinstance(value, float) else f"{value:.1f}x" if value < 100 else f"{value:.0f}x"
 
 
 def _objective(value: object) -> str:
@@ -134,8 +132,51 @@ async def show_slo(ctx: typer.Context, name: Name) -> View:
     """Everything that is known of one SLO."""
     from dbre.capabilities.slo.rows import status_row
 
-    items = [{"state": _state(status), **status_row(status)} for status in await _statuses(runtime(ctx), name)]
-    return View(kind="Slo" if len(items) == 1 else "SloDetailList", items=items, single=len(items) == 1, columns=(_ID, _STATE))
+    items = [{**_flat(status), **status_row(status)} for status in await _statuses(runtime(ctx), name)]
+    return View(
+        kind="Slo" if len(items) == 1 else "SloDetailList",
+        items=items,
+        single=len(items) == 1,
+        columns=(
+            _ID,
+            _STATE,
+            Column(key="description", title="DESCRIPTION"),
+            Column(key="sli", title="INDICATOR", format=_sli_text),
+            _OBJECTIVE,
+            Column(key="window", title="WINDOW", format=_window_text),
+            _SLI,
+            *(Column(key=key, title=key.upper(), right=True) for key in ("good", "bad", "total", "missed", "excluded")),
+            _LEFT,
+            _LEFT_TIME,
+            Column(key="exhaustion_seconds", title="GONE IN", format=_duration, right=True),
+            Column(key="burn_rates", title="BURN RATES", format=_burn_line),
+            Column(key="alerts", title="ALERTS", format=_alert_line),
+            _TELEMETRY,
+            Column(key="corrupt_slots", title="CORRUPT SLOTS", right=True),
+            Column(key="measured_since", title="MEASURED SINCE"),
+            Column(key="definition_since", title="DEFINED SINCE"),
+        ),
+    )
+
+
+def _sli_text(value: object) -> str:
+    return str(value["text"]) if isinstance(value, dict) else "-"
+
+
+def _window_text(value: object) -> str:
+    return f"{value['text']}, {value['start']} to {value['end']}" if isinstance(value, dict) else "-"
+
+
+def _burn_line(value: object) -> str:
+    rows = value if isinstance(value, list) else []
+    return ", ".join(f"{_duration(row['window_seconds'])} {_rate(row['burn_rate'])}" for row in rows)
+
+
+def _alert_line(value: object) -> str:
+    rows = value if isinstance(value, list) else []
+    return (
+        ", ".join(f"{row['rule']} {row['state']} since {row['since']}" for row in rows if row["state"] != "inactive") or "none"
+    )
 
 
 @app.command("budget")

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from dbre.capabilities.slo.alert_rules import BurnRule, Severity
 from dbre.capabilities.slo.alert_state import AlertState
-from dbre.capabilities.slo.burn_rate import detection_seconds, spent_when_fired
+from dbre.capabilities.slo.burn_rate import spent_when_fired
 from dbre.capabilities.slo.definition import Definition
 from dbre.capabilities.slo.low_traffic_guard import smallest_alarming
 from dbre.capabilities.slo.model import RuleKind, RuleStatus, SloStatus
@@ -22,39 +22,43 @@ DetectionRow = tuple[Fraction, dict[str, Fraction | None]]
 """An error ratio, and after how many seconds each rule fires at it; None: never."""
 
 
-def detection_rows(status: SloStatus, rules: tuple[BurnRule, ...]) -> list[DetectionRow]:
-    """How long errors of several sizes last until each rule fires, at a full volume of probes.
+def detection_rows(status: SloStatus, definition: Definition) -> list[DetectionRow]:
+    """How long errors of several sizes last until each rule fires, in whole probes at their schedule.
 
-    The guard is counted in: so many bad probes as chance may give are waited for, unless all of them are bad.
+    The guard is counted in: so many bad probes as chance may give are waited for, unless a row of bad ones is enough.
     """
-    return [
-        (ratio, {rule.name: _detection(status, rule, ratio) for rule in rules if _can_see(rule, ratio, status)})
-        for ratio in _ERROR_RATIOS
-        if ratio == 1 or any(_detection(status, rule, ratio) is not None for rule in rules)
-    ]
+    rules = definition.rules_for(status.at.seconds)
+    rows = [(ratio, {rule.name: _detection(status, definition, rule, ratio) for rule in rules}) for ratio in _ERROR_RATIOS]
+    return [row for row in rows if row[0] == 1 or any(seconds is not None for seconds in row[1].values())]
 
 
-def _can_see(rule: BurnRule, ratio: Fraction, status: SloStatus) -> bool:
-    return rule.long_seconds <= status.at.seconds and 0 < ratio <= 1
-
-
-def _detection(status: SloStatus, rule: BurnRule, ratio: Fraction) -> Fraction | None:
-    seconds = detection_seconds(rule.factor, ratio, target=status.objective, long_seconds=rule.long_seconds)
-    if seconds is None:
+def _detection(status: SloStatus, definition: Definition, rule: BurnRule, ratio: Fraction) -> Fraction | None:
+    allowed, policies = allowed_ratio(status.objective), definition.policies
+    if ratio <= rule.factor * allowed:
         return None
     interval = Fraction(str(status.interval_seconds))
-    needed = smallest_alarming(int(rule.long_seconds / interval), allowed=allowed_ratio(status.objective))
-    by_guard = needed * interval / ratio
-    by_row = 5 * interval  # five in a row, all bad, need no proof
-    guarded = min(by_guard, by_row) if ratio == 1 else by_guard
-    longest = max(seconds, guarded)
-    return longest if longest <= rule.long_seconds else None
+    probes = int(rule.long_seconds / interval)
+    needed = int(rule.factor * allowed * probes) + 1  # strictly more than the factor
+    if policies.has_low_traffic_guard:
+        proof = smallest_alarming(probes, allowed=allowed)
+        if ratio == 1 and policies.sustained_failures:
+            proof = min(proof, policies.sustained_failures)
+        needed = max(needed, proof)
+    seconds = needed * interval / ratio
+    return seconds if seconds <= rule.long_seconds else None
 
 
 def explain(status: SloStatus, definition: Definition) -> str:
     """Everything about one SLO instance that a person who never heard of burn rates needs."""
     rules = definition.rules_for(status.at.seconds)
-    parts = [_promise(status), _budget(status), _now(status), _rules(status, rules), _table(status, rules), _limits(status)]
+    parts = [
+        _promise(status),
+        _budget(status),
+        _now(status),
+        _rules(status, rules),
+        _table(status, definition, rules),
+        _limits(status),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -139,14 +143,14 @@ def _why(alert: RuleStatus) -> str:
     if alert.kind is RuleKind.TELEMETRY:
         return f"no valid measurement for more than {format_duration(float(alert.threshold))}"
     return (
-        f"the budget burns {burn_text(float(alert.burn_rate or 0))} too fast over {format_duration(alert.long_seconds)}"
-        f" (limit {burn_text(float(alert.threshold))})"
+        f"the budget burns {burn_text(float(alert.burn_rate or 0))} as fast as it may over"
+        f" {format_duration(alert.long_seconds)} (limit {burn_text(float(alert.threshold))})"
     )
 
 
 def _rules(status: SloStatus, rules: tuple[BurnRule, ...]) -> str:
     lines = [
-        "Burn rate 1 spends exactly the whole budget in one window; 14.4 spends it 14.4 times too fast.",
+        "Burn rate 1 spends exactly the whole budget in one window; 14.4 spends it 14.4 times as fast.",
         "Who is told when (both windows must burn; the short one ends the alert soon after the errors end):",
     ]
     for rule in rules:
@@ -159,10 +163,10 @@ def _rules(status: SloStatus, rules: tuple[BurnRule, ...]) -> str:
     return "\n".join(lines)
 
 
-def _table(status: SloStatus, rules: tuple[BurnRule, ...]) -> str:
+def _table(status: SloStatus, definition: Definition, rules: tuple[BurnRule, ...]) -> str:
     header = ["errors", *(rule.name for rule in rules), "budget spent when first told"]
     rows = [header]
-    for ratio, times in detection_rows(status, rules):
+    for ratio, times in detection_rows(status, definition):
         reached = [seconds for seconds in times.values() if seconds is not None]
         spent = min(reached) * ratio / (status.budget.seconds) if reached else None
         cells = [f"{float(ratio) * 100:g} %"]
@@ -172,7 +176,7 @@ def _table(status: SloStatus, rules: tuple[BurnRule, ...]) -> str:
         rows.append([*cells, "-" if spent is None else format_percent(float(spent), digits=1)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "How long errors last until a rule fires, if there were none before:\n  " + "\n  ".join(lines)
+    return "How long errors last until a rule fires, if there were none before (in whole probes):\n  " + "\n  ".join(lines)
 
 
 def _limits(status: SloStatus) -> str:

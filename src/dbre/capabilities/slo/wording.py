@@ -12,9 +12,9 @@ def burn_text(rate: float) -> str:
     """A burn rate for people.
 
     >>> burn_text(14.4), burn_text(1000.0)
-    ('14.4x', '1000x')
+    ('14.4 times', '1000 times')
     """
-    return f"{rate:.1f}x" if rate < 100 else f"{rate:.0f}x"
+    return f"{rate:.1f} times" if rate < 100 else f"{rate:.0f} times"
 
 
 def alert_summary(status: SloStatus, rule: RuleStatus, transition: Transition) -> str:
@@ -30,7 +30,7 @@ def alert_summary(status: SloStatus, rule: RuleStatus, transition: Transition) -
         )
     windows = f"{format_duration(rule.long_seconds)} and {format_duration(rule.short_seconds)}"
     rate, limit = burn_text(float(rule.burn_rate or 0)), burn_text(float(rule.threshold))
-    return f"{name}: the error budget burns {rate} too fast over {windows} (limit {limit}); {left}"
+    return f"{name}: the error budget burns {rate} as fast as it may over {windows} (limit {limit}); {left}"
 
 
 def removed_summary(name: str, cluster: str, rule: str) -> str:
