@@ -9,8 +9,10 @@ from pathlib import Path
 import api_reference
 import cli_reference
 
+from dbre.testing import matrix
+
 FOLDER = Path(__file__).parent.parent / "docs/reference"
-PAGES = {"cli.md": cli_reference.page, "http-api.md": api_reference.page}
+PAGES = {"cli.md": cli_reference.page, "http-api.md": api_reference.page, "engines.md": matrix.page}
 
 
 def main() -> int:

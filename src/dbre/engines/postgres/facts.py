@@ -19,7 +19,8 @@ __all__ = [
 ]
 
 DEFAULT_PORT = 5432
-TESTED_VERSIONS = ((15,), (16,), (18,))
+TESTED_VERSIONS = {"postgresql": ((15,), (16,), (18,))}
+"""Versions on which every statement is proved."""
 
 STATEMENT_TIMEOUT = "57014"
 

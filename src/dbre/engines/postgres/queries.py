@@ -15,6 +15,6 @@ def catalog() -> Catalog:
     return load_catalog("dbre.engines.postgres")
 
 
-def named(name: str, *, version: tuple[int, ...] = TESTED_VERSIONS[0]) -> NamedQuery:
+def named(name: str, *, version: tuple[int, ...] = TESTED_VERSIONS["postgresql"][0]) -> NamedQuery:
     """One statement for a server version. Raises: Unsupported where it exists for other versions only."""
     return catalog().get(name, version=version, product="postgresql")
