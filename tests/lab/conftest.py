@@ -8,23 +8,14 @@ from pathlib import Path
 import pytest
 
 from dbre.lab.destruction import destroy
-from dbre.lab.guardian import Guardian
+from dbre.lab.site import Site
 
 
 @pytest.fixture
-def guardian() -> Iterator[Guardian]:
-    """A guardian of its own, so that a failing test leaves nothing."""
-    one = Guardian()
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def open_directory(guardian: Guardian) -> Iterator[Path]:
-    """A directory that other accounts may pass through, unlike pytest's own."""
-    directory = Path(tempfile.mkdtemp(prefix="dbre-test-lab-"))
+def open_directory(lab_site: Site) -> Iterator[Path]:
+    """A directory that other accounts may pass through, unlike pytest's own; gone with the test run at the latest."""
+    directory = Path(tempfile.mkdtemp(prefix="lab-", dir=lab_site.directory))
     directory.chmod(0o711)
-    guardian.watch(directory)
     yield directory
     destroy(directory)
 

@@ -74,7 +74,7 @@ def claim(directory: Path, *, name: str, account: Account, servers: int) -> None
         ) from error
     except OSError as error:
         raise DirectoryUnusable(
-            f"{directory} cannot be made: {error.strerror}", hint="name another with --directory"
+            f"{directory} cannot be made: {error.filename or directory}: {error.strerror}", hint="name another with --directory"
         ) from error
     try:
         require_reachable(directory, account)
