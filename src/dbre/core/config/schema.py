@@ -1,10 +1,12 @@
 """The JSON Schema of ``dbre.yaml``, and what it says about one place in a document."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from pydantic_core import PydanticSerializationError, SchemaError, SchemaSerializer, core_schema
 
 from dbre.core.config.section import Section
 
@@ -13,16 +15,30 @@ __all__ = ["file_schema", "known_keys", "section_schema"]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
+class _Generator(GenerateJsonSchema):
+    """Writes defaults as a file would have them: ``10s``, not ``PT10S``."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        """Pydantic's own, with the default written by the serializer of its type."""
+        result = super().default_schema(schema)
+        if "default" in result and schema.get("default") is not None:
+            # A type that is defined elsewhere cannot be serialized by itself; those have no types of ours.
+            with contextlib.suppress(SchemaError, PydanticSerializationError):
+                result["default"] = SchemaSerializer(schema["schema"]).to_python(schema["default"], mode="json")
+        return result
+
+
 def section_schema(section: Section[Any]) -> dict[str, Any]:
     """The schema of one section, by itself."""
-    return {"$schema": DIALECT, "description": section.summary, **TypeAdapter(section.shape).json_schema()}
+    schema = TypeAdapter(section.shape).json_schema(schema_generator=_Generator)
+    return {"$schema": DIALECT, "description": section.summary, **schema}
 
 
 def file_schema(sections: Sequence[Section[Any]]) -> dict[str, Any]:
     """The schema of a whole file (draft 2020-12), for editors and for checks elsewhere."""
     mode: JsonSchemaMode = "validation"
     inputs = [(section.key, mode, TypeAdapter(section.shape).core_schema) for section in sections]
-    refs, definitions = GenerateJsonSchema().generate_definitions(inputs)
+    refs, definitions = _Generator().generate_definitions(inputs)
     properties: dict[str, Any] = {
         "include": {
             "description": "More files: paths, directories (*.yaml, *.yml) and patterns; relative to this file.",
