@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
 import structlog
 
@@ -27,6 +28,7 @@ POLL_SECONDS = 1.0
 RETENTION = timedelta(days=90)
 """How long events are kept by default."""
 _PRUNE_EVERY_SECONDS = 3600.0
+_FAREWELL_SECONDS = 2.0  # how long a stop waits for the outcome of a finished attempt to be written
 _STORE_WAIT_SECONDS = 5.0  # between attempts to write an outcome to a store that is full, locked or away
 
 _log = structlog.get_logger(__name__)
@@ -62,11 +64,17 @@ class EventDelivery:
     async def run(self) -> None:
         """Deliver until cancelled. Raises: ControlPlaneLockLost; other trouble of the store is waited out."""
         await self._register()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._fan_out(), name="events-fan-out")
-            group.create_task(self._prune(), name="events-prune")
-            for one in self._subscriptions:
-                group.create_task(self._deliver(one), name=f"events-{one.name}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._fan_out(), name="events-fan-out")
+                group.create_task(self._prune(), name="events-prune")
+                for one in self._subscriptions:
+                    group.create_task(self._deliver(one), name=f"events-{one.name}")
+        except BaseExceptionGroup as group:
+            lost = group.subgroup(ControlPlaneLockLost)
+            if lost is None:
+                raise
+            raise _first(lost) from group  # several tasks may have found out: the caller wants one clear error
 
     async def _register(self) -> None:
         while True:
@@ -107,7 +115,7 @@ class EventDelivery:
                 continue
             wait = self._poll_seconds if due is None else self._seconds_until(due, subscription)
             if due is not None and wait <= 0:
-                await self._record(await self._attempt(due, subscription))
+                await self._record_for_sure(await self._attempt(due, subscription))
             else:
                 # Poll also while a delivery waits for its next attempt: a replay may make it due at once.
                 await self._sleep(wake, min(wait, self._poll_seconds))
@@ -159,6 +167,17 @@ class EventDelivery:
             return Attempt(delivery=due, attempts=attempts, error=reason, wait_seconds=None if is_dead else wait)
         return Attempt(delivery=due, attempts=attempts, error=None, wait_seconds=None)
 
+    async def _record_for_sure(self, attempt: Attempt) -> None:
+        # The receiver has the event: being told to stop now is no reason to send it again after the next start.
+        recording = asyncio.ensure_future(self._record(attempt))
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            await asyncio.wait({recording}, timeout=_FAREWELL_SECONDS)
+            if not recording.cancel():
+                recording.exception()  # looked at, so that it is not reported as forgotten: the caller wants to stop
+            raise
+
     async def _record(self, attempt: Attempt) -> None:
         # The outcome is held until it is written: calling the handler again because the store is full would send twice.
         while True:
@@ -182,3 +201,10 @@ class EventDelivery:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _first(group: BaseExceptionGroup[ControlPlaneLockLost]) -> ControlPlaneLockLost:
+    one: BaseException = group
+    while isinstance(one, BaseExceptionGroup):
+        one = one.exceptions[0]
+    return cast("ControlPlaneLockLost", one)

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.core.events.model import DeliveryState, Subscription
-from dbre.core.events.tables import delivery, event
+from dbre.core.events.tables import NOT_FANNED_OUT, delivery, event
 from dbre.core.store import Store
 
 __all__ = ["fan_out", "has_new_events"]
@@ -18,7 +18,7 @@ _BATCH = 500
 async def has_new_events(store: Store) -> bool:
     """Whether some event has not been fanned out; a read, so that an idle control plane takes no write lock."""
     async with store.read() as connection:
-        statement = select(event.c.sequence).where(event.c.fanned_out.is_(False)).limit(1)
+        statement = select(event.c.sequence).where(NOT_FANNED_OUT).limit(1)
         return (await connection.execute(statement)).first() is not None
 
 
@@ -39,9 +39,7 @@ async def fan_out(store: Store, subscriptions: Sequence[Subscription]) -> frozen
 async def _fan_out_batch(
     store: Store, connection: AsyncConnection, subscriptions: Sequence[Subscription]
 ) -> tuple[int, set[str]]:
-    statement = (
-        select(event.c.sequence, event.c.kind).where(event.c.fanned_out.is_(False)).order_by(event.c.sequence).limit(_BATCH)
-    )
+    statement = select(event.c.sequence, event.c.kind).where(NOT_FANNED_OUT).order_by(event.c.sequence).limit(_BATCH)
     new = (await connection.execute(statement)).all()
     rows: list[dict[str, Any]] = [
         {"subscription": one.name, "sequence": row.sequence, "state": DeliveryState.PENDING, "attempts": 0}

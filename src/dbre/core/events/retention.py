@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists, select
 
 from dbre.core.events.model import DeliveryState
-from dbre.core.events.tables import delivery, event
+from dbre.core.events.tables import NOT_FANNED_OUT, delivery, event
 from dbre.core.store import Store
 
 __all__ = ["prune"]
@@ -25,12 +25,7 @@ async def prune(store: Store, *, before: datetime, subscriptions: Sequence[str])
         delivery.c.state == DeliveryState.PENDING,
         delivery.c.subscription.in_(subscriptions),
     )
-    old = (
-        select(event.c.sequence)
-        .where(event.c.at < before, event.c.fanned_out.is_(True), ~waits)
-        .order_by(event.c.sequence)
-        .limit(_BATCH)
-    )
+    old = select(event.c.sequence).where(event.c.at < before, ~NOT_FANNED_OUT, ~waits).order_by(event.c.sequence).limit(_BATCH)
     total = 0
     while True:  # in batches, so that no other writer waits for long
         async with store.begin() as connection:

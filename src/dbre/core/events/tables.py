@@ -4,7 +4,7 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Tabl
 
 from dbre.core.store import AutoKey, Identifier, JsonText, SafeText, UtcDateTime, metadata
 
-__all__ = ["delivery", "event", "subscription"]
+__all__ = ["NOT_FANNED_OUT", "delivery", "event", "subscription"]
 
 event = Table(
     "event",
@@ -23,12 +23,10 @@ event = Table(
 )
 """One row for each thing that happened."""
 
-Index(
-    "ix_event_not_fanned_out",
-    event.c.sequence,
-    sqlite_where=event.c.fanned_out == false(),
-    postgresql_where=event.c.fanned_out == false(),
-)
+NOT_FANNED_OUT = event.c.fanned_out == false()
+"""The condition of the partial index; written otherwise (IS FALSE), neither database would use it."""
+
+Index("ix_event_not_fanned_out", event.c.sequence, sqlite_where=NOT_FANNED_OUT, postgresql_where=NOT_FANNED_OUT)
 
 delivery = Table(
     "delivery",
