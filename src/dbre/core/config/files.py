@@ -122,17 +122,18 @@ class FileReader:
 
 
 def _unreadable(shown: str, place: Place, error: OSError | ValueError) -> Problem:
+    name = "the file" if place.source == shown else shown
     if isinstance(error, FileNotFoundError):
         hint = "create it, or name another with --config; dbre config schema prints every key"
-        return Problem(place, f"{shown} does not exist", hint)
+        return Problem(place, f"{name} does not exist", hint)
     if isinstance(error, IsADirectoryError):
-        return Problem(place, f"{shown} is not a regular file", "name a file; directories may stand in include")
+        return Problem(place, f"{name} is not a regular file", "name a file; directories may stand in include")
     if isinstance(error, PermissionError):
         return Problem(
-            place, f"{shown} may not be read by this user", "check the owner and mode of the file and its directories"
+            place, f"{name} may not be read by this user", "check the owner and mode of the file and its directories"
         )
     reason = error.strerror if isinstance(error, OSError) else "not a path"
-    return Problem(place, f"{shown} cannot be read: {reason}", "check the path")
+    return Problem(place, f"{name} cannot be read: {reason}", "check the path")
 
 
 def _shown(path: Path) -> str:
