@@ -105,8 +105,8 @@ async def test_the_next_address_answers_when_the_first_hangs_and_is_kept(postgre
             await record.until(lambda: len(record.of("orders")) >= 3)
     slots = record.of("orders")
     assert [one.outcome for one in slots] == [GOOD] * len(slots)
-    assert slots[0].latency_seconds > 0.5, "the first slot waited for the address that hangs"
-    assert slots[1].latency_seconds < 0.5
+    assert slots[0].latency_seconds > 0.29, "the first slot waited for the address that hangs"
+    assert slots[2].latency_seconds < 0.29
     assert {one.instance for one in slots} == {"orders-2"}
 
 
@@ -213,9 +213,9 @@ async def test_each_endpoint_holds_one_connection_and_none_after_the_end(fresh_p
     async with probing(*clusters, fresh_every=2) as record:
         await record.until(lambda: all(len(record.of(one.name)) >= 3 for one in clusters))
         await fresh_postgres.freeze()
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         await fresh_postgres.thaw()
-        healthy = len(record.of("orders-0")) + 3
+        healthy = len(record.of("orders-0")) + 2
         await record.until(lambda: len(record.of("orders-0")) >= healthy)
         for _ in range(20):
             ((connections,),) = await run(fresh_postgres, count)
@@ -250,15 +250,16 @@ async def test_a_stopped_prober_calls_its_lost_slots_missed_and_never_bad(postgr
         async with asyncio.timeout(40):
             while len(lines) < number:
                 line = await process.stdout.readline()
+                assert line, "the process ended"
                 if line.startswith(b"{"):  # the rest is its log
                     lines.append(json.loads(line))
 
     try:
-        await read_until(3)
+        await read_until(2)
         process.send_signal(signal.SIGSTOP)
-        await asyncio.sleep(5)
+        await asyncio.sleep(4.5)
         process.send_signal(signal.SIGCONT)
-        await read_until(12)
+        await read_until(9)
     finally:
         process.kill()
         await process.wait()
@@ -266,6 +267,13 @@ async def test_a_stopped_prober_calls_its_lost_slots_missed_and_never_bad(postgr
     gaps = [b["at"] - a["at"] for a, b in itertools.pairwise(slots)]
     assert gaps == pytest.approx([1.0] * len(gaps), abs=0.05), "one observation for each slot, lost ones included"
     outcomes = [one["outcome"] for one in slots]
-    assert 4 <= outcomes.count("missed") <= 6, outcomes
+    assert 3 <= outcomes.count("missed") <= 5, outcomes
     assert "bad" not in outcomes
     assert outcomes[-1] == "good"
+
+
+async def test_the_heartbeat_table_is_made_on_the_primary_also_where_a_replica_is_listed_first(postgres_pair):
+    primary, replica = postgres_pair.primary, postgres_pair.replica
+    async with probing(cluster_on("orders", [replica, primary])) as record:
+        await record.until(lambda: GOOD in record.outcomes("orders"))
+    assert {one.instance for one in record.of("orders") if one.outcome is GOOD} == {"orders-2"}

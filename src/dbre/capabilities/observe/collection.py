@@ -101,9 +101,9 @@ class InstanceCollection:
                 await asyncio.wait(self._closing, timeout=_CLOSING_SECONDS)
 
     def _next(self) -> tuple[str | None, float]:
-        """The next thing to do: a collector's name, or None for the check, which goes first where both are due."""
+        """The next thing to do: a collector's name, or None for the check, which goes before all collectors that are due."""
         name, due = None, self._check_due
-        if self._is_up:
+        if self._is_up and due > self._clock.monotonic():
             for other, state in self._collectors.items():
                 if state.is_active and state.due < due:
                     name, due = other, state.due

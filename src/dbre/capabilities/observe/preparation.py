@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from dbre.core.clock import Clock
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, Denied
 from dbre.ports.engine import Access, Engine
 
 __all__ = ["Preparation"]
@@ -14,7 +14,7 @@ __all__ = ["Preparation"]
 log = structlog.get_logger(__name__)
 
 _LIMIT_SECONDS = 10.0
-_FIRST_PAUSE_SECONDS = 5.0
+_FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
 
@@ -55,21 +55,24 @@ class Preparation:
                 self._needed.set()
 
     async def _prepare(self) -> bool:
-        """Try the addresses in turn; a replica refuses and the next one is asked."""
+        """Ask every address: which one is the primary may not be known yet, and a replica has nothing to do."""
         last: DbreError | TimeoutError | None = None
+        is_done = False
         for access in self._accesses():
             port = self._engine.probe(access)
             try:
                 async with asyncio.timeout(_LIMIT_SECONDS):
                     await port.prepare()
             except (DbreError, TimeoutError) as error:
-                last = error
+                last = error if last is None or isinstance(error, Denied) else last
             else:
-                self.hint = None
-                return True
+                is_done = True
             finally:
                 async with asyncio.timeout(1):
                     await port.aclose()
+        if is_done and not isinstance(last, Denied):
+            self.hint = None
+            return True
         hint = last.hint if isinstance(last, DbreError) else None
         if hint != self.hint or hint is None:
             log.warning("heartbeat_not_prepared", cluster=self._cluster, reason=str(last), hint=hint)
