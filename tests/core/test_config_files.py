@@ -133,3 +133,14 @@ def test_the_user_file_stands_below_the_project_file(tmp_path: Path) -> None:
     assert list(find_files([named], environment=environment, directory=tmp_path)) == [user, named]
     elsewhere = {"XDG_CONFIG_HOME": str(tmp_path / "elsewhere")}
     assert list(find_files([], environment=elsewhere, directory=tmp_path)) == []
+
+
+def test_the_user_file_may_be_the_project_file_and_two_layers_may_include_one_file(tmp_path: Path) -> None:
+    shared, user, project = tmp_path / "shared.yaml", tmp_path / "dbre" / "dbre.yaml", tmp_path / "project.yaml"
+    user.parent.mkdir()
+    shared.write_text("door: {port: 7}")
+    user.write_text("include: ../shared.yaml")
+    project.write_text("include: shared.yaml")
+    environment = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert list(find_files([], environment=environment, directory=user.parent)) == [user]
+    assert read(*find_files([project], environment=environment, directory=tmp_path)).get(DOOR).port == 7

@@ -99,10 +99,10 @@ def load(
     Raises: ConfigInvalid with every problem of every source.
     """
     problems: list[Problem] = []
-    reader = FileReader(problems=problems)
+    read: list[Path] = []
     tree = Branch(Place("default"))
-    for path in files:
-        tree = override(tree, reader.read(path) or Branch(Place("default")))
+    for path in files:  # a reader each: two layers may include one file
+        tree = override(tree, FileReader(problems=problems, files=read).read(path) or Branch(Place("default")))
     keys = [section.key for section in sections]
     tree = override(tree, from_environment(environment, keys=keys, problems=problems))
     tree = override(tree, from_flags(flags, problems=problems))
@@ -114,7 +114,7 @@ def load(
     problems += _unknown(tree, keys)
     if problems:
         raise ConfigInvalid(problems)
-    return Config(sections=sections, documents=documents, tree=tree, files=reader.files)
+    return Config(sections=sections, documents=documents, tree=tree, files=read)
 
 
 def _unknown(tree: Branch, keys: Sequence[str]) -> Iterator[Problem]:

@@ -18,4 +18,5 @@ def find_files(named: Sequence[Path], *, environment: Mapping[str, str], directo
     home = environment.get("XDG_CONFIG_HOME") or environment.get("HOME", "/nonexistent") + "/.config"
     user = Path(home) / "dbre" / PROJECT_FILE
     project = list(named) or [path for path in (directory / PROJECT_FILE,) if os.path.lexists(path)]
-    return [user, *project] if os.path.lexists(user) else project
+    is_apart = all(os.path.realpath(path) != os.path.realpath(user) for path in project)
+    return [user, *project] if os.path.lexists(user) and is_apart else project
