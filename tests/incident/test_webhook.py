@@ -63,8 +63,6 @@ def receiver(answer=None, *, port: int = 0, tls: ssl.SSLContext | None = None) -
             found.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
             found.answer(self)
 
-        do_GET = do_POST
-
         def log_message(self, *arguments: object) -> None:
             pass
 
@@ -91,7 +89,14 @@ def key_file(tmp_path: Path) -> SecretReference:
 
 
 def document(key_file, url: str, **changes) -> ReceiverDocument:
-    given = {"name": "pager", "url": url, "secret": key_file, "allow_loopback": True, "timeout": timedelta(seconds=5), **changes}
+    given = {
+        "name": "pager",
+        "url": url,
+        "secret": key_file,
+        "allow_loopback": True,
+        "timeout": timedelta(seconds=5),
+        **changes,
+    }
     return ReceiverDocument(**given)
 
 
@@ -184,7 +189,7 @@ async def test_a_name_that_leads_inside_is_refused_before_a_byte_is_sent(key_fil
 
 async def test_a_slow_receiver_is_given_up_in_time(key_file):
     release = threading.Event()
-    with receiver(lambda handler: release.wait(10)) as found:
+    with receiver(lambda _: release.wait(10)) as found:
         started = CLOCK.monotonic()
         with pytest.raises(Unreachable, match=r"did not answer within 0\.3 s"):
             await send(key_file, found.port, timeout=timedelta(milliseconds=300))
@@ -202,7 +207,7 @@ async def test_an_endless_answer_costs_nothing(key_file):
         except OSError:
             return
 
-    with receiver(endless) as found, pytest.raises(Unreachable, match="answers 500: x+"):
+    with receiver(endless) as found, pytest.raises(Unreachable, match=r"answers 500: x+"):
         await send(key_file, found.port)
 
 
@@ -229,10 +234,10 @@ async def test_tls_is_verified_against_the_name_in_the_url(key_file, tmp_path):
         url = f"https://localhost:{found.port}/"
         await Webhook(document(key_file, url, tls_ca_file=certificate), clock=CLOCK)(event())
         assert len(found.requests) == 1
-        with pytest.raises(Unreachable, match="(?i)certificate"):
+        with pytest.raises(Unreachable, match=r"(?i)certificate"):
             await Webhook(document(key_file, url), clock=CLOCK)(event())
-        with pytest.raises(Unreachable, match="(?i)certificate|mismatch"):
-            wrong = document(key_file, f"https://127.0.0.1:{found.port}/", tls_ca_file=certificate)
+        wrong = document(key_file, f"https://127.0.0.1:{found.port}/", tls_ca_file=certificate)
+        with pytest.raises(Unreachable, match=r"(?i)certificate|mismatch"):
             await Webhook(wrong, clock=CLOCK)(event())
         assert len(found.requests) == 1
 
@@ -261,9 +266,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     files = directory / "certificate.pem", directory / "key.pem"
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return files
 
@@ -292,7 +295,7 @@ async def emit(store: Store, number: int) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the other side is a thread
             await asyncio.sleep(0.02)
 
 

@@ -4,6 +4,8 @@ import asyncio
 import sys
 from datetime import timedelta
 
+from slo_kit import FLEET, definition
+
 from dbre.capabilities.slo.documents import AlertingDocument
 from dbre.capabilities.slo.engine import SloEngine
 from dbre.core.clock import SystemClock
@@ -12,12 +14,13 @@ from dbre.core.fleet import EndpointPurpose
 from dbre.core.secrets import Secret
 from dbre.core.store import open_store
 from dbre.ports.probe import Outcome, ProbeObservation
-from slo_kit import FLEET, definition
 
 
 async def main(url: str, password: str, good: int) -> None:
     clock = SystemClock()
-    async with open_store(url, clock=clock, password=Secret(password) if password else None, exclusive=True, migrate=True) as store:
+    async with open_store(
+        url, clock=clock, password=Secret(password) if password else None, exclusive=True, migrate=True
+    ) as store:
         engine = SloEngine(
             store,
             (definition(),),
@@ -47,7 +50,7 @@ async def main(url: str, password: str, good: int) -> None:
             observe(Outcome.BAD, index)
         running = asyncio.ensure_future(engine.run())
         while not any(status.active_alerts for status in await engine.status()):
-            await asyncio.sleep(0.02)
+            await asyncio.wait([running], timeout=0.02)
         print("firing", flush=True)  # noqa: T201
         while True:
             observe(Outcome.BAD, 0)

@@ -64,7 +64,9 @@ def test_the_largest_reachable_factor_is_reachable_and_a_hundredth_more_is_not(t
     assert (largest + Fraction(1, 100)) * (1 - Fraction(target)) >= 1
 
 
-def verdict(long: Counts, short: Counts, *, rule: BurnRule = PAGE, row: int = 0, scheduled: int | None = None, guard: bool = True):
+def verdict(
+    long: Counts, short: Counts, *, rule: BurnRule = PAGE, row: int = 0, scheduled: int | None = None, guard: bool = True
+):
     return judge(
         rule,
         long=long,

@@ -4,6 +4,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from slo_kit import FLEET, START, World, cluster, definition, failing
+
 from dbre.capabilities.slo.alert_state import AlertState
 from dbre.capabilities.slo.definition import NoDataPolicy, Policies
 from dbre.capabilities.slo.reading import recent_alerts, report
@@ -80,7 +81,7 @@ async def test_a_restart_after_a_long_pause_resolves_nothing_before_it_has_seen_
     world = World(store)
     await world.probe(GOOD, times=360, tick=False)
     await world.probe(BAD, times=8)
-    world.clock._pass_to(world.clock.monotonic() + 1800)
+    world.wait(1800)
     world.start()
     await world.engine.tick()
     assert [one.kind for one in await world.events()] == ["slo.alert_fired"]
@@ -230,7 +231,7 @@ async def test_absent_observations_are_silence_too_and_a_dead_database_is_not(st
     assert {one.data["rule"] for one in await world.events()} == {"page-1h", "page-6h"}
     assert (await world.status()).telemetry is TelemetryState.SOURCE_DOWN
     for _ in range(7):  # nothing is recorded any more
-        world.clock._pass_to(world.clock.monotonic() + 10)
+        world.wait(10)
         await world.engine.tick()
     assert (await world.status()).telemetry is TelemetryState.TELEMETRY_LOST
     active = {one.rule for one in (await world.status()).active_alerts}
@@ -293,7 +294,7 @@ async def test_clusters_are_counted_apart(store):
         world.observe(GOOD, cluster="a")
         world.observe(BAD, cluster="b")
         world.observe(BAD, cluster="unknown")
-        world.clock._pass_to(world.clock.monotonic() + 10)
+        world.wait(10)
     await world.engine.tick()
     assert [(one.id, one.good, one.bad) for one in await world.engine.status()] == [
         ("orders-writes@a", 10, 0),
@@ -308,7 +309,7 @@ async def test_sequences_grow_over_all_alerts(store):
             world.observe(outcome, cluster="a")
             world.observe(outcome, cluster="b")
             await world.engine.tick()
-            world.clock._pass_to(world.clock.monotonic() + 10)
+            world.wait(10)
     sequences = [one.data["sequence"] for one in await world.events()]
     assert len(sequences) > 4
     assert sequences == list(range(1, len(sequences) + 1))

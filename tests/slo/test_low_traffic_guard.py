@@ -22,7 +22,9 @@ def poisson_quantile(expected: float) -> int:
         k += 1
 
 
-@pytest.mark.parametrize("expected", ["0.001", "0.01", "0.05", "0.1", "0.36", "1", "2.5", "5", "10", "30", "100", "1000", "10000"])
+@pytest.mark.parametrize(
+    "expected", ["0.001", "0.01", "0.05", "0.1", "0.36", "1", "2.5", "5", "10", "30", "100", "1000", "10000"]
+)
 def test_the_bound_lies_within_one_event_of_the_exact_quantile(expected):
     total = 10**7
     allowed = Fraction(expected) / total

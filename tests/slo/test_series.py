@@ -1,6 +1,7 @@
 """The in-memory series against the plainest possible model: a dictionary of slots."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +45,7 @@ def test_equal_neighbours_are_one_run_and_runs_never_overlap(rows):
     series, model = build(rows)
     runs = list(series.runs())
     assert {slot: run.counts for run in runs for slot in range(run.start, run.end)} == model
-    for before, after in zip(runs, runs[1:], strict=False):
+    for before, after in pairwise(runs):
         assert before.end <= after.start
         assert not (before.end == after.start and before.counts == after.counts)
 

@@ -5,13 +5,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from slo_kit import FLEET, cluster
 
 from dbre.capabilities.slo import ALERTING, SLOS, definitions_from, instances_of, problems_of
 from dbre.capabilities.slo.sli import SliKind
 from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow
 from dbre.core.config import ConfigInvalid, load
 from dbre.core.fleet import EndpointPurpose, Fleet
-from slo_kit import FLEET, cluster
 
 KEYS = {
     "name": "name: orders-writes",
@@ -153,7 +153,9 @@ def test_a_part_of_the_budget_follows_the_length_of_the_month(tmp_path):
 
 def test_all_mistakes_are_reported_at_once_and_names_are_unique(tmp_path):
     with pytest.raises(ConfigInvalid) as caught:
-        read(tmp_path, {}, {"target": "target: 99.9"}, {"window": "window: {rolling: 1x}"}, alerting="{evaluation_interval: 1h}")
+        read(
+            tmp_path, {}, {"target": "target: 99.9"}, {"window": "window: {rolling: 1x}"}, alerting="{evaluation_interval: 1h}"
+        )
     text = str(caught.value)
     assert text.count("another SLO has the name orders-writes") == 2
     assert "did you mean 99.9%" in text

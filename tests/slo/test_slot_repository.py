@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from slo_kit import START, World
 from sqlalchemy import func, select, update
 
 from dbre.capabilities.slo.counts import Counts
@@ -10,7 +11,6 @@ from dbre.capabilities.slo.series import Run, slot_at
 from dbre.capabilities.slo.slot_repository import compact, load_slots, write_batch
 from dbre.capabilities.slo.tables import slo_slots
 from dbre.ports.probe import Outcome
-from slo_kit import START, World
 
 
 async def rows(store) -> int:

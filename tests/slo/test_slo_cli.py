@@ -1,0 +1,163 @@
+"""``dbre slo``, as a person runs it: a configuration file, a state store, a terminal."""
+
+import asyncio
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from slo_kit import World, cluster
+
+from dbre.app import Application
+from dbre.capabilities.slo import SLOS, definitions_from
+from dbre.cli import root
+from dbre.core.clock import SystemClock
+from dbre.core.config import load
+from dbre.core.fleet import EndpointPurpose, Fleet
+from dbre.core.store import open_store
+from dbre.ports.probe import Outcome, ProbeObservation
+
+CONFIG = """
+state: {url: "sqlite:///state/dbre.db"}
+fleet:
+  clusters:
+    - name: orders
+      environment: prod
+      engine: postgresql
+      instances: [{name: orders-1, host: 192.0.2.1}]
+    - name: quiet
+      environment: prod
+      engine: postgresql
+      instances: [{name: quiet-1, host: 192.0.2.2}]
+slos:
+  - name: writes
+    description: "orders are taken"
+    selector: {environment: prod}
+    sli: {kind: availability, purpose: write}
+    target: 99.9%
+    window: {rolling: 30d}
+  - name: nothing
+    selector: {cluster: ordres}
+    sli: {kind: availability, purpose: write}
+    target: 99.9%
+    window: {rolling: 30d}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A project whose control plane saw an hour of good probes, then twelve bad ones, on one of two clusters."""
+    directory = tmp_path_factory.mktemp("project")
+    (directory / "dbre.yaml").write_text(CONFIG)
+    asyncio.run(_fill(directory))
+    return directory
+
+
+async def _fill(directory: Path) -> None:
+    config = load([directory / "dbre.yaml"], sections=Application(root.GlobalOptions()).sections(), environment={}, flags={})
+    clock = SystemClock()
+    async with open_store(f"sqlite:///{directory}/state/dbre.db", clock=clock, migrate=True) as store:
+        fleet = Fleet(clusters=(cluster("orders"), cluster("quiet")))
+        world = World(store, clock=clock, definitions=definitions_from(config.get(SLOS)), fleet=fleet)
+        now = clock.now()
+        for ago in range(400, -1, -1):
+            world.engine.record(
+                ProbeObservation(
+                    cluster="orders",
+                    purpose=EndpointPurpose.WRITE,
+                    scheduled_at=now - timedelta(seconds=10 * ago),
+                    interval_seconds=10,
+                    outcome=Outcome.BAD if 0 < ago < 13 else Outcome.GOOD,
+                    latency_seconds=None,
+                )
+            )
+        await world.engine.tick()
+
+
+def run(project: Path, capsys, *words: str) -> tuple[int, str, str]:
+    code = root.main(Application, ["--config", str(project / "dbre.yaml"), "slo", *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def items(project: Path, capsys, *words: str):
+    code, out, err = run(project, capsys, *words, "-o", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    return document.get("items", document.get("item"))
+
+
+def test_list_shows_the_worst_first_and_names_what_measures_nothing(project, capsys):
+    code, out, err = run(project, capsys, "list")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[1].split()[:2] == ["writes@orders", "page"]
+    assert lines[2].split()[:2] == ["writes@quiet", "healthy"]
+    assert "SLO nothing selects no cluster" in err
+    assert "did you mean orders?" in err
+
+
+def test_the_document_has_exact_numbers(project, capsys):
+    found = items(project, capsys, "show", "writes@orders")
+    assert (found["good"], found["bad"], found["total"], found["sli_exact"]) == (389, 12, 401, "389/401")
+    assert found["objective_exact"] == "0.999"
+    assert found["budget"]["consumed_exact"] == "5/108"
+    assert found["budget"]["remaining_seconds"] == 2472
+    quiet = items(project, capsys, "show", "writes@quiet")
+    assert (quiet["sli_ratio"], quiet["total"]) == (None, 0)
+
+
+def test_budget_and_burn_list_every_instance(project, capsys):
+    budgets = items(project, capsys, "budget")
+    assert [one["id"] for one in budgets] == ["writes@orders", "writes@quiet"]
+    assert budgets[0]["bad"] == 12
+    burns = items(project, capsys, "burn", "writes@orders")
+    assert [one["rule"] for one in burns] == ["page-1h", "page-6h", "ticket-1d", "ticket-3d"]
+    assert burns[0]["state"] == "firing"
+    code, out, _ = run(project, capsys, "burn")
+    assert code == 0
+    assert "14.4x" in out
+
+
+def test_alerts_are_listed_with_what_they_said(project, capsys):
+    (alert, *_) = items(project, capsys, "alerts", "--active")
+    assert (alert["slo"], alert["cluster"], alert["rule"], alert["resolved_at"]) == ("writes", "orders", "page-1h", None)
+    assert "as fast as it may over 1h and 5m" in alert["summary"]
+    assert items(project, capsys, "alerts", "writes@quiet") == []
+
+
+def test_explain_says_it_in_words(project, capsys):
+    code, out, _ = run(project, capsys, "explain", "writes@orders")
+    assert code == 0
+    assert "orders are taken" in out
+    assert "So 0.1 % may fail: 259.2 probes, or 43m 12s of total outage." in out
+    assert "PAGE page-1h fires since" in out
+    table = [line.split() for line in out.splitlines() if " %  " in line]
+    assert table[0][:3] == ["100", "%", "1m"]  # six probes
+    assert any(line[:3] == ["1", "%", "never"] for line in table)
+
+
+def test_explain_of_what_was_never_measured_promises_nothing(project, capsys):
+    _, out, _ = run(project, capsys, "explain", "writes@quiet")
+    assert "nobody knows whether the promise is kept" in out
+
+
+@pytest.mark.parametrize("verb", ["show", "budget", "burn", "explain", "alerts"])
+def test_an_unknown_name_is_a_usage_error_with_a_suggestion(project, capsys, verb):
+    code, out, err = run(project, capsys, verb, "write@orders")
+    assert (code, out) == (2, "")
+    assert "did you mean writes@orders?" in err
+
+
+def test_hostile_names_are_refused_without_reaching_the_terminal(project, capsys):
+    code, _, err = run(project, capsys, "show", "a\x1b[2Jb")
+    assert code == 2
+    assert "\x1b" not in err
+
+
+def test_a_store_that_does_not_exist_yet_is_said_so(tmp_path, capsys):
+    (tmp_path / "dbre.yaml").write_text(CONFIG)
+    code, out, err = run(tmp_path, capsys, "list")
+    assert code != 0
+    assert out == ""
+    assert "hint" in err
