@@ -221,8 +221,10 @@ class InstanceCollection:
         )
         duration = GaugeMetricFamily("dbre_collector_duration_seconds", "How long the last run took.", labels=labels)
         for name, state in self._collectors.items():
+            if state.success is None:
+                continue  # did not run yet: nothing to claim
             values = [*self._labels.values(), clean_label_value(name)]
-            success.add_metric(values, float(bool(state.success)))
+            success.add_metric(values, float(state.success))
             last.add_metric(values, state.last_success_at or 0.0)
             if state.duration is not None:
                 duration.add_metric(values, state.duration)
