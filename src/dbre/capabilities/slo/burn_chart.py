@@ -67,7 +67,7 @@ def _thin(points: Iterable[tuple[int, Fraction]], start: int, width: int) -> lis
 
 
 def _keep_extremes(bucket: list[tuple[int, Fraction]]) -> None:
-    """The least, the greatest and the last value; of equal ones those that lie next to each other, so that a drop stays steep."""
+    """The least, the greatest and the last value; of equal ones those next to each other, so that a drop stays steep."""
     least = min(bucket, key=lambda point: point[1])
     greatest = max(bucket, key=lambda point: (point[1], -abs(point[0] - least[0])))
     least = min(bucket, key=lambda point: (point[1], abs(point[0] - greatest[0])))
