@@ -10,6 +10,7 @@ from psycopg import sql
 
 from dbre.core.secrets import Secret
 from dbre.engines.postgres import PostgresEngine
+from dbre.engines.postgres.facts import TESTED_VERSIONS
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.engine import Access
 from dbre.testing.conformance import Subject
@@ -81,7 +82,7 @@ class PostgresSubject(Subject):
             await waiting
 
 
-@pytest.fixture(params=[15, 16, 18], ids=lambda version: f"postgres{version}")
+@pytest.fixture(params=[version for (version,) in TESTED_VERSIONS["postgresql"]], ids=lambda version: f"postgres{version}")
 def server(request: pytest.FixtureRequest) -> PostgresServer:
     """A server of each tested version."""
     found: PostgresServer = request.getfixturevalue(f"postgres{request.param}")

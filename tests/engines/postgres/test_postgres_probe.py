@@ -10,12 +10,13 @@ import pytest
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, EndpointPurpose
 from dbre.core.network import Target
+from dbre.core.secrets import SecretReference
 from dbre.engines.postgres import PostgresEngine, connection
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.probe import Outcome, ProbeDeadlines, ProbeReading, ProbeRequest
 from dbre.ports.session import Role
 from dbre.testing.conformance import Subject
-from dbre.testing.conformance.subject import probing
+from dbre.testing.conformance.subject import probing, sessions_left
 from dbre.testing.fixtures import PostgresPair
 
 DEADLINES = ProbeDeadlines(connect_seconds=1.0, statement_seconds=0.5, total_seconds=1.5)
@@ -94,11 +95,7 @@ async def test_the_probe_commits_as_a_client_does(subject: Subject) -> None:
     async with probing(subject) as probe:
         await probe.prepare()
         await probe.measure(request(1))
-        async with await subject.server.connect() as admin:
-            cursor = await admin.execute(
-                "SELECT application_name FROM pg_catalog.pg_stat_activity WHERE usename = %s", [subject.access.user]
-            )
-            assert await cursor.fetchall() == [("dbre:probe",)]
+        assert await sessions_left(subject, str(subject.access.user), at_most=1) == ["dbre:probe"]
         connection = probe._kept._driver  # type: ignore[attr-defined]
         cursor = await connection.execute(
             "SELECT name, setting, source FROM pg_catalog.pg_settings WHERE name IN ('synchronous_commit', "
@@ -252,3 +249,18 @@ async def test_a_heartbeat_id_that_postgres_cannot_store_does_not_count(subject:
         after = await probe.measure(request(2))
     assert reading.outcome is Outcome.EXCLUDED, reading
     assert after.outcome is Outcome.GOOD
+
+
+async def test_a_secret_that_is_gone_does_not_count(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own fault, and nothing was sent; when the secret is back, so is the probe."""
+    secret = SecretReference.parse("env:DBRE_TEST_PASSWORD").secret()
+    monkeypatch.setenv("DBRE_TEST_PASSWORD", subject.access.password.reveal())
+    async with probing(subject, replace(subject.access, password=secret)) as probe:
+        await probe.prepare()
+        monkeypatch.delenv("DBRE_TEST_PASSWORD")
+        gone = await probe.measure(request(1, fresh=True))
+        monkeypatch.setenv("DBRE_TEST_PASSWORD", subject.access.password.reveal())
+        back = await probe.measure(request(2, fresh=True))
+    assert gone.outcome is Outcome.EXCLUDED, gone
+    assert "DBRE_TEST_PASSWORD" in str(gone.reason)
+    assert back.outcome is Outcome.GOOD, back

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from dbre.core.errors import Denied
-from dbre.engines.postgres.facts import CONNECT, MONITOR
+from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_CONTROL
 from dbre.engines.postgres.queries import catalog
 from dbre.ports.engine import NamedQuery
 from dbre.ports.versions import VersionRange
@@ -72,11 +72,17 @@ async def test_every_header_names_the_privilege_without_which_the_statement_is_n
                 with pytest.raises(Denied, match="needs pg_monitor, which role 'dbre_bare' lacks"):
                     await server._link.ask(lambda asking, query=query: asking.rows(query.name, *[1 for _ in query.parameters]))
                 continue
-            async with await connected(subject, "dbre_bare", "s3cret-bare") as connection:
+            async with (
+                await subject.server.connect() as admin,
+                await connected(subject, "dbre_bare", "s3cret-bare") as connection,
+            ):
                 raw = psycopg.AsyncRawCursor(connection)
                 values = ["x" if parameter.type == "text" else 1 for parameter in query.parameters]
+                if query.privilege == READ_CONTROL:  # everybody's, until it is taken away
+                    await admin.execute("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     await raw.execute(query.text.encode(), values)
+                await admin.execute("GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO PUBLIC")
     finally:
         await server.aclose()
 

@@ -21,6 +21,7 @@ from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.network import Target, resolve
 from dbre.core.stopwatch import Stopwatch
+from dbre.core.units import format_duration
 from dbre.engines.postgres.faults import CannotConnect, clean
 from dbre.engines.postgres.libpq import set_verbose_errors
 from dbre.ports.engine import Access, NamedQuery, Timeouts
@@ -72,6 +73,8 @@ class Connection:
         self._driver = driver
         self._is_busy = False
         self.version: tuple[int, ...] = divmod(driver.pgconn.server_version, 10_000)
+        self.user = (driver.pgconn.user or b"").decode("utf-8", "replace")
+        self.system_id: str | None = None  # filled in by whoever asks for it; the same as long as the connection lives
         # As it was before anybody changed it for this session: whether a client's transactions could write.
         self.is_server_read_only = driver.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
@@ -105,6 +108,8 @@ class Connection:
             async with asyncio.timeout(limit_seconds):
                 cursor = await self._driver.execute(query.text.encode(), parameters)
                 return await cursor.fetchall() if cursor.description else ()
+        except TimeoutError as error:
+            raise TimeoutError(f"no answer to {query.name} within {format_duration(limit_seconds)}") from error
         finally:
             self._is_busy = False
 
@@ -123,21 +128,28 @@ async def open_connection(
     The server's timers are set in the same breath; with ``is_limited_at_start=False`` the caller sets them with its first
     statement, and the server's own values stay visible as ``reset_val`` of ``pg_settings``.
 
-    Raises: TimeoutError, OSError, CannotConnect, or the class of psycopg for the SQLSTATE with which the server refused.
+    Raises: OSError, CannotConnect, or the class of psycopg for the SQLSTATE with which the server refused.
     """
     watch = watch or Stopwatch()
     limit = access.timeouts.connect_seconds
-    async with asyncio.timeout(limit):
-        deadline = time.monotonic() + limit
-        targets = await _targets(access.address, watch)
-        for position, target in enumerate(targets):
-            left = len(targets) - position
-            try:
-                async with asyncio.timeout((deadline - time.monotonic()) / left):
-                    return await _open(_conninfo(access, target, what, has_options=is_limited_at_start), watch)
-            except (TimeoutError, CannotConnect):
-                if left == 1:
-                    raise
+    deadline = time.monotonic() + limit
+    try:
+        async with asyncio.timeout(limit):
+            return await _open_one_of(access, what, watch, deadline, has_options=is_limited_at_start)
+    except TimeoutError as error:
+        raise CannotConnect(f"no connection within {format_duration(limit)}", word="timeout") from error
+
+
+async def _open_one_of(access: Access, what: str, watch: Stopwatch, deadline: float, *, has_options: bool) -> Connection:
+    targets = await _targets(access.address, watch)
+    for position, target in enumerate(targets):
+        left = len(targets) - position
+        try:
+            async with asyncio.timeout((deadline - time.monotonic()) / left):
+                return await _open(_conninfo(access, target, what, has_options=has_options), watch)
+        except (TimeoutError, CannotConnect):
+            if left == 1:
+                raise
     raise CannotConnect(f"{access.address.host} has no address", word="dns")
 
 

@@ -9,6 +9,7 @@ __all__ = [
     "CREATE_IN_DATABASE",
     "DEFAULT_PORT",
     "MONITOR",
+    "READ_CONTROL",
     "READ_HEARTBEAT",
     "SQLSTATES",
     "STATEMENT_TIMEOUT",
@@ -29,6 +30,7 @@ MONITOR = "pg_monitor"
 READ_HEARTBEAT = "SELECT ON dbre.heartbeat"
 WRITE_HEARTBEAT = "SELECT, INSERT, UPDATE ON dbre.heartbeat"
 CREATE_IN_DATABASE = "CREATE ON DATABASE"
+READ_CONTROL = "EXECUTE ON pg_control_system"
 
 
 @dataclass(frozen=True, slots=True)

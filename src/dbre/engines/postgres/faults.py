@@ -1,11 +1,13 @@
 """Errors of the driver and the network, translated: for the budget (``Verdict``) and for people (``DbreError``)."""
 
 import asyncio
+import contextlib
 import socket
 
 import psycopg
 
 from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported, UsageError
+from dbre.core.secrets import SecretUnavailable
 from dbre.core.text import printable
 from dbre.core.units import format_duration
 from dbre.engines.postgres.facts import meaning_of
@@ -39,7 +41,7 @@ def classify(error: BaseException) -> Verdict | None:
             blame=meaning.blame, code=error.sqlstate, reason=clean(f"{meaning.name}: {text}"), retryable=meaning.retryable
         )
     if isinstance(error, TimeoutError):
-        return Verdict(blame=Blame.BAD, code=None, reason="no answer in time", retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=clean(str(error)) or "no answer in time", retryable=True)
     if isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.NotSupportedError):
         return Verdict(blame=Blame.EXCLUDED, code=None, reason=clean(str(error)), retryable=False)
     if isinstance(error, psycopg.Error | OSError):
@@ -72,10 +74,9 @@ def translate(error: BaseException, access: Access, *, limit_seconds: float | No
     verdict = classify(error)
     code = verdict.code if verdict else None
     reason = verdict.reason if verdict else clean(str(error))
-    if isinstance(error, TimeoutError) and limit_seconds is not None:
+    if isinstance(error, TimeoutError) and not str(error) and limit_seconds is not None:
         reason = f"no answer within {format_duration(limit_seconds)}"
-    if access.password is not None and access.password.reveal():
-        reason = reason.replace(access.password.reveal(), "***")
+    reason = _without_password(reason, access)
     is_ours = code is None and verdict is not None and verdict.blame is Blame.EXCLUDED
     kind, hint = (UsageError, "a value that was given cannot be sent to PostgreSQL") if is_ours else _kind(code)
     context = {"address": str(access.address), "sqlstate": code, "user": access.user, "database": access.database}
@@ -83,6 +84,13 @@ def translate(error: BaseException, access: Access, *, limit_seconds: float | No
     found = kind(f"PostgreSQL at {access.address}: {described}", hint=hint, context=context)
     found.__cause__ = error
     return found
+
+
+def _without_password(text: str, access: Access) -> str:
+    with contextlib.suppress(SecretUnavailable):  # what cannot be read now was not sent either
+        if access.password is not None and (password := access.password.reveal()):
+            return text.replace(password, "***")
+    return text
 
 
 def _kind(code: str | None) -> tuple[type[DbreError], str | None]:

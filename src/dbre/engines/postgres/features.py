@@ -12,7 +12,7 @@ def _feature(facet: Facet, name: str, privilege: str = CONNECT, *, versions: str
 
 FEATURES = (
     _feature(Facet.SESSION, "product, version, role, start time"),
-    _feature(Facet.SESSION, "system identifier and timeline"),
+    _feature(Facet.SESSION, "system identifier and timeline", note="unknown where EXECUTE on pg_control_system was revoked"),
     _feature(Facet.SESSION, "privileges of the login"),
     _feature(Facet.PROBE, "connect, role and read, phases timed apart"),
     _feature(Facet.PROBE, "write with commit and read back", WRITE_HEARTBEAT),

@@ -11,9 +11,18 @@ from dbre.core.clock import Clock
 from dbre.core.errors import Denied, Unreachable
 from dbre.core.pool import Pool
 from dbre.core.retry import RetryPolicy, retry
+from dbre.core.text import printable
 from dbre.engines.postgres.connection import Connection, open_connection, server_limits
-from dbre.engines.postgres.facts import CONNECT, CREATE_IN_DATABASE, MONITOR, READ_HEARTBEAT, STATEMENT_TIMEOUT, WRITE_HEARTBEAT
-from dbre.engines.postgres.faults import classify, translate
+from dbre.engines.postgres.facts import (
+    CONNECT,
+    CREATE_IN_DATABASE,
+    MONITOR,
+    READ_CONTROL,
+    READ_HEARTBEAT,
+    STATEMENT_TIMEOUT,
+    WRITE_HEARTBEAT,
+)
+from dbre.engines.postgres.faults import classify, network_code, translate
 from dbre.engines.postgres.queries import named
 from dbre.ports.engine import Access, NamedQuery
 from dbre.ports.versions import format_version
@@ -31,6 +40,7 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
     held = {
         CONNECT: True,
         MONITOR: found.is_monitor,
+        READ_CONTROL: found.may_read_control,
         READ_HEARTBEAT: found.may_read_heartbeat,
         WRITE_HEARTBEAT: found.may_write_heartbeat,
         CREATE_IN_DATABASE: found.may_create_schema,
@@ -101,7 +111,8 @@ class Link:
 def _may_pass(error: Exception) -> bool:
     """Whether to ask again: an engine's word for it, and time that was not used up."""
     verdict = classify(error)
-    return verdict is not None and verdict.retryable and not isinstance(error.__cause__, TimeoutError)
+    is_late = error.__cause__ is not None and network_code(error.__cause__) == "timeout"
+    return verdict is not None and verdict.retryable and not is_late
 
 
 def _is_broken(error: BaseException) -> bool:
@@ -148,9 +159,9 @@ class Conversation:
         return privilege in await self._link.privileges(self._connection, fresh=True)
 
     def _denied(self, query: NamedQuery) -> Denied:
-        access = self._link.access
+        access, user = self._link.access, printable(self._connection.user)
         return Denied(
-            f"PostgreSQL at {access.address}: {query.facet} needs {query.privilege}, which role {access.user!r} lacks",
+            f"PostgreSQL at {access.address}: {query.facet} needs {query.privilege}, which role {user!r} lacks",
             hint="an administrator can grant it: dbre engine sql postgresql --grants --user NAME",
             context={
                 "address": str(access.address),

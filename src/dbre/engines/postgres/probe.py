@@ -5,12 +5,13 @@ import dataclasses
 
 import psycopg
 
-from dbre.core.errors import Denied, UsageError
+from dbre.core.errors import DbreError, Denied, UsageError
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.stopwatch import Stopwatch
+from dbre.core.text import printable
 from dbre.engines.postgres.connection import Connection, open_connection
 from dbre.engines.postgres.facts import WRITE_HEARTBEAT
-from dbre.engines.postgres.faults import classify, network_code, translate
+from dbre.engines.postgres.faults import classify, clean, network_code, translate
 from dbre.engines.postgres.grants import grant_script
 from dbre.engines.postgres.link import STATEMENT_GRACE_SECONDS, read_privileges
 from dbre.engines.postgres.queries import named
@@ -92,9 +93,9 @@ class PostgresProbe:
             except psycopg.errors.UniqueViolation:
                 pass  # somebody else created it at the same moment
             except psycopg.errors.InsufficientPrivilege as error:
-                raise self._denied() from error
+                raise self._denied(connection.user) from error
             if WRITE_HEARTBEAT not in await read_privileges(connection, limit_seconds=limit):
-                raise self._denied()
+                raise self._denied(connection.user)
         rows = await connection.run(named("heartbeat_columns"), limit_seconds=limit)
         found = {row.column_name: row.column_type for row in rows}
         if found and not _COLUMNS.items() <= found.items():
@@ -104,12 +105,11 @@ class PostgresProbe:
                 context={"address": str(self._access.address), "columns": found},
             )
 
-    def _denied(self) -> Denied:
-        user = self._access.user or "the login"
+    def _denied(self, user: str) -> Denied:
         return Denied(
-            f"PostgreSQL at {self._access.address}: role {user!r} may neither write dbre.heartbeat nor create it",
+            f"PostgreSQL at {self._access.address}: role {printable(user)!r} may neither write dbre.heartbeat nor create it",
             hint="let an administrator run this in the same database:\n" + grant_script(user),
-            context={"address": str(self._access.address), "user": self._access.user, "grants": grant_script(user)},
+            context={"address": str(self._access.address), "user": user, "grants": grant_script(user)},
         )
 
     async def measure(self, request: ProbeRequest) -> ProbeReading:
@@ -124,7 +124,7 @@ class PostgresProbe:
             async with asyncio.timeout(request.deadlines.total_seconds):
                 connection = await self._connection(request, so_far.watch)
                 reading = await self._ask(connection, request, so_far)
-        except (psycopg.Error, OSError) as error:
+        except (psycopg.Error, OSError, DbreError) as error:
             reading = self._failure(error, request, so_far)
         finally:
             if connection is not None and (request.fresh or not connection.is_usable):
@@ -158,7 +158,10 @@ class PostgresProbe:
         so_far.watch.begin("query")
         (state,) = await connection.run(named("probe_state"), limit_seconds=limit)
         so_far.role = Role.REPLICA if state.is_in_recovery else Role.PRIMARY
-        so_far.system_id = state.system_id
+        if connection.system_id is None and state.may_read_control:
+            (system,) = await connection.run(named("probe_system"), limit_seconds=limit)
+            connection.system_id = system.system_id
+        so_far.system_id = connection.system_id
         wanted = _WANTED_ROLE[request.purpose]
         if so_far.role is not wanted:
             return so_far.reading(Outcome.BAD, "wrong_role", f"the server is a {so_far.role}, and a {wanted} is needed")
@@ -186,6 +189,8 @@ class PostgresProbe:
         so_far.heartbeat_sequence = rows[0].sequence if rows else None
 
     def _failure(self, error: BaseException, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:
+        if isinstance(error, DbreError):  # raised before anything was sent: a secret that is gone, a certificate not named
+            return so_far.reading(Outcome.EXCLUDED, error.code, clean(error.message))
         verdict = classify(error)
         blame = verdict.blame if verdict else Blame.BAD
         code = (verdict.code if verdict else None) or network_code(error)

@@ -2,6 +2,7 @@
 
 from datetime import UTC
 
+from dbre.engines.postgres.facts import READ_CONTROL
 from dbre.engines.postgres.link import Conversation, Link
 from dbre.ports.session import Role, ServerIdentity
 
@@ -25,14 +26,15 @@ class PostgresSession:
 
 async def _identify(conversation: Conversation) -> ServerIdentity:
     found = await conversation.row("identify")
+    control = await conversation.row("control") if await conversation.may(READ_CONTROL) else None
     return ServerIdentity(
         product="postgresql",
         version=conversation.version,
         version_text=found.version_text,
         role=Role.REPLICA if found.is_in_recovery else Role.PRIMARY,
         is_read_only=found.is_in_recovery or conversation.connection.is_server_read_only,
-        system_id=found.system_id,
-        timeline=found.timeline,
+        system_id=control.system_id if control else None,
+        timeline=control.timeline if control else None,
         started_at=found.started_at.astimezone(UTC),
         user=found.login,
     )

@@ -6,13 +6,20 @@
 -- privilege: CONNECT
 SELECT pg_catalog.pg_is_in_recovery() AS is_in_recovery,
        pg_catalog.current_setting('transaction_read_only')::boolean AS is_read_only,
-       (SELECT s.system_identifier FROM pg_catalog.pg_control_system() AS s)::text AS system_id,
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_read_control,
        EXISTS (SELECT
                  FROM pg_catalog.pg_class AS c
                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat'
                   AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
                   AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS may_read_heartbeat;
+
+-- name: probe_system
+-- facet: probe
+-- versions: >=15
+-- privilege: EXECUTE ON pg_control_system
+SELECT s.system_identifier::text AS system_id
+  FROM pg_catalog.pg_control_system() AS s;
 
 -- name: heartbeat_write
 -- facet: probe

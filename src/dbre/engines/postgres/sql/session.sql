@@ -6,16 +6,25 @@
 -- privilege: CONNECT
 SELECT pg_catalog.current_setting('server_version') AS version_text,
        pg_catalog.pg_is_in_recovery() AS is_in_recovery,
-       (SELECT s.system_identifier FROM pg_catalog.pg_control_system() AS s)::text AS system_id,
-       (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c) AS timeline,
        pg_catalog.pg_postmaster_start_time() AS started_at,
        current_user::text AS login;
+
+-- name: control
+-- facet: session
+-- versions: >=15
+-- privilege: EXECUTE ON pg_control_system
+SELECT s.system_identifier::text AS system_id, c.timeline_id AS timeline
+  FROM pg_catalog.pg_control_system() AS s
+ CROSS JOIN pg_catalog.pg_control_checkpoint() AS c;
 
 -- name: privileges
 -- facet: session
 -- versions: >=15
 -- privilege: CONNECT
 SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS is_monitor,
+       -- Everybody may by default; some providers take it away.
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS may_read_control,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
        COALESCE(h.may_read, false) AS may_read_heartbeat,
        COALESCE(h.may_read AND h.may_write, false) AS may_write_heartbeat
