@@ -22,7 +22,7 @@ def configuration(server: PostgresServer, directory: Path) -> dict[str, object]:
     return {
         "fleet": {
             "clusters": [
-                shared | {"name": "orders", "labels": {"team": MARKUP}, "instances": [alive | {"name": "orders-1"}]},
+                shared | {"name": "orders", "labels": {"team": "checkout"}, "instances": [alive | {"name": "orders-1"}]},
                 shared | {"name": "gone", "instances": [{"name": "gone-1", "host": "127.0.0.1", "port": choose_port()}]},
             ]
         },
@@ -33,7 +33,7 @@ def configuration(server: PostgresServer, directory: Path) -> dict[str, object]:
                 "description": f"Orders can be placed {MARKUP}",
                 "selector": {"environment": "test"},
                 "sli": {"kind": "availability", "purpose": "write"},
-                "target": "99.9%",
+                "target": "99.99%",
                 "window": {"rolling": "30d"},
             }
         ],

@@ -22,7 +22,7 @@ async def test_fuzzing_finds_no_undocumented_answer(control_plane: ControlPlaneP
         "--checks",
         "all",
         "--max-examples",
-        "40",
+        "25",
         "--no-color",
         "--seed",
         "1",

@@ -96,10 +96,10 @@ async def test_wrong_token_is_refused_with_a_reason(browser: Browser, control_pl
     await context.close()
 
 
-async def test_markup_from_the_inventory_is_text(visitor: BrowserContext, control_plane: ControlPlaneProcess) -> None:
+async def test_markup_from_the_configuration_is_text(visitor: BrowserContext, control_plane: ControlPlaneProcess) -> None:
     page = await visitor.new_page()
-    await page.goto(f"{control_plane.url}/clusters/orders")
-    await expect(page.get_by_text("team=<script>alert(1)</script>")).to_be_visible()
+    await page.goto(f"{control_plane.url}/slo/writes/orders")
+    await expect(page.get_by_text("Orders can be placed <script>alert(1)</script>")).to_be_visible()
     await page.close()
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dbre.core.errors import ExitCode
-from dbre.core.progress import report
 from dbre.core.units import parse_duration
 from dbre.core.view import Column, View
 
@@ -37,26 +36,29 @@ async def demo(
     error budget was spent exactly as long as clients suffered, that one page arrived, and that no acknowledged write was
     lost.
     """
+    from dbre.demo.live import telling
     from dbre.demo.report import require_writable, write_report
     from dbre.demo.run import Timing, play, stage
 
     timing = Timing(freeze=parse_duration(freeze).total_seconds(), away=parse_duration(away).total_seconds())
     require_writable(report_file)
-    async with stage(directory=directory, version=version, bindir=bindir, tell=report) as on:
-        story = await play(on, timing)
-        write_report(story, report_file)
-        if keep:
-            await _hold(on, story, report_file)
+    with telling() as teller:
+        async with stage(directory=directory, version=version, bindir=bindir, teller=teller) as on:
+            story = await play(on, timing)
+            write_report(story, report_file)
+            if keep:
+                await _hold(on, story, report_file)
     return _view(story, report_file)
 
 
 async def _hold(on: "Stage", story: "Story", report_file: Path) -> None:
     for check in story.checks:
-        report(f"{'kept' if check.is_kept else 'NOT KEPT'}: {check.promise}: {check.evidence}")
-    report(f"report: {report_file}")
-    report(f"pages: {on.plane.url}, token in {on.plane.token_file}")
-    report(f"commands: dbre --config {on.plane.config_file} slo list")
-    report("everything stays until Ctrl-C")
+        on.teller.tell(f"{'kept' if check.is_kept else 'NOT KEPT'}: {check.promise}: {check.evidence}")
+    on.teller.tell(f"report: {report_file}")
+    on.teller.tell(f"pages: {on.plane.url}, token in {on.plane.token_file}")
+    on.teller.tell(f"commands: dbre --config {on.plane.config_file} slo list")
+    on.teller.tell("everything stays until Ctrl-C")
+    on.teller.now("running; Ctrl-C ends it")
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):

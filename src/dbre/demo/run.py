@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from dbre.core.secrets import Secret
 from dbre.demo.configuration import LIMIT_SECONDS, configuration
 from dbre.demo.control_plane import ControlPlaneProcess, write_private
 from dbre.demo.evidence import Documents, Evidence
+from dbre.demo.live import Teller
 from dbre.demo.pager import Pager
 from dbre.demo.scenario import Scenario
 from dbre.demo.story import Story
@@ -24,7 +25,6 @@ __all__ = ["Stage", "Timing", "play", "stage"]
 
 _CLIENT_RATE = 40.0  # operations a second: 20 writes, 20 reads
 _PAGE_SECONDS = 20.0  # the page is waited for so long after the last act
-Tell = Callable[[str], None]
 Result = TypeVar("Result")
 
 
@@ -51,20 +51,23 @@ class Stage:
     plane: ControlPlaneProcess
     pager: Pager
     load: LoadClient
-    tell: Tell
+    teller: Teller
 
 
 @asynccontextmanager
-async def stage(*, directory: Path | None, version: int | None, bindir: Path | None, tell: Tell) -> AsyncIterator[Stage]:
+async def stage(*, directory: Path | None, version: int | None, bindir: Path | None, teller: Teller) -> AsyncIterator[Stage]:
     """Start everything, and clear it all away at the end, also after a crash of this process."""
     guardian = Guardian()
     try:
+        teller.now("starting a primary and a streaming replica")
         spec = LabSpec(name="demo", replicas=1, version=version, bindir=bindir)
         where = directory or _own_directory()
         lab = await Lab.create(spec, where, guardian=guardian)
         try:
-            tell(f"{await _product(lab)}: primary on {lab.primary.address}, streaming replica on {lab.replicas[0].address}")
-            async with _watched(lab, tell) as everything:
+            teller.tell(
+                f"{await _product(lab)}: primary on {lab.primary.address}, streaming replica on {lab.replicas[0].address}"
+            )
+            async with _watched(lab, teller) as everything:
                 yield everything
         finally:
             await lab.down()
@@ -73,7 +76,7 @@ async def stage(*, directory: Path | None, version: int | None, bindir: Path | N
 
 
 @asynccontextmanager
-async def _watched(lab: Lab, tell: Tell) -> AsyncIterator[Stage]:
+async def _watched(lab: Lab, teller: Teller) -> AsyncIterator[Stage]:
     home = lab.directory / "control-plane"
     home.mkdir(mode=0o700)
     hook_secret = home / "hook-secret"
@@ -81,11 +84,12 @@ async def _watched(lab: Lab, tell: Tell) -> AsyncIterator[Stage]:
     with Pager(secret=Secret(hook_secret.read_text().strip())) as pager:
         plane = ControlPlaneProcess(home, configuration(lab, hook_url=pager.url, hook_secret=hook_secret))
         try:
+            teller.now("starting the control plane")
             await plane.start()
-            tell(f"control plane on {plane.url}; it probes every second and pages {pager.url}")
+            teller.tell(f"control plane on {plane.url}; it probes every second and pages {pager.url}")
             plan = LoadPlan(rate=_CLIENT_RATE, duration_seconds=None, deadline_seconds=LIMIT_SECONDS)
             load = LoadClient(lab.load_target(), plan)
-            yield Stage(lab=lab, plane=plane, pager=pager, load=load, tell=tell)
+            yield Stage(lab=lab, plane=plane, pager=pager, load=load, teller=teller)
         finally:
             await plane.stop()
 
@@ -95,10 +99,10 @@ async def play(on: Stage, timing: Timing) -> Story:
     started_at, began = datetime.now(UTC), time.monotonic()
     running = asyncio.ensure_future(on.load.run())
     try:
-        scenario = Scenario(on.plane, on.lab.primary, on.load, on.tell)
-        on.tell(f"load: {on.load.plan.rate:g} operations a second, each counted from when it was due")
+        scenario = Scenario(on.plane, on.lab.primary, on.load, on.teller)
+        on.teller.tell(f"load: {on.load.plan.rate:g} operations a second, each counted from when it was due")
         calm = await _while_running(running, scenario.steady(timing.steady))
-        on.tell(
+        on.teller.tell(
             f"steady: {calm.slots} slots, {calm.client_operations} writes, nothing bad" if not calm.bad_slots else "not steady"
         )
         acts = [
@@ -111,7 +115,7 @@ async def play(on: Stage, timing: Timing) -> Story:
         await asyncio.wait([running])
     report = running.result()
     audit = await on.load.audit()
-    on.tell(f"{len(report.ledger.acknowledged)} writes were acknowledged, {len(audit.lost)} of them lost")
+    on.teller.tell(f"{len(report.ledger.acknowledged)} writes were acknowledged, {len(audit.lost)} of them lost")
     evidence = Evidence(calm=calm, acts=acts, load=report, audit=audit, pager=on.pager, documents=await _documents(on.plane))
     return evidence.story(
         server=await _product(on.lab), started_at=started_at, ended_at=datetime.now(UTC), wall_seconds=time.monotonic() - began

@@ -10,6 +10,7 @@ import httpx
 from dbre.core.errors import DbreError
 from dbre.demo.configuration import INTERVAL_SECONDS, LIMIT_SECONDS, REPLICA_SLO, WRITE_SLO
 from dbre.demo.control_plane import ControlPlaneProcess
+from dbre.demo.live import Teller
 from dbre.demo.verdict import Act
 from dbre.lab import LabServer, LoadClient
 
@@ -18,7 +19,6 @@ __all__ = ["Counts", "NotRecovered", "Scenario"]
 _RECOVERY_SECONDS = 40.0
 _GOOD_IN_A_ROW = 2  # slots that end an act
 _POLL_SECONDS = 0.2
-Tell = Callable[[str], None]
 
 
 class NotRecovered(DbreError):
@@ -41,14 +41,15 @@ class Counts:
 class Scenario:
     """Breaks the primary while ``load`` runs and the control plane watches."""
 
-    def __init__(self, plane: ControlPlaneProcess, primary: LabServer, load: LoadClient, tell: Tell) -> None:
+    def __init__(self, plane: ControlPlaneProcess, primary: LabServer, load: LoadClient, teller: Teller) -> None:
         self._plane = plane
         self._primary = primary
         self._load = load
-        self._tell = tell
+        self._teller = teller
 
     async def steady(self, seconds: float) -> Counts:
         """Let everything run undisturbed; the counts at the end."""
+        self._teller.now("undisturbed", seconds=seconds)
         await asyncio.sleep(seconds)
         counts = await self._settled()
         if not counts.slots or not counts.client_operations:
@@ -63,11 +64,11 @@ class Scenario:
 
         async def hold() -> None:
             await self._primary.freeze()
-            self._tell(f"SIGSTOP to the primary and all its backends; it will hang for {seconds:g} s")
+            self._teller.tell(f"SIGSTOP to the primary and all its backends; it will hang for {seconds:g} s")
 
         async def release() -> None:
             await self._primary.thaw()
-            self._tell("SIGCONT: the primary goes on")
+            self._teller.tell("SIGCONT: the primary goes on")
 
         return await self._act("freeze", f"primary frozen for {seconds:g} s", hold, release, seconds)
 
@@ -76,11 +77,11 @@ class Scenario:
 
         async def end() -> None:
             await self._primary.kill()
-            self._tell(f"SIGKILL to the primary and all its backends; it stays away for {seconds:g} s")
+            self._teller.tell(f"SIGKILL to the primary and all its backends; it stays away for {seconds:g} s")
 
         async def begin() -> None:
             await self._primary.start()
-            self._tell("the primary has recovered from its WAL and takes connections")
+            self._teller.tell("the primary has recovered from its WAL and takes connections")
 
         return await self._act("kill", f"primary killed, started again after {seconds:g} s", end, begin, seconds)
 
@@ -90,9 +91,11 @@ class Scenario:
         before = await self._settled()
         fault_at = datetime.now(UTC)
         await begin()
+        self._teller.now(fault, seconds=seconds)
         await asyncio.sleep(seconds)
         await end()
         cleared_at = datetime.now(UTC)
+        self._teller.now("waiting for good slots and good writes")
         recovered_at = await self._recovered()
         after = await self._settled()
         act = Act(
@@ -109,7 +112,7 @@ class Scenario:
             client_rate_per_second=self._load.plan.rate / 2,  # the writes; the other half are reads
             replica_bad_slots=after.replica_bad_slots - before.replica_bad_slots,
         )
-        self._tell(
+        self._teller.tell(
             f"{act.bad_slots} of {act.slots} slots bad = {act.probed_seconds:.2f} s by the prober;"
             f" clients suffered {act.suffered_seconds:.2f} s ({act.client_failed} writes)"
         )

@@ -51,11 +51,9 @@ def _chart(series: BurnDown, status: SloStatus) -> LineChart:
 def summary_of(status: SloStatus) -> str:
     """The state in one sentence, for the chart's text alternative and for people in a hurry."""
     left = f"budget {float(status.budget.remaining_ratio):.2%} left"
-    recent = next((one for one in status.burn_rates if one.rate is not None), None)
-    if recent is None or recent.rate is None:
+    recent = next((one for one in status.burn_rates if one.counts.total), None)
+    if recent is None:
         return f"{left}; nothing was measured in the last hours"
-    burning = (
-        f"burning {float(recent.rate):.1f} times as fast as allowed over the last {format_duration(recent.window_seconds)}"
-    )
+    seen = f"{recent.counts.bad} of {recent.counts.total} events bad in the last {format_duration(recent.window_seconds)}"
     ending = status.exhaustion.simple_seconds
-    return f"{left}, {burning}" + (f"; at this rate empty in {format_duration(float(ending))}" if ending is not None else "")
+    return f"{left}, {seen}" + (f"; if that goes on, empty in {format_duration(float(ending))}" if ending is not None else "")
