@@ -1,6 +1,7 @@
 """A state store on both databases, and the means to look at it from outside."""
 
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -37,13 +38,32 @@ def state_server(request: pytest.FixtureRequest) -> PostgresServer | None:
 
 
 @pytest.fixture
-async def place(state_server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[Place]:
-    """An empty place for a store, on each database in turn."""
+async def place(request: pytest.FixtureRequest, state_server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[Place]:
+    """An empty place for a store, on each database in turn; a migrated one where the test also asks for ``store``."""
     if state_server is None:
         yield sqlite_place(tmp_path / "dbre.db")
     else:
-        async with _database(state_server) as one:
+        template = await _template(state_server) if "store" in request.fixturenames else "template1"
+        async with _database(state_server, template) as one:
             yield one
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file: copying it is ten times faster than migrating another."""
+    path = tmp_path_factory.mktemp("template") / "dbre.db"
+    async with sqlite_place(path).open(migrate=True):
+        pass
+    return path
+
+
+@pytest.fixture
+async def store(place: Place, sqlite_template: Path) -> AsyncIterator[Store]:
+    """A fresh store on each database."""
+    if place.path is not None:
+        shutil.copy(sqlite_template, place.path)
+    async with place.open(migrate=True) as store:
+        yield store
 
 
 @pytest.fixture
@@ -62,22 +82,31 @@ def file_place(tmp_path: Path) -> Place:
     return sqlite_place(tmp_path / "dbre.db")
 
 
-@pytest.fixture
-async def store(place: Place) -> AsyncIterator[Store]:
-    """A fresh store on each database."""
-    async with place.open(migrate=True) as store:
-        yield store
-
-
 def sqlite_place(path: Path) -> Place:
     return Place(url=f"sqlite:///{path}", dialect="sqlite", path=path)
 
 
 @asynccontextmanager
-async def _database(server: PostgresServer) -> AsyncIterator[Place]:
+async def _database(server: PostgresServer, template: str = "template1") -> AsyncIterator[Place]:
     name = f"state_{next(_NUMBERS)}"
     async with await server.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name}")
-    yield Place(url=f"postgresql://{server.superuser}@{server.address}/{name}", dialect="postgresql", password=server.password)
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _postgres_place(server, name)
     async with await server.connect() as admin:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _template(server: PostgresServer) -> str:
+    """The name of a migrated database: copying it is faster than migrating another."""
+    name = "state_template"
+    async with await server.connect() as admin:
+        if await (await admin.execute("SELECT FROM pg_database WHERE datname = %s", [name])).fetchone() is None:
+            await admin.execute(f"CREATE DATABASE {name}")
+            async with _postgres_place(server, name).open(migrate=True):
+                pass
+    return name
+
+
+def _postgres_place(server: PostgresServer, database: str) -> Place:
+    url = f"postgresql://{server.superuser}@{server.address}/{database}"
+    return Place(url=url, dialect="postgresql", password=server.password)

@@ -36,7 +36,7 @@ async def test_sigkill_in_the_middle_of_transactions_leaves_nothing_half_written
     async with place.open(migrate=True) as store, store.begin() as connection:
         await connection.execute(text("CREATE TABLE pairs (number BIGINT, half TEXT)"))
     acknowledged = 0
-    for _ in range(4):
+    for _ in range(3):
         acknowledged = await _write_until_killed(place, acknowledged, after_seconds=chance.uniform(0.02, 0.3))
         async with asyncio.timeout(30), place.open() as store, store.begin() as connection:  # begin: PostgreSQL has noticed
             rows = (await connection.execute(text("SELECT number, half FROM pairs ORDER BY number, half"))).all()
