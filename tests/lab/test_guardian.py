@@ -57,14 +57,15 @@ def test_servers_die_with_a_parent_that_is_killed(
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT, directory, engine, replicas, state], stdout=subprocess.PIPE, text=True
     )
-    assert parent.stdout is not None
-    pids = json.loads(parent.stdout.readline())
-    assert len(pids) >= 1
-    assert find_processes(directory)
-    assert not any("/dev/shm/" in Path(f"/proc/{pid}/maps").read_text() for pid in pids)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    parent.stdout.close()
+    try:
+        assert parent.stdout is not None
+        pids = json.loads(parent.stdout.readline())
+        assert len(pids) >= 1
+        assert find_processes(directory)
+        assert not any("/dev/shm/PostgreSQL" in Path(f"/proc/{pid}/maps").read_text() for pid in pids)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.communicate()
     assert _gone(directory, pids)
     assert not _ours(_segments() - segments, pids)
 

@@ -1,5 +1,6 @@
 """``dbre lab``: throw-away databases on this machine."""
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -69,9 +70,9 @@ async def up(
     report(f"starting {engine.value}: a primary and {replicas} {'replica' if replicas == 1 else 'replicas'}")
     lab = await Lab.create(spec, directory)
     servers = [_row(one) for one in await lab.status()]
-    where = f" --directory {lab.directory}" if directory is not None else ""
+    where = f" --directory {shlex.quote(str(lab.directory))}" if directory is not None else ""
     commands = {
-        "watch": f"dbre -c {lab.config_file} server",
+        "watch": f"dbre -c {shlex.quote(str(lab.config_file))} server",
         "load": f"dbre lab load --name {name}{where}",
         "stop": f"dbre lab down --name {name}{where}",
     }

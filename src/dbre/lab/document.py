@@ -22,7 +22,7 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str) -> str:
         f"      user: {user}",
         "      password: file:password",
         "      tls: disable  # everything is on loopback",
-        *([f"      databases: [{primary.application_database}]"] if primary.application_database else []),
+        *([f"      databases: [{primary.observer_database}]"] if primary.observer_database else []),
         "      instances:",
         *(f"        - {{name: {one.name}, host: {one.address.host}, port: {one.address.port}}}" for one in servers),
         "probe:",

@@ -10,6 +10,7 @@ from dbre.core.secrets import Secret
 from dbre.lab.account import Account
 from dbre.lab.cache import build_once
 from dbre.lab.free_port import LOOPBACK
+from dbre.lab.grants import observer_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
@@ -36,6 +37,7 @@ class MariaDbServer(LabServer):
     superuser = "root"
     default_database = DATABASE
     application_database = DATABASE
+    observer_database = None  # it has no privilege in any database but its own
     stop_signal = signal.SIGTERM
 
     def __init__(
@@ -85,7 +87,7 @@ class MariaDbServer(LabServer):
             account = f"{login.user}@'127.0.0.1'"
             lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
             if login.is_observer:
-                lines += _single_lines(_observer_grants(f"{login.user}@127.0.0.1"))
+                lines += _single_lines(observer_grants(self.engine, f"{login.user}@127.0.0.1"))
             else:
                 lines.append(f"GRANT ALL ON {DATABASE}.* TO {account};")
         if self.primary is not None:
@@ -154,12 +156,6 @@ def _native_hash(password: Secret) -> str:
     """What ``PASSWORD()`` gives. Source: MariaDB knowledge base, "mysql_native_password"."""
     inner = hashlib.sha1(password.reveal().encode(), usedforsecurity=False).digest()
     return "*" + hashlib.sha1(inner, usedforsecurity=False).hexdigest().upper()
-
-
-def _observer_grants(user: str) -> str:
-    from dbre.engines.mysql.grants import grant_script  # here: a lab of PostgreSQL does without the extra "mysql"
-
-    return grant_script(user)
 
 
 def _single_lines(script: str) -> list[str]:

@@ -10,12 +10,15 @@ from dbre.core.secrets import Secret
 from dbre.lab.account import Account
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
+from dbre.lab.grants import observer_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 from dbre.ports.session import Role
 
 __all__ = ["RedisServer", "find_redis"]
+
+_APPLICATION_COMMANDS = "+@connection +@read +@write +role"
 
 
 def find_redis(*, account: Account, bindir: Path | None = None) -> ServerProgram:
@@ -30,7 +33,7 @@ class RedisServer(LabServer):
     engine = "redis"
     superuser = "default"
     default_database = None
-    application_database = None
+    application_database = observer_database = None
     stop_signal = signal.SIGTERM
 
     def __init__(
@@ -82,8 +85,10 @@ class RedisServer(LabServer):
         }
         text = "".join(f"{name} {value}\n" for name, value in settings.items())
         for login in self.logins:
-            keys = "~* &*" if login.is_observer else "~lab_ledger:*"
-            text += f"user {login.user} on >{login.password.reveal()} {keys} +@all\n"
+            rules = f"on ~lab_ledger:* -@all {_APPLICATION_COMMANDS}"
+            if login.is_observer:
+                rules = observer_grants(self.engine, login.user).strip().removeprefix(f"ACL SETUSER {login.user} ")
+            text += f"user {login.user} >{login.password.reveal()} {rules}\n"
         self.site.write_file(self.directory / "redis.conf", text)
 
     def _command(self, port: int) -> list[str | Path]:

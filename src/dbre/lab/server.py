@@ -48,6 +48,7 @@ class LabServer(ABC):
     superuser: ClassVar[str]
     default_database: ClassVar[str | None]
     application_database: ClassVar[str | None]  # there once the server has logins
+    observer_database: ClassVar[str | None]  # where the observer may log in to
     stop_signal: ClassVar[signal.Signals]
 
     def __init__(self, name: str, site: Site, *, port: int | None = None) -> None:

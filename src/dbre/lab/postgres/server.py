@@ -52,7 +52,7 @@ class PostgresServer(LabServer):
     engine = "postgresql"
     superuser = TEMPLATE_SUPERUSER
     default_database = "postgres"
-    application_database = "lab"
+    application_database = observer_database = "lab"
     stop_signal = signal.SIGINT  # "fast" shutdown
 
     def __init__(

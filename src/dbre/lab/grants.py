@@ -1,0 +1,25 @@
+"""What the observer of a lab may do: exactly what its engine asks for."""
+
+import importlib
+
+from dbre.core.errors import Unsupported
+
+__all__ = ["observer_grants"]
+
+_MODULES = {"mysql": "dbre.engines.mysql.grants", "redis": "dbre.engines.redis.grants"}  # each needs the extra of its name
+
+
+def observer_grants(engine: str, user: str) -> str:
+    """The engine's own script for ``user``. Raises: Unsupported naming the extra if the engine's driver is not installed."""
+    try:
+        module = importlib.import_module(_MODULES[engine])
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("dbre"):
+            raise
+        raise Unsupported(
+            f"a lab of {engine} needs the package {error.name}, which is not installed",
+            hint=f"pip install 'dbre[{engine}]'",
+            context={"engine": engine, "package": error.name},
+        ) from error
+    script: str = module.grant_script(user)
+    return script
