@@ -25,6 +25,7 @@ from dbre.app import Engines
 from dbre.capabilities.observe import Exporter, ExporterDocument
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Cluster, Endpoint, EndpointPurpose, Fleet, Instance, TlsMode
+from dbre.core.telemetry import configure_logging
 from dbre.lab import Guardian, PostgresServer
 from dbre.lab.account import choose_account
 from dbre.lab.cache import cache_directory
@@ -204,6 +205,7 @@ def main() -> int:
     if port is not None:
         print(json.dumps(asyncio.run(ask(port))))
         return 0
+    configure_logging("error", sys.stderr)
     result = asyncio.run(measure())
     for key, value in result.items():
         print(f"{key:28} {value}", file=sys.stderr)

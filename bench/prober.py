@@ -21,6 +21,7 @@ from dbre.app import Engines
 from dbre.capabilities.observe import Exposition, ProbeDocument, ProbeMetrics, Prober
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Address, Cluster, Endpoint, EndpointPurpose, Fleet, Instance, TlsMode
+from dbre.core.telemetry import configure_logging
 from dbre.lab import Guardian, PostgresServer
 from dbre.lab.account import choose_account
 from dbre.lab.cache import cache_directory
@@ -174,6 +175,7 @@ def summary(
 
 
 def main() -> int:
+    configure_logging("error", sys.stderr)
     result = asyncio.run(measure())
     for key, value in result.items():
         print(f"{key:28} {value}", file=sys.stderr)
