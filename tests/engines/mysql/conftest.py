@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
-import asyncmy
 import pytest
 import pytest_asyncio
+from mysql_kit import administrator, execute, quoted
 
 from dbre.core.secrets import Secret
 from dbre.engines.mysql import MySqlEngine
@@ -21,29 +20,6 @@ from dbre.testing.conformance.subject import QUICK
 
 USER = "dbre_granted"
 PASSWORD = "s3cret-granted"
-
-
-def quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-@asynccontextmanager
-async def administrator(server: MariaDbServer) -> AsyncIterator[Any]:
-    """A connection of the superuser behind the engine's back."""
-    address = server.address
-    connection = await asyncmy.connect(
-        host=address.host, port=address.port, user=server.superuser, password=server.password.reveal(), autocommit=True
-    )
-    try:
-        yield connection
-    finally:
-        await connection.ensure_closed()
-
-
-async def execute(connection: Any, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    async with connection.cursor() as cursor:
-        await cursor.execute(statement, tuple(parameters) or None)
-        return list(await cursor.fetchall()) if cursor.description else []
 
 
 class MariaDbSubject(Subject):
@@ -113,8 +89,10 @@ class MariaDbSubject(Subject):
             await execute(holder, "BEGIN")
             await execute(holder, "SELECT id FROM lab.locks WHERE id = 1 FOR UPDATE")
             waiting = asyncio.create_task(execute(waiter, "SELECT id FROM lab.locks WHERE id = 1 FOR UPDATE"))
-            while not await execute(holder, "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"):
+            for _ in range(50):
                 await asyncio.sleep(0.15)  # InnoDB refreshes what it shows only if nobody has looked for 0.1 s
+                if await execute(holder, "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"):
+                    break
             yield str(waiter.thread_id()), str(holder.thread_id())
             await execute(holder, "ROLLBACK")
             await waiting
@@ -152,6 +130,17 @@ async def mariadb_pair(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[
     finally:
         await replica.destroy()
         await primary.destroy()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_mariadb(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[MariaDbServer]:
+    """A MariaDB for one test that fills or reconfigures it."""
+    server = MariaDbServer("own-mariadb", lab_site, program=mariadb.program)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.destroy()
 
 
 @pytest.fixture

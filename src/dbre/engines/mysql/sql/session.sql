@@ -6,10 +6,13 @@
 -- versions: >=10.5
 -- privilege: USAGE
 -- parameters: statement_seconds double, row_lock_seconds integer, metadata_lock_seconds integer
+-- The last three make our sessions independent of the server's defaults: times, and how SHOW GRANTS quotes names.
 SET SESSION max_statement_time = ?,
     SESSION innodb_lock_wait_timeout = ?,
     SESSION lock_wait_timeout = ?,
-    SESSION time_zone = 'SYSTEM';
+    SESSION time_zone = 'SYSTEM',
+    SESSION sql_mode = 'STRICT_TRANS_TABLES',
+    SESSION sql_quote_show_create = 1;
 
 -- name: session_limits
 -- facet: session
@@ -17,10 +20,13 @@ SET SESSION max_statement_time = ?,
 -- versions: >=8.0
 -- privilege: USAGE
 -- parameters: statement_milliseconds integer, row_lock_seconds integer, metadata_lock_seconds integer
+-- See above.
 SET SESSION max_execution_time = ?,
     SESSION innodb_lock_wait_timeout = ?,
     SESSION lock_wait_timeout = ?,
-    SESSION time_zone = 'SYSTEM';
+    SESSION time_zone = 'SYSTEM',
+    SESSION sql_mode = 'STRICT_TRANS_TABLES',
+    SESSION sql_quote_show_create = 1;
 
 -- name: read_only_session
 -- facet: session
