@@ -71,9 +71,9 @@ def judge_act(act: Act) -> Sequence[Check]:
             evidence=f"{act.bad_slots} slots, {act.client_failed} client operations",
         ),
         Check(
-            promise=f"{act.name}: budget spent as long as clients suffered (to within one slot of {act.interval_seconds:g} s)",
+            promise=f"{act.name}: budget spent as long as clients suffered, to within one slot of {act.interval_seconds:g} s",
             is_kept=felt and agree,
-            evidence=f"prober {act.probed_seconds:.2f} s, clients {act.suffered_seconds:.2f} s: {act.difference_seconds:+.2f} s",
+            evidence=f"prober {act.probed_seconds:.2f} s, clients {act.suffered_seconds:.2f} s: {act.difference_seconds:+.2f}",
         ),
         Check(
             promise=f"{act.name}: reads from the replica went on",
