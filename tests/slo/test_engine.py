@@ -238,6 +238,19 @@ async def test_absent_observations_are_silence_too_and_a_dead_database_is_not(st
     assert {"page-1h", "page-6h"} <= active  # silence resolves nothing
 
 
+async def test_a_restart_while_telemetry_is_lost_tells_nobody_anything_new(store):
+    world = World(store)
+    await world.probe(GOOD, times=60)
+    await world.probe(MISSED, times=40)
+    before = await world.events()
+    assert [one.data["rule"] for one in before] == ["telemetry-ticket", "telemetry-page"]
+    world.start()
+    await world.probe(MISSED, times=40)
+    assert await world.events() == before
+    await world.probe(GOOD, times=3)
+    assert len(await world.events()) == 4
+
+
 async def test_silence_may_be_ignored(store):
     quiet = definition(policies=Policies(no_data=NoDataPolicy.IGNORE))
     world = World(store, definitions=(quiet,))

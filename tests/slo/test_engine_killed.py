@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import func, select
 
 from dbre.capabilities.slo.tables import slo_alert_states
@@ -34,6 +35,7 @@ async def run_until_firing(place, good: int):
         await process.wait()
 
 
+@pytest.mark.slow
 async def test_a_killed_engine_has_told_once_and_its_successor_keeps_the_alert(place):
     for good in (360, 0):  # the second one finds history and alert in the store
         await run_until_firing(place, good)

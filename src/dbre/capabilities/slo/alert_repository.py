@@ -1,7 +1,6 @@
 """Alert states and alerts in the state store; what others hear of is written in the same transaction as an event."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -9,32 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.capabilities.slo.alert_rules import Severity
 from dbre.capabilities.slo.alert_state import AlertState, TrackedAlert, Transition
-from dbre.capabilities.slo.model import AlertRecord
+from dbre.capabilities.slo.model import AlertChange, AlertKey, AlertRecord
 from dbre.capabilities.slo.tables import slo_alert_states, slo_alerts
 from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.core.events import EventLog
 from dbre.core.store import Store
 
-__all__ = ["AlertChange", "AlertKey", "apply_changes", "load_alert_states", "read_alerts"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertKey:
-    """One rule of one SLO instance."""
-
-    slo: str
-    cluster: str
-    rule: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertChange:
-    """The next state of one alert, and with a transition all that its event tells."""
-
-    key: AlertKey
-    tracked: TrackedAlert
-    transition: Transition | None = None
-    record: AlertRecord | None = None  # with a transition; its sequence is given out on writing
+__all__ = ["apply_changes", "load_alert_states", "read_alerts"]
 
 
 async def load_alert_states(connection: AsyncConnection) -> dict[AlertKey, TrackedAlert]:

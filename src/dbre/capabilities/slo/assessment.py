@@ -8,6 +8,7 @@ from fractions import Fraction
 from dbre.capabilities.slo.alert_rules import SUSTAINED_FAILURES, BurnRule, Judgement, Severity, judge
 from dbre.capabilities.slo.alert_state import TrackedAlert
 from dbre.capabilities.slo.burn_rate import burn_rate
+from dbre.capabilities.slo.counts import Counts
 from dbre.capabilities.slo.definition import NoDataPolicy, SloInstance
 from dbre.capabilities.slo.error_budget import error_budget, scheduled_events
 from dbre.capabilities.slo.exhaustion import time_to_exhaustion
@@ -64,11 +65,15 @@ def _judgements(measured: Measured, now: datetime, rules: tuple[BurnRule, ...]) 
     ]
 
 
-def _telemetry(measured: Measured, now: datetime) -> TelemetryState:
+def _recent(measured: Measured, now: datetime) -> Counts:
     end = slot_at(now) + 1
+    return measured.recent.window(end - max(int(measured.lost_after_seconds) // SLOT_SECONDS, 1), end)
+
+
+def _telemetry(measured: Measured, now: datetime) -> TelemetryState:
     seconds = max(int(measured.lost_after_seconds), SLOT_SECONDS)
     return telemetry_state(
-        measured.recent.window(end - max(seconds // SLOT_SECONDS, 1), end),
+        _recent(measured, now),
         trailing_bad=_trailing_bad(measured, now, seconds + PAGE_AFTER_TIMES * measured.interval_ms // 1000),
         silent_seconds=measured.silent_seconds,
         lost_after_seconds=measured.lost_after_seconds,
@@ -82,8 +87,7 @@ def rules_now(measured: Measured, now: datetime) -> tuple[RuleStatus, ...]:
     definition = measured.instance.definition
     rules = definition.rules_for(span(definition.window, now).seconds)
     burning = [_burn_status(one, measured) for one in _judgements(measured, now, rules)]
-    telemetry = _telemetry(measured, now)
-    return (*burning, *_telemetry_statuses(measured, telemetry))
+    return (*burning, *_telemetry_statuses(measured, now))
 
 
 def _burn_status(judgement: Judgement, measured: Measured) -> RuleStatus:
@@ -120,7 +124,16 @@ def _page_names(measured: Measured) -> set[str]:
     return pages | {"telemetry-page"}
 
 
-def _telemetry_statuses(measured: Measured, telemetry: TelemetryState) -> list[RuleStatus]:
+def _is_lost(measured: Measured, now: datetime, limit: float) -> bool | None:
+    """Whether sight is lost for so long; None after a start, until a valid event or the limit decides."""
+    if not measured.instance.has_source:
+        return False
+    if measured.silent_seconds >= limit:
+        return True
+    return False if _recent(measured, now).total else None
+
+
+def _telemetry_statuses(measured: Measured, now: datetime) -> list[RuleStatus]:
     policy = measured.instance.definition.policies.no_data
     limits = [("telemetry-ticket", Severity.TICKET, measured.lost_after_seconds)]
     if policy is NoDataPolicy.ALERT:
@@ -145,7 +158,7 @@ def _telemetry_statuses(measured: Measured, telemetry: TelemetryState) -> list[R
                 for_seconds=0,
                 keep_firing_seconds=SLOT_SECONDS,
                 is_guarded=False,
-                is_met=telemetry is TelemetryState.TELEMETRY_LOST and measured.silent_seconds >= limit,
+                is_met=_is_lost(measured, now, limit),
                 is_suppressed=severity is Severity.TICKET and _has_page(measured),
             )
         )

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from dbre.capabilities.slo.alert_repository import AlertChange, AlertKey, apply_changes, load_alert_states, read_alerts
+from dbre.capabilities.slo.alert_repository import apply_changes, load_alert_states, read_alerts
 from dbre.capabilities.slo.alert_state import AlertState
 from dbre.capabilities.slo.assessment import Measured, assess, rules_now
 from dbre.capabilities.slo.definition import Definition, instances_of, problems_of
 from dbre.capabilities.slo.documents import AlertingDocument
 from dbre.capabilities.slo.evaluation import changes_of, removals
-from dbre.capabilities.slo.model import SloStatus
+from dbre.capabilities.slo.model import AlertChange, AlertKey, SloStatus
 from dbre.capabilities.slo.series import SLOT_SECONDS, slot_at
 from dbre.capabilities.slo.sli import classify
-from dbre.capabilities.slo.slot_repository import load_slots, register_definitions, register_series
+from dbre.capabilities.slo.slot_repository import forget_writers, load_slots, register_definitions, register_series
 from dbre.capabilities.slo.slot_writer import SlotWriter
 from dbre.capabilities.slo.track import Track
 from dbre.core.clock import Clock
@@ -35,6 +35,7 @@ FLUSH_SECONDS = 1.0
 _LAST_FLUSH_SECONDS = 5.0  # a shutdown waits no longer than this for the store
 _YIELD_EVERY = 8  # SLO instances between two turns of the event loop: the prober keeps its schedule meanwhile
 _STEP_SECONDS = SLOT_SECONDS / 2  # a smaller difference between wall and monotonic time moves no slot
+_WRITERS_KEPT = timedelta(days=30)  # far longer than any process waits to hand a batch in again
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 _log = structlog.get_logger(__name__)
@@ -200,6 +201,7 @@ class SloEngine:
     async def _start(self) -> None:
         now = self._clock.now()
         async with self._store.begin() as connection:
+            await forget_writers(connection, before=now - _WRITERS_KEPT)
             since = await register_definitions(connection, self._definitions, now=now)
             keys = await register_series(
                 connection,

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from dbre.capabilities.slo.alert_repository import AlertChange, AlertKey
 from dbre.capabilities.slo.alert_rules import Severity
 from dbre.capabilities.slo.alert_state import AlertState, TrackedAlert, Transition, advance
-from dbre.capabilities.slo.model import AlertRecord, RuleKind, RuleStatus, SloStatus
+from dbre.capabilities.slo.model import AlertChange, AlertKey, AlertRecord, RuleKind, RuleStatus, SloStatus
 from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.capabilities.slo.wording import alert_summary, removed_summary
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from dbre.capabilities.slo.alert_rules import Severity
-from dbre.capabilities.slo.alert_state import AlertState
+from dbre.capabilities.slo.alert_state import AlertState, TrackedAlert, Transition
 from dbre.capabilities.slo.counts import Counts
 from dbre.capabilities.slo.error_budget import Budget
 from dbre.capabilities.slo.exhaustion import Exhaustion
@@ -17,6 +17,8 @@ from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.capabilities.slo.window import Window, WindowSpan
 
 __all__ = [
+    "AlertChange",
+    "AlertKey",
     "AlertRecord",
     "BurnDown",
     "BurnDownPoint",
@@ -159,6 +161,25 @@ class AlertRecord:
     window_seconds: int
     telemetry_state: TelemetryState
     summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertKey:
+    """One rule of one SLO instance."""
+
+    slo: str
+    cluster: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertChange:
+    """The next state of one alert, and with a transition all that its event tells."""
+
+    key: AlertKey
+    tracked: TrackedAlert
+    transition: Transition | None = None
+    record: AlertRecord | None = None  # with a transition; its sequence is given out on writing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dbre.capabilities.slo.alert_repository import AlertKey, load_alert_states, read_alerts
+from dbre.capabilities.slo.alert_repository import load_alert_states, read_alerts
 from dbre.capabilities.slo.alert_state import TrackedAlert
 from dbre.capabilities.slo.assessment import Measured, assess, longest_look_back
 from dbre.capabilities.slo.burn_chart import burn_down_points
 from dbre.capabilities.slo.definition import Definition, SloInstance, instances_of
 from dbre.capabilities.slo.errors import UnknownSlo
-from dbre.capabilities.slo.model import AlertRecord, BurnDown, SloStatus
+from dbre.capabilities.slo.model import AlertKey, AlertRecord, BurnDown, SloStatus
 from dbre.capabilities.slo.series import SLOT_SECONDS, SlotSeries, slot_at, slot_start
 from dbre.capabilities.slo.slot_repository import LoadedSeries, SeriesKey, definition_starts, find_series, load_slots
 from dbre.capabilities.slo.window import span

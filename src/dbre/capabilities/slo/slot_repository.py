@@ -21,6 +21,7 @@ __all__ = [
     "definition_starts",
     "find_series",
     "forget_slots",
+    "forget_writers",
     "load_slots",
     "register_definitions",
     "register_series",
@@ -231,3 +232,8 @@ async def forget_slots(connection: AsyncConnection, series_id: int, *, before: i
             slo_slots.c.series_id == series_id, slo_slots.c.slot < before, slo_slots.c.slot + slo_slots.c.length <= before
         )
     )
+
+
+async def forget_writers(connection: AsyncConnection, *, before: datetime) -> None:
+    """Delete the batch numbers of processes that are long gone."""
+    await connection.execute(delete(slo_flushes).where(slo_flushes.c.flushed_at < before))
