@@ -277,7 +277,7 @@ def test_the_body_is_the_same_at_each_attempt():
 
 @asynccontextmanager
 async def delivering(store: Store, key_file, url: str):
-    subscriptions = webhook_subscriptions([document(key_file, url)], clock=CLOCK, backoff=QUICK)
+    subscriptions = webhook_subscriptions((document(key_file, url),), clock=CLOCK, backoff=QUICK)
     task = asyncio.ensure_future(EventDelivery(store, subscriptions, CLOCK, poll_seconds=0.05).run())
     await asyncio.sleep(0.2)  # subscriptions are registered before events are made for them
     try:

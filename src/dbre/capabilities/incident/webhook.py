@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit, urlunsplit
@@ -164,7 +164,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def webhook_subscriptions(
-    receivers: Sequence[ReceiverDocument], *, clock: Clock, backoff: Backoff | None = None
+    receivers: tuple[ReceiverDocument, ...], *, clock: Clock, backoff: Backoff | None = None
 ) -> list[Subscription]:
     """One subscription to alert events for each receiver, so that a slow one holds up no other."""
     return [
