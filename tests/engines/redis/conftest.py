@@ -1,14 +1,12 @@
 """Redis as the conformance suite wants it."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
-from redis.asyncio import Redis
+from redis_kit import administrator, run_redis_cli
 
 from dbre.core.secrets import Secret
 from dbre.engines.redis import RedisEngine
@@ -22,17 +20,6 @@ from dbre.testing.conformance.subject import HOSTILE_NAMES, QUICK
 
 USER = "dbre_granted"
 PASSWORD = "s3cret-granted"
-
-
-@asynccontextmanager
-async def administrator(server: RedisServer) -> AsyncIterator[Redis]:
-    """A client of the default user behind the engine's back."""
-    address = server.address
-    client = Redis(host=address.host, port=address.port, password=server.password.reveal(), single_connection_client=True)
-    try:
-        yield client
-    finally:
-        await client.aclose()
 
 
 class _Remembering:
@@ -54,18 +41,6 @@ class _Remembering:
             await admin.execute_command("ACL", "SETUSER", name, "reset", "on", f">{password}")
         if script is not None:
             await run_redis_cli(self._server, script)
-
-
-async def run_redis_cli(server: RedisServer, script: str) -> None:
-    """What an administrator does with the grant script."""
-    address = server.address
-    process = await asyncio.create_subprocess_exec(
-        "redis-cli", "-h", address.host, "-p", str(address.port), "--no-auth-warning", "--no-raw",
-        env={**os.environ, "REDISCLI_AUTH": server.password.reveal()},
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    answer, _ = await process.communicate(script.encode())
-    assert answer == b"OK\n", answer
 
 
 class RedisSubject(Subject):
@@ -102,7 +77,7 @@ class RedisSubject(Subject):
         return replace(self.lab.access(user=name, password=Secret(password)), timeouts=QUICK)
 
     async def new_database(self, name: str) -> None:
-        return None
+        """Databases are numbers."""
 
     async def sessions_of(self, user: str) -> Sequence[str]:
         async with administrator(self.lab) as admin:

@@ -114,11 +114,14 @@ IMMUTABLE_SETTINGS = frozenset(
     {
         "aclfile", "always-show-logo", "aof-rewrite-cpulist", "appenddirname", "appendfilename", "bgsave-cpulist",
         "bio-cpulist", "bio_cpulist", "aof_rewrite_cpulist", "bgsave_cpulist", "server_cpulist", "cluster-config-file",
-        "cluster-enabled", "cluster-port", "crash-log-enabled", "daemonize", "databases", "disable-thp", "enable-debug-command",
-        "enable-module-command", "enable-protected-configs", "ignore-warnings", "io-threads", "io-threads-do-reads", "logfile",
-        "oom-score-adj-values", "pidfile", "proc-title-template", "rdbchecksum", "server-cpulist", "set-proc-title",
+        "cluster-enabled", "cluster-port", "daemonize", "databases", "disable-thp", "enable-debug-command",
+        "enable-module-command", "enable-protected-configs", "io-threads", "io-threads-do-reads", "logfile",
+        "pidfile", "rdbchecksum", "server-cpulist", "set-proc-title",
         "socket-mark-id", "supervised", "syslog-enabled", "syslog-facility", "syslog-ident", "tcp-backlog", "unixsocket",
         "unixsocketperm", "use-exit-on-panic",
     }
 )  # fmt: skip
-"""Parameters that CONFIG SET refuses. Source: IMMUTABLE_CONFIG in src/config.c of Redis 7.0; a test compares a real server."""
+"""Parameters that CONFIG SET refuses and no command changes (replicaof has one); a test compares them with a real server.
+
+Source: IMMUTABLE_CONFIG in src/config.c of Redis 7.0.
+"""
