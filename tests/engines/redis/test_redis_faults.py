@@ -139,11 +139,11 @@ async def test_a_script_that_keeps_the_server_busy_is_bad(own_redis: RedisServer
 async def test_a_server_that_loads_its_data_is_bad_and_good_again_when_it_has(
     redis_server: RedisServer, lab_site: Site
 ) -> None:
-    slow = RedisServer("slow-redis", lab_site, program=redis_server.program, settings={"key-load-delay": "500"})
+    slow = RedisServer("slow-redis", lab_site, program=redis_server.program, settings={"key-load-delay": "50"})
     try:
         await slow.start()
         async with administrator(slow) as admin:
-            await admin.execute_command("EVAL", "for i = 1, 5000 do redis.call('SET', 'k' .. i, 'v') end", "0")
+            await admin.execute_command("EVAL", "for i = 1, 20000 do redis.call('SET', 'k' .. i, 'v') end", "0")
         await slow.kill()
         starting = asyncio.create_task(slow.start())
         codes = []
