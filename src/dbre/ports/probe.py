@@ -16,7 +16,7 @@ class Outcome(StrEnum):
 
     GOOD = "good"
     BAD = "bad"  # the database failed us, or did not answer by the deadline
-    EXCLUDED = "excluded"  # our own fault (a revoked grant, a wrong password): not a valid event, reported apart
+    EXCLUDED = "excluded"  # our own fault (a revoked grant, a missing table): not a valid event, reported apart
     MISSED = "missed"  # the prober itself did not get to run: says nothing about the database
 
 

@@ -14,7 +14,7 @@ from dbre.engines.postgres.facts import TESTED_VERSIONS
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.engine import Access
 from dbre.testing.conformance import Subject
-from dbre.testing.conformance.subject import QUICK
+from dbre.testing.conformance.subject import QUICK, sessions_left
 
 USER = "dbre_granted"
 
@@ -90,6 +90,8 @@ def server(request: pytest.FixtureRequest) -> PostgresServer:
 
 
 @pytest.fixture
-async def subject(server: PostgresServer) -> PostgresSubject:
-    """That server with a login made by exactly the grant script."""
-    return await PostgresSubject.on(server)
+async def subject(server: PostgresServer) -> AsyncIterator[PostgresSubject]:
+    """That server with a login made by exactly the grant script; no test may leave a session of that login behind."""
+    found = await PostgresSubject.on(server)
+    yield found
+    assert not await sessions_left(found, USER, at_most=0)

@@ -34,12 +34,12 @@ async def proxy_to(target: Address, *, broken: int) -> AsyncIterator[Proxy]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, marker: bytes | None = None) -> None:
-        while data := await reader.read(65536):
-            if marker is not None and marker in data:
-                break
-            writer.write(data)
-            await writer.drain()
-        writer.close()
+        try:
+            while (data := await reader.read(65536)) and (marker is None or marker not in data):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.connections += 1

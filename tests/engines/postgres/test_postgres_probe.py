@@ -163,10 +163,14 @@ async def _stalling_proxy(target: Address, *, allowed: int) -> AsyncIterator[Add
     tasks: list[asyncio.Task[None]] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, count: int) -> None:
-        while count != 0 and (data := await reader.read(65536)):
-            writer.write(data)
-            await writer.drain()
-            count -= 1
+        try:
+            while count != 0 and (data := await reader.read(65536)):
+                writer.write(data)
+                await writer.drain()
+                count -= 1
+            await asyncio.sleep(60)  # say nothing more, and do not hang up
+        finally:
+            writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, questions = await asyncio.open_connection(target.host, target.port)
