@@ -40,9 +40,22 @@ def probe_command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obj
 
 
 def test_root_help_imports_nothing_heavy() -> None:
-    trace = subprocess.run([sys.executable, "-X", "importtime", "-m", "dbre", "--help"], capture_output=True, text=True, check=True)
+    trace = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dbre", "--help"], capture_output=True, text=True, check=True
+    )
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in trace.stderr.splitlines()}
-    assert not imported & {"fastapi", "psycopg", "sqlalchemy", "alembic", "pydantic", "uvicorn", "httpx", "redis", "asyncmy", "yaml"}
+    assert not imported & {
+        "fastapi",
+        "psycopg",
+        "sqlalchemy",
+        "alembic",
+        "pydantic",
+        "uvicorn",
+        "httpx",
+        "redis",
+        "asyncmy",
+        "yaml",
+    }
     for name in commands.COMMANDS:
         assert name in trace.stdout
 

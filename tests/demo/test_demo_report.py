@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from test_demo_verdict import ACT, START
 
 from dbre.core.errors import UsageError
 from dbre.demo.report import require_writable, write_report
 from dbre.demo.story import BudgetRow, Mark, Span, Story
 from dbre.demo.verdict import judge_act
-from test_demo_verdict import ACT, START
 
 HOSTILE = '<script>alert(1)</script>"\n\x1b[31m'
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from dbre.demo.control_plane import ControlPlaneProcess
 from dbre.lab.free_port import choose_port
 from dbre.lab.postgres import PostgresServer
-from dbre.demo.control_plane import ControlPlaneProcess
 
 MARKUP = "<script>alert(1)</script>"
 
@@ -42,7 +42,9 @@ def configuration(server: PostgresServer, directory: Path) -> dict[str, object]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def control_plane(postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ControlPlaneProcess]:
+async def control_plane(
+    postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ControlPlaneProcess]:
     """The control plane, after its first probes."""
     directory = tmp_path_factory.mktemp("control-plane")
     process = ControlPlaneProcess(directory, configuration(postgres18, directory))

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from dbre.demo.control_plane import ControlPlaneProcess
+
 MARKUP = "<script>alert(1)</script>"
 
 

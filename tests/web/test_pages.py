@@ -8,8 +8,8 @@ import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from dbre.testing.browser import CHROMIUM_FLAGS, find_chromium
 from dbre.demo.control_plane import ControlPlaneProcess
+from dbre.testing.browser import CHROMIUM_FLAGS, find_chromium
 
 PAGES = ["/", "/slo", "/slo/writes/orders", "/slo/writes/gone", "/clusters/orders", "/clusters/gone", "/events", "/support"]
 
@@ -42,7 +42,9 @@ async def visitor(
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_page_shows_its_content_and_breaks_no_rule(visitor: BrowserContext, control_plane: ControlPlaneProcess, path: str) -> None:
+async def test_page_shows_its_content_and_breaks_no_rule(
+    visitor: BrowserContext, control_plane: ControlPlaneProcess, path: str
+) -> None:
     page = await visitor.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -122,5 +124,7 @@ async def test_vendored_files_are_the_published_ones() -> None:
 
     folder = Path(dbre.web.__file__).parent / "static" / "vendor"
     recorded = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
-    found = {one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in folder.iterdir() if one.suffix in (".js", ".css")}
+    found = {
+        one.name: hashlib.sha256(one.read_bytes()).hexdigest() for one in folder.iterdir() if one.suffix in (".js", ".css")
+    }
     assert found == recorded

@@ -64,9 +64,7 @@ class Access:
     max_connections: int = 2  # upper bound of the pool
 
     @classmethod
-    def to(
-        cls, cluster: Cluster, address: Address, *, timeouts: Timeouts = Timeouts(), application_name: str = "dbre"
-    ) -> Self:  # noqa: B008
+    def to(cls, cluster: Cluster, address: Address, *, timeouts: Timeouts = Timeouts(), application_name: str = "dbre") -> Self:
         """Access to one address of a cluster with the cluster's credentials."""
         return cls(
             address=address,
@@ -219,5 +217,5 @@ class EngineRegistry(Protocol):
         ...
 
     def get(self, name: str) -> Engine:
-        """The engine of that name. Raises: UsageError if unknown, Unsupported if its driver is not installed (hint: the extra)."""
+        """The engine of that name. Raises: UsageError if unknown, Unsupported naming the extra that installs its driver."""
         ...

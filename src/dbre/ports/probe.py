@@ -58,9 +58,7 @@ class ProbeReading:
     """What one address answered."""
 
     outcome: Outcome  # never MISSED
-    code: (
-        str | None
-    )  # SQLSTATE and its like; "timeout", "wrong_role", "connection_refused", ... where the server gave none
+    code: str | None  # SQLSTATE and its like; "timeout", "wrong_role", "connection_refused", ... where the server gave none
     reason: str | None  # one clean line; None when good
     phases: Phases
     role: Role | None = None
@@ -103,6 +101,4 @@ class ProbeObservation:
     role: Role | None = None
     phases: Phases | None = None
     fresh: bool = False
-    staleness_seconds: float | None = (
-        None  # replica purpose: age of the newest heartbeat seen there, by the prober's own clock
-    )
+    staleness_seconds: float | None = None  # replica purpose: age of the newest heartbeat seen there, by the prober's own clock

@@ -26,7 +26,7 @@ def find_chromium() -> str:
         path = shutil.which(name)
         if path:
             return path
-    _leave_out("Chromium is not installed: apt-get install chromium")
+    return _leave_out("Chromium is not installed: apt-get install chromium")
 
 
 def _leave_out(reason: str) -> NoReturn:
