@@ -1,6 +1,5 @@
 """The login token and browser sessions."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_token_is_made_once_and_only_the_owner_can_read_it(tmp_path: Path) -> No
 def test_token_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "token"
     load_or_create_token(path)
-    os.chmod(path, mode)
+    path.chmod(mode)
     with pytest.raises(UsageError, match="others can read") as caught:
         load_or_create_token(path)
     assert caught.value.hint == f"chmod 600 {path}"
