@@ -142,4 +142,4 @@ async def test_an_initdb_that_fails_shows_the_end_of_its_output(lab_site: Site, 
     server = PostgresServer("broken", replace(lab_site, directory=open_directory), binaries=binaries)
     with pytest.raises(ServerFailed, match=r"initdb ended with 127\ncould not load library"):
         await server.start()
-    assert not list((lab_site.cache / "templates").glob("*.building"))
+    assert not list((lab_site.cache / "templates").glob("*.building-*"))

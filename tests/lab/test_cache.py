@@ -30,6 +30,10 @@ asyncio.run(main())
 """
 
 
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
 def test_many_processes_get_what_one_of_them_made(tmp_path: Path) -> None:
     builders = [
         subprocess.Popen([sys.executable, "-c", _BUILDER, tmp_path / "thing"], stdout=subprocess.PIPE, text=True)
@@ -41,14 +45,15 @@ def test_many_processes_get_what_one_of_them_made(tmp_path: Path) -> None:
 
 
 async def test_what_a_dead_builder_left_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / "thing.building").mkdir()
-    (tmp_path / "thing.building" / "rubbish").touch()
+    (tmp_path / "thing.building-00").mkdir()
+    (tmp_path / "thing.building-00" / "rubbish").touch()
 
     async def build(directory: Path) -> None:
         (directory / "good").touch()
 
     made = await build_once(tmp_path / "thing", build)
-    assert [path.name for path in made.iterdir()] == ["good"]
+    assert names(made) == ["good"]
+    assert names(tmp_path) == ["thing", "thing.lock"]
 
 
 async def test_a_failed_build_leaves_nothing_and_the_next_one_succeeds(tmp_path: Path) -> None:

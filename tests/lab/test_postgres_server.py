@@ -17,7 +17,7 @@ from dbre.lab.errors import PortTaken, ServerFailed
 from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.processes import Process
-from dbre.lab.site import Site
+from dbre.lab.site import Site, run_program
 from dbre.testing.fixtures import PostgresPair
 
 is_root = os.geteuid() == 0
@@ -141,6 +141,8 @@ async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(site: Site, po
         assert str(port) in caught.value.hint
     await server.start()
     assert server.address == Address(LOOPBACK, port)
+    async with await server.connect() as connection:  # the failed start left nothing half-done
+        assert connection.info.port == port
     await server.destroy()
 
 
@@ -220,3 +222,32 @@ async def test_nothing_is_left_of_a_destroyed_server(site: Site, postgres18: Pos
     assert not any((one := Process.read(pid)) is not None and one.is_alive for pid in pids)
     rows = [line.split() for line in read("/proc/sysvipc/shm").splitlines()[1:]]
     assert creator not in {int(row[4]) for row in rows}
+
+
+async def test_a_program_that_is_cancelled_does_not_go_on(site: Site, open_directory: Path) -> None:
+    running = asyncio.create_task(run_program(["sh", "-c", "sleep 60 & wait"], account=site.account, directory=open_directory))
+    await asyncio.sleep(0.3)
+    assert "sleep" in processes_in(open_directory)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert processes_in(open_directory) == []
+
+
+async def test_a_program_that_takes_too_long_is_ended_and_what_it_said_is_shown(site: Site, open_directory: Path) -> None:
+    with pytest.raises(ServerFailed, match=r"sh did not end within 1 s\nnot yet"):
+        await run_program(
+            ["sh", "-c", "echo not yet; sleep 60"], account=site.account, directory=open_directory, timeout_seconds=1
+        )
+    assert processes_in(open_directory) == []
+
+
+def processes_in(directory: Path) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink() == directory.resolve():
+                found.append((entry / "comm").read_text().strip())
+        except OSError:
+            continue
+    return found

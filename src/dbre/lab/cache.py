@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -64,8 +65,9 @@ async def build_once(target: Path, build: Callable[[Path], Awaitable[None]]) -> 
     async with _locked(target.with_name(target.name + ".lock")):
         if _is_there(target):
             return target
-        unfinished = target.with_name(target.name + ".building")
-        await asyncio.to_thread(_make_empty, unfinished)
+        # A new name each time: an orphan of a dead builder may still be writing to its own.
+        unfinished = target.with_name(f"{target.name}.building-{secrets.token_hex(4)}")
+        await asyncio.to_thread(_make_only, unfinished, target)
         try:
             await build(unfinished)
             await asyncio.to_thread(unfinished.rename, target)
@@ -80,8 +82,9 @@ def _is_there(target: Path) -> bool:
     return target.is_dir()
 
 
-def _make_empty(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+def _make_only(directory: Path, target: Path) -> None:
+    for leftover in target.parent.glob(f"{target.name}.building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     directory.mkdir(mode=0o755)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -30,6 +31,7 @@ _POLL_SECONDS = 0.01
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ATTEMPTS = 5  # with a new port each
+_PREPARED = "prepared"  # the note that data and accounts are complete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +136,9 @@ class LabServer(ABC):
         leftovers = await asyncio.to_thread(kill_processes, self.data_directory)  # children of a killed main process
         if leftovers:
             raise ServerFailed(f"{self.name}: processes {_pids(leftovers)} of its last run do not die")
-        is_new = not self.data_directory.exists()
+        is_new = not (self.directory / _PREPARED).exists()
         if is_new:
+            await asyncio.to_thread(shutil.rmtree, self.data_directory, ignore_errors=True)  # of a start that failed
             await self._create()
         for attempt in range(_ATTEMPTS):
             if self._port is None or (attempt and self._wanted_port is None and is_new):
@@ -148,6 +151,7 @@ class LabServer(ABC):
                     raise
         if is_new:
             await self._after_first_start()
+            self._keep(_PREPARED, "")
 
     async def stop(self) -> None:
         """Shut it down in order; kill it if it does not obey within 30 s. A frozen server is thawed first."""
@@ -163,7 +167,7 @@ class LabServer(ABC):
         self._forget()
 
     async def kill(self) -> None:
-        """SIGKILL to every process at once, as if the power failed; ``start`` then recovers from the crash."""
+        """SIGKILL to every process: a crash, from which ``start`` recovers."""
         main = self._living()
         if main is not None:
             send(main, signal.SIGKILL)  # first, so that it cannot replace its children
@@ -185,6 +189,8 @@ class LabServer(ABC):
         """Kill it and remove its directory."""
         if not await asyncio.to_thread(destroy, self.directory):
             raise LabError(f"{self.directory} cannot be removed", hint=f"see what is left there: ls -la {self.directory}")
+        if self.site.guardian is not None:
+            self.site.guardian.release(self.directory)
         self.is_running  # noqa: B018 -- reaps the child
         self._port = self._wanted_port
         self._main = None
@@ -233,7 +239,10 @@ class LabServer(ABC):
         if not is_free(port):
             raise PortTaken(f"{self.name}: port {port} on {LOOPBACK} is taken", hint=f"see by whom: ss -ltnp 'sport = :{port}'")
         log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
-        self._child = self.site.spawn(self._command(port), directory=self.data_directory, log=self.log_file)
+        try:
+            self._child = self.site.spawn(self._command(port), directory=self.data_directory, log=self.log_file)
+        except OSError as error:
+            raise ServerFailed(f"{self.name} cannot be started: {error.filename}: {error.strerror}") from error
         self._main = Process.read(self._child.pid)
         self._port = port
         if self._main is not None:

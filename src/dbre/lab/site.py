@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ class Site:
 
     def spawn(self, command: Sequence[str | Path], *, directory: Path, log: Path) -> subprocess.Popen[bytes]:
         """Start a server program in its data directory, in a session of its own: Ctrl-C reaches us, not the server."""
-        with log.open("ab") as output:
+        try:
+            output = log.open("ab")
+        except OSError as error:
+            raise ServerFailed(f"{log} cannot be written: {error.strerror}") from error
+        with output:
             return subprocess.Popen(  # noqa: S603 -- a server program that we looked for and examined
                 [os.fspath(part) for part in command],
                 cwd=directory,
@@ -87,36 +92,36 @@ async def run_program(
     """
     words = [os.fspath(part) for part in command]
     program = Path(words[0]).name
-
-    def run() -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(  # noqa: S603 -- a server's own program that we looked for and examined
+    try:
+        child = subprocess.Popen(  # noqa: ASYNC220, S603 -- returns at once; a program that we looked for and examined
             words,
             cwd=directory,
             env={**clean_environment(directory), **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=timeout_seconds,
             umask=0o077,
             start_new_session=True,
-            check=False,
             **account.credentials(),
         )
-
-    try:
-        done = await asyncio.to_thread(run)
-    except subprocess.TimeoutExpired as error:
-        tail = (error.stdout or b"").decode(errors="replace")[-2000:]
-        raise ServerFailed(f"{program} did not end within {timeout_seconds:.0f} s\n{tail}") from error
     except OSError as error:
         raise ServerFailed(
             f"{words[0]} cannot be run as {account.name!r}: {error.strerror}",
             hint="see that every directory on the way to it may be entered by that account",
         ) from error
-    output = done.stdout.decode(errors="replace")
-    if done.returncode != 0:
+    try:
+        output, _ = await asyncio.to_thread(child.communicate, timeout=timeout_seconds)
+    except subprocess.TimeoutExpired as error:
+        tail = (error.stdout or b"").decode(errors="replace")[-2000:]
+        raise ServerFailed(f"{program} did not end within {timeout_seconds:.0f} s\n{tail}") from error
+    finally:
+        if child.poll() is None:  # too slow, or we were cancelled: it must not go on writing behind our back
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    text: str = output.decode(errors="replace")
+    if child.returncode != 0:
         raise ServerFailed(
-            f"{program} ended with {done.returncode}\n" + "\n".join(output.splitlines()[-12:]),
-            context={"program": words[0], "exit_status": done.returncode},
+            f"{program} ended with {child.returncode}\n" + "\n".join(text.splitlines()[-12:]),
+            context={"program": words[0], "exit_status": child.returncode},
         )
-    return output
+    return text
