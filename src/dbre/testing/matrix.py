@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dbre.engines.mysql.engine import MySqlEngine
+from dbre.engines.mysql.facts import ERRORS as MYSQL_ERRORS
 from dbre.engines.mysql.facts import TESTED_VERSIONS as MYSQL_VERSIONS
 from dbre.engines.postgres.engine import PostgresEngine
 from dbre.engines.postgres.facts import SQLSTATES
 from dbre.engines.postgres.facts import TESTED_VERSIONS as POSTGRES_VERSIONS
 from dbre.engines.redis.engine import RedisEngine
+from dbre.engines.redis.facts import ERRORS as REDIS_ERRORS
 from dbre.engines.redis.facts import TESTED_VERSIONS as REDIS_VERSIONS
 from dbre.ports.engine import Engine, Feature
 from dbre.ports.support import SupportState, support_of
@@ -45,6 +47,20 @@ _ERRORS = """\
 class of two; a code that stands nowhere is excluded. A cancel on request has the code of a statement timeout, and is excluded.
 Reading facets try again, within their time, after errors that may pass.
 """
+_MYSQL_ERRORS = """\
+
+## What an error of MySQL and MariaDB counts as
+
+Of numbers that stand nowhere, 126 to 145 (the storage engine) and SQLSTATE classes 08 and 40 are bad, all others excluded. 1290
+is bad where its message names a read-only option. A login of the probe itself that is refused is bad: nobody knows then that
+clients can log in.
+"""
+_REDIS_ERRORS = """\
+
+## What an error of Redis and Valkey counts as
+
+Words that stand nowhere are excluded. A login of the probe itself that is refused is bad, as above.
+"""
 
 
 def page() -> str:
@@ -55,7 +71,8 @@ def page() -> str:
     sections = [
         "\n".join(_section(engine, product, tested.get(product, ()))) for engine in engines for product in engine.products
     ]
-    return "\n".join([_INTRODUCTION, *sections, _ERRORS, *_error_table()]) + "\n"
+    errors = [_ERRORS, *_error_table(), _MYSQL_ERRORS, *_mysql_errors(), _REDIS_ERRORS, *_redis_errors()]
+    return "\n".join([_INTRODUCTION, *sections, *errors]) + "\n"
 
 
 def _error_table() -> Iterator[str]:
@@ -63,6 +80,21 @@ def _error_table() -> Iterator[str]:
     yield _row(["---"] * 4)
     for meaning in SQLSTATES:
         yield _row([f"`{meaning.prefix}`", meaning.name, str(meaning.blame), "yes" if meaning.retryable else "no"])
+
+
+def _mysql_errors() -> Iterator[str]:
+    yield _row(["number", "meaning", "counts as", "may pass"])
+    yield _row(["---"] * 4)
+    for meaning in MYSQL_ERRORS:
+        yield _row([str(meaning.number), meaning.name, str(meaning.blame), "yes" if meaning.retryable else "no"])
+
+
+def _redis_errors() -> Iterator[str]:
+    yield _row(["word", "meaning", "counts as", "may pass"])
+    yield _row(["---"] * 4)
+    for meaning in REDIS_ERRORS:
+        words = f"`{meaning.word} {meaning.prefix}`" if meaning.prefix else f"`{meaning.word}`"
+        yield _row([words, meaning.name, str(meaning.blame), "yes" if meaning.retryable else "no"])
 
 
 def _section(engine: Engine, product: str, versions: Sequence[tuple[int, ...]]) -> Iterator[str]:

@@ -115,8 +115,8 @@ ERRORS: tuple[Meaning, ...] = (
     Meaning(1792, _OURS, False, "write in a read-only transaction"),
     Meaning(1836, _BAD, False, "read-only storage engine"),
     Meaning(1927, _BAD, True, "connection killed"),
-    Meaning(1969, _BAD, True, "statement timeout"),  # MariaDB: max_statement_time
-    Meaning(3024, _BAD, True, "statement timeout"),  # MySQL: max_execution_time
+    Meaning(1969, _BAD, False, "statement timeout"),  # MariaDB: max_statement_time
+    Meaning(3024, _BAD, False, "statement timeout"),  # MySQL: max_execution_time
     Meaning(3168, _BAD, True, "server not available"),
     Meaning(3169, _BAD, True, "connection killed"),
     Meaning(4031, _BAD, True, "idle session ended"),

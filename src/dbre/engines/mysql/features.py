@@ -8,7 +8,7 @@ from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
 
-_UNPROVED = "written to the manual, not yet proved on a MySQL server"
+_UNPROVED = "not yet proved on a MySQL server"
 _MARIADB, _MYSQL = (Product.MARIADB.value,), (Product.MYSQL.value,)
 
 
@@ -34,7 +34,7 @@ FEATURES: tuple[Feature, ...] = (
         Facet.SESSION,
         "system identifier",
         mysql_privilege=PERFORMANCE_SCHEMA,
-        note="Galera clusters and replication groups only: plain replication has none",
+        note="Galera clusters and replication groups only",
     ),
     *_on_both(Facet.SESSION, "privileges of the login"),
     *_on_both(Facet.PROBE, "connect, role and read, phases timed apart", mysql_privilege=PERFORMANCE_SCHEMA),

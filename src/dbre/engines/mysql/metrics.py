@@ -1,11 +1,11 @@
 """Which metric a status value or variable becomes: the names of mysqld_exporter, so that existing dashboards work.
 
 mysqld_exporter exports most values as "untyped" under the bare name. A counter would get ``_total`` appended by OpenMetrics and
-leave the dashboards empty, so what has no ``_total`` in its name there is a gauge here.
+leave the dashboards empty, so what has no ``_total`` in its name there is of an unknown kind here.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dbre.ports.statistics import MetricFamily, MetricKind, Sample
@@ -24,7 +24,7 @@ class _Group:
     help: str
 
 
-_COUNTER, _GAUGE = MetricKind.COUNTER, MetricKind.GAUGE
+_COUNTER, _GAUGE, _UNKNOWN = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.UNKNOWN
 _GROUPS = (
     _Group("com_", "mysql_global_status_commands", "command", _COUNTER, "Statements executed, by kind."),
     _Group("handler_", "mysql_global_status_handlers", "handler", _COUNTER, "Calls into storage engines, by kind."),
@@ -94,7 +94,7 @@ def status_family(name: str, value: object) -> MetricFamily | None:
         if word.startswith(group.prefix):
             labels = {group.label: word.removeprefix(group.prefix)}
             return MetricFamily(name=group.metric, kind=group.kind, help=group.help, samples=(Sample(number, labels),))
-    return _plain(f"mysql_global_status_{word}", "From SHOW GLOBAL STATUS.", number)
+    return _plain(f"mysql_global_status_{word}", "From SHOW GLOBAL STATUS.", number, _UNKNOWN)
 
 
 def _buffer_pool(state: str, number: float) -> MetricFamily | None:
@@ -118,8 +118,8 @@ def variable_family(name: str, value: object) -> MetricFamily | None:
     return _plain(f"mysql_global_variables_{word}", "From SHOW GLOBAL VARIABLES.", number)
 
 
-def _plain(name: str, text: str, number: float, labels: Mapping[str, str] | None = None) -> MetricFamily:
-    return MetricFamily(name=name, kind=_GAUGE, help=text, samples=(Sample(number, labels or {}),))
+def _plain(name: str, text: str, number: float, kind: MetricKind = _GAUGE) -> MetricFamily:
+    return MetricFamily(name=name, kind=kind, help=text, samples=(Sample(number),))
 
 
 def families(found: Iterable[MetricFamily | None]) -> tuple[MetricFamily, ...]:

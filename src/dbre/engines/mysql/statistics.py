@@ -97,7 +97,7 @@ def _upstream(row: Row, *, is_mariadb: bool) -> list[MetricFamily]:
         metric = f"mysql_slave_status_{name}"
         metrics.append(
             MetricFamily(
-                name=metric, kind=MetricKind.GAUGE, help="From SHOW REPLICA STATUS.", samples=(Sample(number, labels),)
+                name=metric, kind=MetricKind.UNKNOWN, help="From SHOW REPLICA STATUS.", samples=(Sample(number, labels),)
             )
         )
     return metrics

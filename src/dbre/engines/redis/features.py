@@ -8,7 +8,7 @@ from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES", "with_joined"]
 
-_UNPROVED = "not yet proved on Valkey"
+_UNPROVED = "not yet proved on a Valkey server"
 
 # facet, name, commands, note
 _TABLE: tuple[tuple[Facet, str, tuple[str, ...], str], ...] = (
@@ -41,9 +41,10 @@ FEATURES: tuple[Feature, ...] = tuple(
         name=name,
         versions=">=6.2",
         privilege=_joined(commands),
-        products=tuple(product.value for product in Product),
-        note=f"{note}; {_UNPROVED}" if note else _UNPROVED,
+        products=(product.value,),
+        note="; ".join(filter(None, (note, _UNPROVED if product is Product.VALKEY else ""))),
     )
+    for product in Product
     for facet, name, commands, note in _TABLE
 )
 
