@@ -6,6 +6,7 @@ from dbre.core.events.delivery import EventDelivery
 from dbre.core.events.errors import DeliveryPostponed, DeliveryRefused
 from dbre.core.events.history import ReplaySelection, deliveries, recent, replay
 from dbre.core.events.log import EventLog
+from dbre.core.events.metrics import EventMetrics
 from dbre.core.events.model import DELIVERY_DEAD, Delivery, DeliveryState, Event, Handler, Subscription
 from dbre.core.events.registration import SubscriptionStatus, require_subscription, subscriptions
 from dbre.core.events.retention import prune
@@ -21,6 +22,7 @@ __all__ = [
     "EventBuffer",
     "EventDelivery",
     "EventLog",
+    "EventMetrics",
     "Handler",
     "ReplaySelection",
     "Subscription",

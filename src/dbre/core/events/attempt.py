@@ -24,6 +24,13 @@ class Attempt:
     error: str | None  # None: delivered
     wait_seconds: float | None  # until the next attempt; None: there is none
 
+    @property
+    def outcome(self) -> str:
+        """``delivered``, ``failed`` (it is tried again) or ``dead``."""
+        if self.error is None:
+            return "delivered"
+        return "dead" if self.wait_seconds is None else "failed"
+
 
 async def next_pending(store: Store, subscription: str) -> Delivery | None:
     """The oldest pending delivery of a subscription, due or not: the ones behind it wait, for order is kept."""

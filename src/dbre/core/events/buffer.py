@@ -33,6 +33,16 @@ class EventBuffer:
         self._arrived = asyncio.Event()
         self._dropped = 0
 
+    @property
+    def waiting_count(self) -> int:
+        """Events that are only in memory."""
+        return len(self._waiting)
+
+    @property
+    def dropped_count(self) -> int:
+        """Events given up because the store was away for too long."""
+        return self._dropped
+
     def put(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         """Take one event."""
         if len(self._waiting) >= _CAPACITY:

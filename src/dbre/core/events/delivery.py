@@ -14,11 +14,13 @@ from dbre.core.events.attempt import Attempt, next_pending, record
 from dbre.core.events.errors import DeliveryPostponed, DeliveryRefused
 from dbre.core.events.fan_out import fan_out, has_new_events
 from dbre.core.events.log import TOPIC
+from dbre.core.events.metrics import EventMetrics
 from dbre.core.events.model import Delivery, Subscription
 from dbre.core.events.registration import register
 from dbre.core.events.retention import prune
 from dbre.core.store import Store
 from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.core.telemetry import correlated, tracer
 from dbre.core.text import printable
 
 __all__ = ["EventDelivery"]
@@ -32,6 +34,7 @@ _FAREWELL_SECONDS = 2.0  # how long a stop waits for the outcome of a finished a
 _STORE_WAIT_SECONDS = 5.0  # between attempts to write an outcome to a store that is full, locked or away
 
 _log = structlog.get_logger(__name__)
+_tracer = tracer(__name__)
 
 
 class EventDelivery:
@@ -49,6 +52,7 @@ class EventDelivery:
         *,
         poll_seconds: float = POLL_SECONDS,
         retention: timedelta = RETENTION,
+        metrics: EventMetrics | None = None,
     ) -> None:
         names = [one.name for one in subscriptions]
         if len(set(names)) != len(names):
@@ -58,6 +62,7 @@ class EventDelivery:
         self._clock = clock
         self._poll_seconds = poll_seconds
         self._retention = retention
+        self._metrics = metrics
         self._chance = random.Random()  # noqa: S311 (jitter, not a secret)
         self._wake = {one.name: asyncio.Event() for one in subscriptions}
 
@@ -115,7 +120,7 @@ class EventDelivery:
                 continue
             wait = self._poll_seconds if due is None else self._seconds_until(due, subscription)
             if due is not None and wait <= 0:
-                await self._record_for_sure(await self._attempt(due, subscription))
+                await self._record_for_sure(await self._traced_attempt(due, subscription))
             else:
                 # Poll also while a delivery waits for its next attempt: a replay may make it due at once.
                 await self._sleep(wake, min(wait, self._poll_seconds))
@@ -141,6 +146,16 @@ class EventDelivery:
         seconds = (due.next_attempt_at - self._clock.now()).total_seconds()
         return 0.0 if seconds > subscription.backoff.cap_seconds else seconds
 
+    async def _traced_attempt(self, due: Delivery, subscription: Subscription) -> Attempt:
+        facts = {"subscription": subscription.name, "event_id": str(due.event.id)}
+        with correlated(**facts), _tracer.start_as_current_span("event.deliver") as span:
+            attempt = await self._attempt(due, subscription)
+            outcome = attempt.outcome
+            span.set_attributes({**facts, "event_kind": due.event.kind, "attempts": attempt.attempts, "outcome": outcome})
+        if self._metrics is not None:
+            self._metrics.attempted(subscription.name, outcome)
+        return attempt
+
     async def _attempt(self, due: Delivery, subscription: Subscription) -> Attempt:
         attempts = due.attempts + 1
         try:
@@ -157,8 +172,6 @@ class EventDelivery:
             is_dead = isinstance(error, DeliveryRefused) or subscription.backoff.is_exhausted(attempts)
             _log.warning(
                 "event_delivery_failed",
-                subscription=subscription.name,
-                event_id=str(due.event.id),
                 kind=due.event.kind,
                 attempts=attempts,
                 given_up=is_dead,

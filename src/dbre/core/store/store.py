@@ -15,6 +15,7 @@ from dbre.core.store.announcements import Announcements
 from dbre.core.store.control_plane import ControlPlaneLease
 from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import StoreTimeout
+from dbre.core.store.observation import WriteObserver, observed
 from dbre.core.store.postgres import take_write_lock
 from dbre.core.store.upsert import upsert
 
@@ -46,6 +47,7 @@ class Store:
         self._writing_task: asyncio.Task[Any] | None = None
         self._announcements = Announcements()
         self.warnings = warnings
+        self.write_observer: WriteObserver | None = None  # hears of each write transaction; set by who runs long
 
     @property
     def address(self) -> StoreAddress:
@@ -78,21 +80,22 @@ class Store:
         """
         if self._writing_task is not None and self._writing_task is asyncio.current_task():
             raise RuntimeError("begin() inside begin() of the same task would wait for itself: hand the connection on instead")
-        async with self._writing:
-            self._writing_task = asyncio.current_task()
-            try:
-                async with self._limited(WRITE_SECONDS), self._writer.connect() as connection, connection.begin():
-                    self._announcements.collect(connection)
-                    if isinstance(self._address, PostgresAddress):
-                        await take_write_lock(connection)
-                    if self._lease is not None:
-                        await self._lease.verify(connection)
-                    async with _interrupted_after(connection, WRITE_SECONDS):
-                        yield connection
-                    topics = self._announcements.collect(connection)
-            finally:
-                self._writing_task = None
-        self._announcements.deliver(topics)
+        with observed(self.write_observer):
+            async with self._writing:
+                self._writing_task = asyncio.current_task()
+                try:
+                    async with self._limited(WRITE_SECONDS), self._writer.connect() as connection, connection.begin():
+                        self._announcements.collect(connection)
+                        if isinstance(self._address, PostgresAddress):
+                            await take_write_lock(connection)
+                        if self._lease is not None:
+                            await self._lease.verify(connection)
+                        async with _interrupted_after(connection, WRITE_SECONDS):
+                            yield connection
+                        topics = self._announcements.collect(connection)
+                finally:
+                    self._writing_task = None
+            self._announcements.deliver(topics)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
