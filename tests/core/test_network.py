@@ -3,6 +3,7 @@ import ssl
 
 import pytest
 
+from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.network import Target, connect, resolve, tls_context
 
@@ -38,9 +39,12 @@ def test_no_tls_needs_no_context() -> None:
     assert tls_context(TlsMode.DISABLE, None) is None
 
 
-def test_a_ca_file_that_cannot_be_read_is_an_error(tmp_path) -> None:
-    with pytest.raises(OSError, match="No such file"):
+def test_a_ca_file_that_cannot_be_used_is_a_mistake_of_ours(tmp_path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
         tls_context(TlsMode.REQUIRE, str(tmp_path / "ca.pem"))
+    (tmp_path / "empty.pem").write_text("no certificate")
+    with pytest.raises(UsageError, match="cannot be used"):
+        tls_context(TlsMode.VERIFY_FULL, str(tmp_path / "empty.pem"))
 
 
 async def test_a_refused_connection_leaves_no_socket_behind() -> None:

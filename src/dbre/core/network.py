@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 
 __all__ = ["Target", "connect", "resolve", "tls_context"]
@@ -58,14 +59,20 @@ def tls_context(mode: TlsMode, ca_file: str | None) -> ssl.SSLContext | None:
     checks the chain; ``verify-full`` checks the name as well. A context is made anew for each connection, so that a renewed CA
     file is noticed.
 
-    Raises: OSError where the file cannot be read or holds no certificate.
+    Raises: UsageError where the file cannot be read or holds no certificate.
     Source: PostgreSQL manual, 34.19.1 "Client Verification of Server Certificates".
     """
     if mode is TlsMode.DISABLE:
         return None
     is_verified = mode in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL) or (mode is TlsMode.REQUIRE and ca_file is not None)
     if is_verified:
-        context = ssl.create_default_context(cafile=ca_file)
+        try:
+            context = ssl.create_default_context(cafile=ca_file)
+        except OSError as error:
+            raise UsageError(
+                f"the CA file {ca_file} cannot be used: {error.strerror or error}",
+                hint="tls_ca_file names a file of certificates in PEM form that dbre may read",
+            ) from error
         context.check_hostname = mode is TlsMode.VERIFY_FULL
         return context
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -113,6 +113,15 @@ async def test_modes_check_as_much_as_they_say(
     assert (reading.outcome is Outcome.GOOD, reading.code) == (is_good, None if is_good else "tls"), reading
 
 
+async def test_a_ca_file_that_is_missing_is_our_own_fault(tls_mariadb: MariaDbServer) -> None:
+    access = replace(await granted(tls_mariadb, "tls"), tls=TlsMode.VERIFY_CA, tls_ca_file="/no/such/ca.pem")
+    probe = MySqlEngine().probe(access)
+    reading = await probe.measure(request())
+    await probe.aclose()
+    assert (reading.outcome, reading.code) == (Outcome.EXCLUDED, "client_error"), reading
+    assert "/no/such/ca.pem" in str(reading.reason)
+
+
 async def test_closing_under_tls_does_not_wait_for_a_frozen_server(tls_mariadb: MariaDbServer) -> None:
     connection, _ = await opened(replace(await granted(tls_mariadb, "tls"), tls=TlsMode.REQUIRE))
     before = open_files()

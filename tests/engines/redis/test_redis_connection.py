@@ -174,6 +174,8 @@ async def test_a_database_is_a_number(redis_server: RedisServer) -> None:
     with pytest.raises(UsageError, match="is no database number"):
         await server.session.identify()
     await server.aclose()
+    reading = await probed(replace(access, database="shop"))
+    assert (reading.outcome, reading.code) == (Outcome.EXCLUDED, "client_error"), reading
 
 
 async def test_names_with_blanks_become_names_that_the_server_takes(redis_server: RedisServer) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 
 from asyncmy.errors import MySQLError
 
-from dbre.core.errors import Denied, UsageError
+from dbre.core.errors import Denied, Unsupported, UsageError
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.stopwatch import Stopwatch
 from dbre.engines.mysql.connection import Connection, open_connection
@@ -121,6 +121,8 @@ class MySqlProbe:
                 connection = await self._connection(request, so_far.watch)
                 reading = await self._ask(connection, request, so_far)
                 is_sound = True
+        except (UsageError, Unsupported) as error:
+            reading = so_far.reading(Outcome.EXCLUDED, "client_error", error.message)
         except (MySQLError, OSError) as error:
             reading = self._failure(error, request, so_far, is_login=connection is None)
         finally:

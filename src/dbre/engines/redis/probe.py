@@ -5,7 +5,7 @@ import dataclasses
 
 from redis.exceptions import RedisError
 
-from dbre.core.errors import Denied, UsageError
+from dbre.core.errors import Denied, Unsupported, UsageError
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.stopwatch import Stopwatch
 from dbre.engines.redis.commands import named
@@ -106,6 +106,8 @@ class RedisProbe:
                 connection = await self._connection(request, so_far.watch)
                 reading = await self._ask(connection, request, so_far)
                 is_sound = True
+        except (UsageError, Unsupported) as error:
+            reading = so_far.reading(Outcome.EXCLUDED, "client_error", error.message)
         except (RedisError, OSError) as error:
             reading = self._failure(error, request, so_far, is_login=connection is None)
         finally:
