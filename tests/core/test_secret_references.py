@@ -181,8 +181,8 @@ async def test_a_program_runs_once_ahead_of_time_and_again_behind_when_its_answe
     secret = program(tmp_path, counting).secret()
     await prepare_secrets([secret, None, Secret("plain")])
     assert [secret.reveal(), secret.reveal()] == ["1", "1"]
-    monkeypatch.setattr(secrets, "EXEC_FRESH_SECONDS", 0.2)
-    await asyncio.sleep(0.25)
+    monkeypatch.setattr(secrets, "EXEC_FRESH_SECONDS", 2.0)
+    await asyncio.sleep(2.05)
     assert secret.reveal() == "1"  # given at once, fetched anew behind
     for _ in range(1000):
         if secret.reveal() != "1":
@@ -198,3 +198,31 @@ async def test_preparing_reports_a_secret_that_cannot_be_read(tmp_path: Path) ->
     assert good == SecretReference.parse("exec:echo x").secret()
     assert good != bad
     assert good != Secret("x")
+
+
+async def test_after_preparing_a_program_that_hangs_or_fails_never_holds_up_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrets, "EXEC_AGAIN_SECONDS", 0.1)
+    secret = program(tmp_path, "time.sleep(2) if not os.path.exists('good') else print('hunter2')").secret()
+    preparing = asyncio.create_task(prepare_secrets([secret]))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    with pytest.raises(SecretUnavailable, match="still runs"):
+        secret.reveal()
+    with pytest.raises(SecretUnavailable, match="empty secret"):
+        await preparing
+    with pytest.raises(SecretUnavailable, match="empty secret"):
+        secret.reveal()
+    (tmp_path / "good").touch()
+    waited = 0.0
+    while True:
+        asked = time.monotonic()
+        try:
+            assert secret.reveal() == "hunter2"
+            break
+        except SecretUnavailable:
+            waited = max(waited, time.monotonic() - asked)
+            await asyncio.sleep(0.05)
+    assert waited < 0.5
+    assert time.monotonic() - began < 30

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import math
 import re
 import shlex
 import threading
@@ -19,6 +20,7 @@ from dbre.core.text import printable
 __all__ = ["Secret", "SecretReference", "SecretScheme", "SecretUnavailable", "prepare_secrets"]
 
 EXEC_FRESH_SECONDS = 300.0  # shorter than the shortest-lived tokens in use (AWS RDS: 15 minutes)
+EXEC_AGAIN_SECONDS = 10.0  # between two runs of a program that fails
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOW = "write env:NAME, file:/path/to/file or exec:program argument"
@@ -146,36 +148,67 @@ class SecretReference:
 class _Deferred(Secret):
     """A secret behind a reference."""
 
-    __slots__ = ("_fetched_at", "_lock", "_reference", "_refreshing")
+    __slots__ = ("_failed_at", "_failure", "_fetched_at", "_is_prepared", "_lock", "_reference", "_refreshing")
 
     def __init__(self, reference: SecretReference) -> None:
         super().__init__("")
         self._reference = reference
         self._fetched_at: float | None = None
-        self._lock = threading.Lock()
+        self._failed_at = -math.inf
+        self._failure: SecretUnavailable | None = None
+        self._lock = threading.Lock()  # one program at a time
         self._refreshing = False
+        self._is_prepared = False
 
     def reveal(self) -> str:
         """The secret itself: hand it to the driver, nowhere else. Raises: SecretUnavailable."""
         if self._reference.scheme is not SecretScheme.EXEC:
             return self._reference.fetch()
+        if not self._is_usable() and not self._is_prepared:
+            self._fetch_first()
+        now = time.monotonic()
+        is_fresh = self._fetched_at is not None and now - self._fetched_at <= EXEC_FRESH_SECONDS
+        if not is_fresh and not self._refreshing and now - self._failed_at >= EXEC_AGAIN_SECONDS:
+            self._refreshing = True
+            threading.Thread(target=self._refresh_behind, name="dbre-secret", daemon=True).start()
+        if not self._is_usable():
+            raise self._unavailable()
+        return self._value
+
+    def prepare(self) -> None:
+        """Fetch now; from here on ``reveal`` never waits for a program. Raises: SecretUnavailable."""
+        self._is_prepared = True
+        if self._reference.scheme is SecretScheme.EXEC:
+            self._fetch_first()
+        else:
+            self._reference.fetch()
+
+    def _is_usable(self) -> bool:
+        """There is a value, and it is not so old that it must not be given."""
+        return self._fetched_at is not None and time.monotonic() - self._fetched_at <= 2 * EXEC_FRESH_SECONDS
+
+    def _unavailable(self) -> SecretUnavailable:
+        if self._failure is None:
+            return SecretUnavailable("the program of the exec: reference still runs", hint="it has ten seconds")
+        return SecretUnavailable(self._failure.message, hint=self._failure.hint)  # a new one: a traceback grows when raised
+
+    def _fetch_first(self) -> None:
         with self._lock:
-            age = None if self._fetched_at is None else time.monotonic() - self._fetched_at
-            if age is None or age > 2 * EXEC_FRESH_SECONDS:  # nothing to give, or so old that it must not be given
+            if not self._is_usable():
                 self._refresh()
-            elif age > EXEC_FRESH_SECONDS and not self._refreshing:
-                self._refreshing = True
-                threading.Thread(target=self._refresh_behind, name="dbre-secret", daemon=True).start()
-            return self._value
 
     def _refresh(self) -> None:
-        self._value = self._reference.fetch()
-        self._fetched_at = time.monotonic()
+        try:
+            self._value = self._reference.fetch()
+        except SecretUnavailable as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+        self._fetched_at, self._failure = time.monotonic(), None
 
     def _refresh_behind(self) -> None:
         try:
             # A failure here costs nothing yet: the old value stays until it is too old, then the caller sees the error.
-            with contextlib.suppress(SecretUnavailable):
+            with self._lock, contextlib.suppress(SecretUnavailable):
                 self._refresh()
         finally:
             self._refreshing = False
@@ -190,10 +223,12 @@ class _Deferred(Secret):
 async def prepare_secrets(secrets: Iterable[Secret | None]) -> None:
     """Fetch deferred secrets side by side in threads, so that no later ``reveal()`` blocks the event loop on a program.
 
+    Where a program fails, ``reveal()`` says so at once, and the program is tried again in the background.
+
     Raises: SecretUnavailable of the first that fails.
     """
-    deferred = [secret.reveal for secret in secrets if isinstance(secret, _Deferred)]
-    results = await asyncio.gather(*(asyncio.to_thread(reveal) for reveal in deferred), return_exceptions=True)
+    deferred = [secret.prepare for secret in secrets if isinstance(secret, _Deferred)]
+    results = await asyncio.gather(*(asyncio.to_thread(prepare) for prepare in deferred), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from dbre.core.secrets import SecretUnavailable
 from dbre.core.text import printable
 from dbre.ports.engine import Access, Blame, Engine
 from dbre.ports.probe import Outcome, Phases, ProbePort, ProbeReading, ProbeRequest
@@ -89,6 +90,9 @@ class Candidate:
 
     def _excuse(self, error: Exception) -> ProbeReading:
         verdict = self._engine.classify(error)
+        if verdict is None and isinstance(error, SecretUnavailable):
+            reason = printable(error.message, limit=200)
+            return ProbeReading(outcome=Outcome.EXCLUDED, code="secret_unavailable", reason=reason, phases=Phases())
         if verdict is None:
             log.error("probe_raised", exc_info=error, address=str(self.access.address), instance=self.instance)
             reason = printable(f"{type(error).__name__}: {error}", limit=200)
