@@ -8,17 +8,18 @@ if TYPE_CHECKING:
     from dbre.capabilities.slo.documents import ALERTING, SLOS, AlertingDocument, SloDocument, definitions_from
     from dbre.capabilities.slo.engine import EngineHealth, SloEngine
     from dbre.capabilities.slo.explanation import explain
+    from dbre.capabilities.slo.metrics import SloMetrics
     from dbre.capabilities.slo.model import AlertRecord, BurnDown, SloStatus, worst_first
     from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
     from dbre.capabilities.slo.rows import alert_row, burn_down_rows, status_row
 
 __all__ = [
     "ALERTING", "SLOS", "AlertRecord", "AlertingDocument", "BurnDown", "Definition", "EngineHealth", "SloDocument",
-    "SloEngine", "SloInstance", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from", "explain",
-    "instances_of", "problems_of", "recent_alerts", "report", "status_row", "worst_first",
+    "SloEngine", "SloInstance", "SloMetrics", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from",
+    "explain", "instances_of", "problems_of", "recent_alerts", "report", "status_row", "worst_first",
 ]  # fmt: skip
 
-_MODULES = ("definition", "model", "documents", "explanation", "rows", "reading", "engine")  # the lightest first
+_MODULES = ("definition", "model", "documents", "explanation", "rows", "reading", "engine", "metrics")  # the lightest first
 
 
 def __getattr__(name: str) -> object:

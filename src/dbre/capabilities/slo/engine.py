@@ -1,8 +1,9 @@
 """The running evaluation: takes observations, keeps the store up to date, fires and resolves alerts."""
 
 import asyncio
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ import structlog
 from dbre.capabilities.slo.alert_repository import apply_changes, load_alert_states, read_alerts
 from dbre.capabilities.slo.alert_state import AlertState
 from dbre.capabilities.slo.assessment import Measured, assess, rules_now
+from dbre.capabilities.slo.counts import Counts
 from dbre.capabilities.slo.definition import Definition, instances_of, problems_of
 from dbre.capabilities.slo.documents import AlertingDocument
 from dbre.capabilities.slo.evaluation import changes_of, removals
@@ -27,6 +29,7 @@ from dbre.core.fleet import EndpointPurpose, Fleet
 from dbre.core.ids import uuid7
 from dbre.core.store import Store
 from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.core.telemetry import tracer
 from dbre.ports.probe import ProbeObservation
 
 __all__ = ["EngineHealth", "SloEngine"]
@@ -39,6 +42,7 @@ _WRITERS_KEPT = timedelta(days=30)  # far longer than any process waits to hand 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 _log = structlog.get_logger(__name__)
+_tracer = tracer(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,7 @@ class SloEngine:
         self._is_started = False
         self._must_reload_alerts = False
         self._store_error: str | None = None
+        self.evaluation_observer: Callable[[float], None] | None = None  # hears how many seconds each evaluation took
 
     def record(self, observation: ProbeObservation) -> None:
         """Count one observation; does no I/O and never fails for what the observation holds."""
@@ -139,6 +144,10 @@ class SloEngine:
                 await asyncio.sleep(0)
         return tuple(statuses)
 
+    def seen(self) -> Sequence[tuple[str, str, Counts]]:
+        """SLO, cluster and all that was counted since this engine was made; it only grows."""
+        return [(one.instance.definition.name, one.instance.cluster.name, one.seen) for one in self._tracks]
+
     @property
     def health(self) -> EngineHealth:
         """Whether the engine can do its work."""
@@ -151,6 +160,14 @@ class SloEngine:
 
     async def evaluate(self) -> None:
         """Decide every alert now. Raises: StoreError where a change could not be written; the next call decides anew."""
+        began = time.perf_counter()
+        with _tracer.start_as_current_span("slo.evaluate") as span:
+            span.set_attribute("slo.instances", len(self._tracks))
+            span.set_attribute("slo.changes", await self._evaluate())
+        if self.evaluation_observer is not None:
+            self.evaluation_observer(time.perf_counter() - began)
+
+    async def _evaluate(self) -> int:
         if self._must_reload_alerts:
             await self._reload_alerts()
         now, changes = self._clock.now(), list[tuple[Track, AlertChange]]()
@@ -161,13 +178,14 @@ class SloEngine:
             if index % _YIELD_EVERY == 0:
                 await asyncio.sleep(0)
         if not changes:
-            return
+            return 0
         self._must_reload_alerts = True  # until the commit is known: an error or a cancellation leaves it in doubt
         async with self._store.begin() as connection:
             await apply_changes(connection, self._store, self._events, [change for _, change in changes])
         self._must_reload_alerts = False
         for track, change in changes:
             self._take(track, change)
+        return len(changes)
 
     def _take(self, track: Track, change: AlertChange) -> None:
         if change.tracked.state is AlertState.INACTIVE:

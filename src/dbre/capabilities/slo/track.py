@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from dbre.capabilities.slo.alert_state import TrackedAlert
 from dbre.capabilities.slo.assessment import Measured, longest_look_back
-from dbre.capabilities.slo.counts import Counts
+from dbre.capabilities.slo.counts import NOTHING, Counts
 from dbre.capabilities.slo.definition import SloInstance
 from dbre.capabilities.slo.series import SLOT_SECONDS, Run, SlotSeries, slot_at
 from dbre.capabilities.slo.slot_repository import LoadedSeries
@@ -26,6 +26,7 @@ class Track:
         self.recent = SlotSeries()
         self.pending = SlotSeries()
         self.tracked: dict[str, TrackedAlert] = {}
+        self.seen = NOTHING  # since the process started, whatever windows look at
         self.series_id: int | None = None  # None: not registered in the store yet
         self.corrupt_slots = 0
         self.definition_since: datetime | None = None
@@ -39,6 +40,7 @@ class Track:
         """Count one event everywhere."""
         for series in (self.series, self.recent, self.pending):
             series.add(slot, counts)
+        self.seen += counts
         if counts.total:
             self.last_valid_monotonic = monotonic
 
