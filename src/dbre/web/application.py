@@ -6,17 +6,19 @@ from fastapi import FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from dbre import __version__
 from dbre.web import api, pages, problems
 from dbre.web.access import LoginNeeded
 from dbre.web.headers import SecurityHeaders
 from dbre.web.services import Services
+from dbre.web.tracking import RequestTracking
 
 __all__ = ["create_app"]
 
 
-def create_app(wired: Services) -> FastAPI:
+def create_app(wired: Services) -> ASGIApp:
     """Build the application of one control plane."""
     app = FastAPI(
         title="dbre",
@@ -34,8 +36,9 @@ def create_app(wired: Services) -> FastAPI:
     problems.install(app)
     app.add_exception_handler(LoginNeeded, _to_login)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
-    app.add_middleware(SecurityHeaders, allowed_hosts=wired.document.allowed_hosts)
-    return app
+    # Around the application, not among its middleware: the answer to an unexpected error is made outside of that.
+    secured = SecurityHeaders(app, allowed_hosts=wired.document.allowed_hosts)
+    return RequestTracking(secured, metrics=wired.request_metrics, clock=wired.clock)
 
 
 async def _to_login(_request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from dbre.core.store import Store
 from dbre.ports.engine import EngineRegistry
 from dbre.web.document import ServerDocument
 from dbre.web.identity import Gatekeeper
+from dbre.web.tracking import RequestMetrics
 
 __all__ = ["Readiness", "Services", "services"]
 
@@ -42,6 +43,7 @@ class Services:
     slo_status: Callable[[], Awaitable[Sequence[SloStatus]]]
     readiness: Callable[[], Awaitable[Sequence[Readiness]]]
     metrics: Callable[[str], tuple[bytes, str]]  # Accept header in; body and content type out
+    request_metrics: RequestMetrics
 
 
 def services(request: Request) -> Services:

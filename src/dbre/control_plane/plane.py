@@ -1,0 +1,189 @@
+"""What the control plane is made of, and how its parts are wired."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dbre import __version__
+from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
+from dbre.capabilities.observe import EXPORTER, PROBE, Exporter, Prober
+from dbre.capabilities.slo import ALERTING, SLOS, SloEngine, SloMetrics, definitions_from
+from dbre.control_plane.parts import run_parts, stop_signals, until_told
+from dbre.control_plane.preflight import check_engines, check_secrets, warn_of_definitions, warn_of_store
+from dbre.control_plane.readiness import readiness
+from dbre.control_plane.web_server import address_of, listen, serve
+from dbre.core.events import EventBuffer, EventDelivery, EventLog, EventMetrics
+from dbre.core.progress import report
+from dbre.core.secrets import Secret
+from dbre.core.store import Store
+from dbre.core.store.address import SqliteAddress
+from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.core.telemetry import TELEMETRY, Metrics, configure_logging, exporting
+from dbre.core.text import printable
+from dbre.web.document import SERVER
+from dbre.web.identity import Gatekeeper, load_or_create_token
+from dbre.web.services import Services
+from dbre.web.tracking import RequestMetrics
+
+if TYPE_CHECKING:
+    from dbre.app import Application
+
+__all__ = ["ControlPlane"]
+
+_SECRETS_SECONDS = 2.0  # how long the start waits for passwords that programs fetch; after that, watching begins without them
+_STORE_WRITE_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+
+
+class ControlPlane:
+    """Everything that runs until it is told to stop; a part that fails ends the whole, so that the init system restarts it."""
+
+    def __init__(self, application: "Application") -> None:
+        self._application = application
+        self._config = application.config
+        self._fleet = application.fleet
+        self._clock = application.clock
+        self._document = self._config.get(SERVER)
+        self._definitions = definitions_from(self._config.get(SLOS))
+        self._receivers = self._config.get(RECEIVERS)
+        self._metrics = Metrics(version=__version__)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT.
+
+        Raises: Unsupported for a missing driver; Conflict if the port or the store is taken; any StoreError of opening.
+        """
+        telemetry = self._config.get(TELEMETRY)
+        configure_logging(telemetry.log_level)
+        check_engines(self._fleet, self._application.engines)
+        with stop_signals() as told, exporting(telemetry, version=__version__):
+            await until_told(told, self._work())
+
+    async def _work(self) -> None:
+        with contextlib.closing(listen(self._document)) as listener:
+            async with self._application.open_store(exclusive=True) as store, self._secrets():
+                warn_of_store(store)
+                warn_of_definitions(self._definitions, self._fleet)
+                await self._run_with(store, listener)
+
+    @contextlib.asynccontextmanager
+    async def _secrets(self) -> AsyncIterator[None]:
+        """Passwords are fetched before watching begins, or, where a program is slow, beside it."""
+        checking = asyncio.ensure_future(check_secrets(self._fleet, self._receivers))
+        try:
+            await asyncio.wait({checking}, timeout=_SECRETS_SECONDS)
+            yield
+        finally:
+            checking.cancel()
+
+    async def _run_with(self, store: Store, listener: socket.socket) -> None:
+        log = EventLog(self._clock)
+        events = EventBuffer(store, log, self._clock)
+        slo = self._slo_engine(store, log)
+        exporter = self._exporter()
+        prober = Prober(
+            fleet=self._fleet,
+            engines=self._application.engines,
+            clock=self._clock,
+            settings=self._config.get(PROBE),
+            sink=slo.record,
+            events=events.put,
+            metrics=exporter.probe_metrics,
+        )
+        receiving = webhook_subscriptions(self._receivers, clock=self._clock)
+        event_metrics = EventMetrics(self._metrics, buffer=events, subscriptions=[one.name for one in receiving])
+        delivery = EventDelivery(store, receiving, self._clock, metrics=event_metrics)
+        slo_metrics = SloMetrics(self._metrics, slo)
+        self._observe(store)
+        services = await self._services(store, slo=slo, prober=prober, exporter=exporter)
+        evaluation_interval = self._config.get(ALERTING).evaluation_interval
+        parts = {
+            "events": events.run,
+            "slo": slo.run,
+            "exporter": exporter.run,
+            "prober": prober.run,
+            "delivery": delivery.run,
+            "event-metrics": lambda: event_metrics.run(store, self._clock),
+            "slo-metrics": lambda: slo_metrics.run(self._clock, evaluation_interval),
+            "lock": lambda: _end_when_lost(store),
+            "web": lambda: serve(services, listener),
+        }
+        identity = {"version": __version__, "pid": os.getpid()}
+        events.put("control_plane.started", "control-plane", identity)
+        self._say_where(listener, store)
+        try:
+            await run_parts(parts)
+        finally:
+            events.put("control_plane.stopped", "control-plane", identity)
+            await events.write_waiting()
+
+    def _exporter(self) -> Exporter:
+        return Exporter(
+            fleet=self._fleet,
+            engines=self._application.engines,
+            clock=self._clock,
+            settings=self._config.get(EXPORTER),
+            registries=[self._metrics.registry],
+        )
+
+    def _slo_engine(self, store: Store, log: EventLog) -> SloEngine:
+        return SloEngine(
+            store,
+            self._definitions,
+            fleet=self._fleet,
+            probe_interval=self._config.get(PROBE).interval,
+            clock=self._clock,
+            events=log,
+            alerting=self._config.get(ALERTING),
+        )
+
+    async def _services(self, store: Store, *, slo: SloEngine, prober: Prober, exporter: Exporter) -> Services:
+        return Services(
+            clock=self._clock,
+            fleet=self._fleet,
+            store=store,
+            engines=self._application.engines,
+            definitions=self._definitions,
+            gatekeeper=Gatekeeper(await self._token(store), self._clock),
+            document=self._document,
+            endpoints=lambda: prober.states,
+            slo_status=slo.status,
+            readiness=lambda: readiness(store, slo, prober),
+            metrics=exporter.render,
+            request_metrics=RequestMetrics(self._metrics),
+        )
+
+    def _observe(self, store: Store) -> None:
+        seconds = self._metrics.histogram(
+            "store_write_seconds",
+            "Write transactions of the state store, from asking for the lock to the commit.",
+            ["outcome"],
+            buckets=_STORE_WRITE_BOUNDS,
+        )
+        store.write_observer = lambda outcome, elapsed: seconds.labels(outcome).observe(elapsed)
+
+    async def _token(self, store: Store) -> Secret:
+        if self._document.token is not None:
+            return await self._document.token.resolve()
+        return await asyncio.to_thread(load_or_create_token, self._token_file(store))
+
+    def _token_file(self, store: Store) -> Path:
+        directory = store.address.path.parent if isinstance(store.address, SqliteAddress) else self._config.directory
+        return directory / "dbre.token"
+
+    def _say_where(self, listener: socket.socket, store: Store) -> None:
+        count = len(self._fleet.clusters)
+        report(f"control plane on {address_of(listener)} with {count} clusters; state in {store.address}")
+        origin = self._document.token or self._token_file(store)
+        report(f"log in with the token from {printable(str(origin))}; stop with Ctrl-C or SIGTERM")
+
+
+async def _end_when_lost(store: Store) -> None:
+    await store.control_plane_lost()
+    raise ControlPlaneLockLost(
+        f"the lock on {store.address} is lost: another control plane may have taken over",
+        hint="start this one again; it takes the lock or says who has it",
+    )

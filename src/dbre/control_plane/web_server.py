@@ -1,0 +1,84 @@
+"""The socket, and the HTTP server on it."""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from dbre.core.errors import Conflict, UsageError
+from dbre.web.application import create_app
+from dbre.web.document import ServerDocument
+from dbre.web.services import Services
+
+__all__ = ["address_of", "listen", "serve"]
+
+_CONNECTIONS = 500
+_GRACE_SECONDS = 2  # for requests under way when told to stop
+
+
+def listen(document: ServerDocument) -> socket.socket:
+    """Take the port, before anything else is begun. Raises: Conflict if it is taken, UsageError if it cannot be had."""
+    where = f"{document.host}:{document.port}"
+    try:
+        family, _, _, _, address = socket.getaddrinfo(document.host, document.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=128)
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise UsageError(
+            f"server.host {document.host!r} is not an address of this machine: {reason}",
+            hint="127.0.0.1 for this machine only, 0.0.0.0 for all networks",
+        ) from error
+    except PermissionError as error:
+        raise UsageError(
+            f"cannot listen on {where}: {error.strerror}",
+            hint="ports below 1024 are for root: set server.port to a higher one, and put a proxy in front of it",
+        ) from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            hint = "stop whoever has it (ss -ltnp), or set another: --set server.port=8433 (0 takes a free one)"
+            raise Conflict(f"{where} is taken by another process", hint=hint) from error
+        if error.errno == errno.EADDRNOTAVAIL:
+            hint = "ip address show lists the machine's own; 0.0.0.0 is all of them"
+            raise UsageError(f"server.host {document.host} is not an address of this machine", hint=hint) from error
+        raise UsageError(f"cannot listen on {where}: {error.strerror}", hint="see server.host and server.port") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """The base URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the control plane, which has more to close than the web server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(services: Services, listener: socket.socket) -> None:
+    """Answer requests until cancelled; then those under way get two seconds."""
+    config = uvicorn.Config(
+        create_app(services),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_keep_alive=5,
+        h11_max_incomplete_event_size=64 * 1024,
+        limit_concurrency=_CONNECTIONS,
+        lifespan="off",
+    )
+    server = _Server(config)
+    task = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await asyncio.wait([task], timeout=_GRACE_SECONDS + 1)
+        raise
