@@ -64,6 +64,14 @@ async def test_a_primary_that_is_read_only_by_default_is_bad(fresh_postgres: Pos
     assert identity.role is Role.PRIMARY
 
 
+async def test_probes_of_many_clusters_on_one_server_prepare_at_once_and_none_is_denied(fresh_postgres: PostgresServer) -> None:
+    for _ in range(5):
+        probes = [PostgresEngine().probe(fresh_postgres.access()) for _ in range(40)]
+        await asyncio.gather(*(probe.prepare() for probe in probes))
+        async with await fresh_postgres.connect() as admin:
+            await admin.execute("DROP SCHEMA dbre CASCADE")
+
+
 async def test_a_missing_heartbeat_table_does_not_count_and_reading_goes_on(fresh_postgres: PostgresServer) -> None:
     probe = PostgresEngine().probe(fresh_postgres.access())
     written = await probe.measure(request(1))

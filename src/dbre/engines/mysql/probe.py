@@ -15,7 +15,7 @@ from dbre.engines.mysql.grants import grant_script
 from dbre.engines.mysql.link import STATEMENT_GRACE_SECONDS, ask_named, read_privileges
 from dbre.engines.mysql.session import role_of
 from dbre.ports.engine import Access, Blame, Timeouts
-from dbre.ports.probe import Outcome, Phases, ProbeDeadlines, ProbeReading, ProbeRequest
+from dbre.ports.probe import Outcome, Phases, ProbeReading, ProbeRequest
 from dbre.ports.session import Role
 
 __all__ = ["MySqlProbe"]
@@ -56,7 +56,7 @@ class MySqlProbe:
     def __init__(self, access: Access) -> None:
         self._access = access
         self._kept: Connection | None = None
-        self._kept_for: ProbeDeadlines | None = None
+        self._kept_for: float | None = None  # the statement limit that the kept connection has
 
     async def prepare(self) -> None:
         """Create the heartbeat table where it is missing and we may; a replica gets it from its primary.
@@ -139,7 +139,8 @@ class MySqlProbe:
 
     async def _connection(self, request: ProbeRequest, watch: Stopwatch) -> Connection:
         deadlines = request.deadlines
-        if not request.fresh and self._kept is not None and self._kept_for == deadlines and self._kept.is_usable:
+        is_fitting = self._kept_for == deadlines.statement_seconds
+        if not request.fresh and self._kept is not None and is_fitting and self._kept.is_usable:
             return self._kept
         timeouts = Timeouts(
             connect_seconds=deadlines.connect_seconds,
@@ -149,7 +150,7 @@ class MySqlProbe:
         connection = await open_connection(dataclasses.replace(self._access, timeouts=timeouts), what="probe", watch=watch)
         if not request.fresh:
             await self.aclose()
-            self._kept, self._kept_for = connection, deadlines
+            self._kept, self._kept_for = connection, deadlines.statement_seconds
         return connection
 
     async def _ask(self, connection: Connection, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:

@@ -54,6 +54,14 @@ class _Measurement:
         return Phases(**spent, total_seconds=self.watch.total_seconds())
 
 
+_CREATED_MEANWHILE = (  # IF NOT EXISTS does not see what another session creates at this moment, and fails in one of these ways
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateSchema,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateObject,
+)
+
+
 class PostgresProbe:
     """Implements ``ports.probe``: one kept connection, outside any pool, and one more while a fresh one is measured.
 
@@ -87,13 +95,13 @@ class PostgresProbe:
         held = await read_privileges(connection, limit_seconds=limit)
         (state,) = await connection.run(named("probe_state"), limit_seconds=limit)
         if WRITE_HEARTBEAT not in held and not state.is_in_recovery:
-            try:
-                await connection.run(named("heartbeat_schema"), limit_seconds=limit)
-                await connection.run(named("heartbeat_table"), limit_seconds=limit)
-            except psycopg.errors.UniqueViolation:
-                pass  # somebody else created it at the same moment
-            except psycopg.errors.InsufficientPrivilege as error:
-                raise self._denied(connection.user) from error
+            for statement in ("heartbeat_schema", "heartbeat_table"):
+                try:
+                    await connection.run(named(statement), limit_seconds=limit)
+                except _CREATED_MEANWHILE:
+                    continue
+                except psycopg.errors.InsufficientPrivilege as error:
+                    raise self._denied(connection.user) from error
             if WRITE_HEARTBEAT not in await read_privileges(connection, limit_seconds=limit):
                 raise self._denied(connection.user)
         rows = await connection.run(named("heartbeat_columns"), limit_seconds=limit)

@@ -14,7 +14,7 @@ from dbre.engines.redis.facts import HEARTBEAT_PREFIX
 from dbre.engines.redis.faults import classify, error_word, network_code, translate
 from dbre.engines.redis.grants import grant_script
 from dbre.ports.engine import Access, Blame, Timeouts
-from dbre.ports.probe import Outcome, Phases, ProbeDeadlines, ProbeReading, ProbeRequest
+from dbre.ports.probe import Outcome, Phases, ProbeReading, ProbeRequest
 from dbre.ports.session import Role
 
 __all__ = ["RedisProbe"]
@@ -56,7 +56,7 @@ class RedisProbe:
         self._access = access
         self._dialer = Dialer(access, what="probe")
         self._kept: Connection | None = None
-        self._kept_for: ProbeDeadlines | None = None
+        self._kept_for: float | None = None  # the statement limit that the kept connection has
 
     async def prepare(self) -> None:
         """See whether we may write the heartbeat; the key appears with the first one.
@@ -123,13 +123,14 @@ class RedisProbe:
 
     async def _connection(self, request: ProbeRequest, watch: Stopwatch) -> Connection:
         deadlines = request.deadlines
-        if not request.fresh and self._kept is not None and self._kept_for == deadlines and self._kept.is_usable:
+        is_fitting = self._kept_for == deadlines.statement_seconds
+        if not request.fresh and self._kept is not None and is_fitting and self._kept.is_usable:
             return self._kept
         timeouts = Timeouts(connect_seconds=deadlines.connect_seconds, statement_seconds=deadlines.statement_seconds)
         connection = await self._dialer.open(dataclasses.replace(self._access, timeouts=timeouts), watch=watch)
         if not request.fresh:
             await self.aclose()
-            self._kept, self._kept_for = connection, deadlines
+            self._kept, self._kept_for = connection, deadlines.statement_seconds
         return connection
 
     async def _ask(self, connection: Connection, request: ProbeRequest, so_far: _Measurement) -> ProbeReading:
