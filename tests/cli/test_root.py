@@ -15,6 +15,7 @@ from dbre.cli import commands, root
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.cli.render import render
 from dbre.core.errors import ExitCode, Unreachable
+from dbre.core.progress import report
 from dbre.core.view import Column, View
 
 HOSTILE = 'a"b\nc\x1b[31m<script>=1'
@@ -138,3 +139,15 @@ def test_configuration_flags_count_before_the_command_and_after_it(probe_command
     assert json.loads(capsys.readouterr().out)["items"] == [{"files": ["a.yaml", "b.yaml"]}]
     assert seen[-1].overrides == (("x", "1"), ("y", "2"))
     assert run("trial", "--set", "novalue") == ExitCode.USAGE
+
+
+def test_quiet_silences_progress_and_notes_but_no_data(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    async def one() -> View:
+        report("half-way")
+        return View(kind="T", items=[{"name": "a"}], notes=["done"])
+
+    probe_command(one)
+    assert run("trial", "-o", "name") == 0
+    assert "half-way\ndone" in capsys.readouterr().err
+    assert run("trial", "-o", "name", "-q") == 0
+    assert capsys.readouterr() == ("a\n", "")

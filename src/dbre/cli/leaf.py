@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from dbre.cli.global_options import Runtimes, leaf_flags
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.core.errors import UsageError
+from dbre.core.progress import silenced
 from dbre.core.units import parse_duration
 from dbre.core.view import View
 
@@ -73,7 +74,8 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
         options = OutputOptions.of(**given)
         interval = parse_duration(watch).total_seconds() if watch else None
         while True:
-            view = _result(call, parameters)
+            with silenced(options.quiet):
+                view = _result(call, parameters)
             code = options.show(view) if view is not None else 0
             if interval is None:
                 raise typer.Exit(code)
