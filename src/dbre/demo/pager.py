@@ -34,6 +34,7 @@ class Pager:
     """Listens while entered; ``deliveries`` grows as webhooks come in."""
 
     secret: Secret
+    port: int = 0  # 0: any that is free
     deliveries: list[Delivery] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     _paged: threading.Event = field(default_factory=threading.Event)
@@ -70,7 +71,7 @@ class Pager:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the signature is the library's
                 """Say nothing: the demonstration tells its own story."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 

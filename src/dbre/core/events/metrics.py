@@ -17,7 +17,7 @@ from dbre.core.telemetry import Metrics
 
 __all__ = ["EventMetrics"]
 
-_LOOK_SECONDS = 10.0
+_LOOK_SECONDS = 5.0
 _OUTCOMES = ("delivered", "failed", "dead")
 _SHOWN = (DeliveryState.PENDING, DeliveryState.DEAD)
 
