@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from observe_kit import READ, REPLICA, WRITE, Record, cluster, listener, probing, refusing, settings
@@ -12,7 +14,7 @@ from dbre.capabilities.observe import Prober
 from dbre.capabilities.observe.endpoint import Answer
 from dbre.capabilities.observe.watch import Surroundings, watches_of
 from dbre.core.clock import SystemClock
-from dbre.core.fleet import Address, Fleet
+from dbre.core.fleet import Address, Cluster, Fleet
 from dbre.ports.probe import Outcome, Phases, ProbeReading
 from dbre.ports.session import Role
 from dbre.testing.clock import FakeClock
@@ -32,6 +34,62 @@ async def test_a_server_that_accepts_and_never_answers_fails_every_slot_in_time_
     ends = [arrived - one.scheduled_at.timestamp() for arrived, one in zip(record.arrived, record.observations, strict=True)]
     assert max(ends) - min(ends) < 0.3  # the same time after the schedule each, within what a busy machine takes
     assert record.kinds("dead/write") == ["observe.endpoint_bad"]
+
+
+class Mute:
+    """An engine whose probes never end, not even at their deadline: the prober has to cut them off."""
+
+    name = "postgresql"
+
+    def probe(self, _access: object) -> "Mute":
+        return self
+
+    async def prepare(self) -> None:
+        """Nothing to prepare."""
+
+    async def measure(self, _request: object) -> ProbeReading:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Only:
+    def __init__(self, engine: object) -> None:
+        self._engine = engine
+
+    def get(self, _name: str) -> object:
+        return self._engine
+
+
+@asynccontextmanager
+async def probing_with(engine: object, *clusters: Cluster, interval: float, total: float) -> AsyncIterator[Record]:
+    record = Record()
+    limits = settings(interval, total=total)
+    prober = Prober(
+        fleet=Fleet(clusters=clusters),
+        engines=Only(engine),
+        clock=SystemClock(),
+        settings=limits,
+        sink=record.sink,
+        events=record.event,
+    )
+    task = asyncio.create_task(prober.run())
+    try:
+        yield record
+        assert not task.done(), f"the prober ended by itself: {task.exception()!r}"
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_an_attempt_that_its_endpoints_next_slot_cuts_off_is_a_timeout_and_not_missed():
+    # 0.05 s from the deadline to the next slot, and a grace of 0.1 s: slots overlap.
+    async with probing_with(Mute(), cluster("mute", [refusing()]), interval=0.5, total=0.45) as record:
+        await record.until(lambda: len(record.of("mute")) >= 5)
+    assert {(one.outcome, one.code) for one in record.of("mute")[:5]} == {(Outcome.BAD, "timeout")}
+    assert gaps(record.of("mute")[:5]) == pytest.approx([0.5] * 4, abs=0.025)
 
 
 async def test_a_refused_connection_is_bad_at_once():
@@ -129,10 +187,13 @@ async def test_waiting_for_a_turn_to_connect_is_not_held_against_the_database():
     async with listener() as silent:
         clusters = [cluster(f"dead-{n}", [silent]) for n in range(6)]
         async with probing(*clusters, interval=2.0, total=1.9, concurrent_connects=1) as record:
-            await record.until(lambda: len(record.observations) >= 12)
+            await record.until(lambda: len(record.observations) >= 18)
+            assert "stopped" not in {one.code for one in record.observations}, "nobody stopped it"
     found = {(one.outcome, one.code) for one in record.observations}
-    assert (Outcome.MISSED, "saturated") in found
-    assert (Outcome.BAD, "timeout") in found
+    assert found - {(Outcome.MISSED, "stopped")} == {(Outcome.MISSED, "saturated"), (Outcome.BAD, "timeout")}
+    for one in record.observations:
+        if one.outcome is Outcome.BAD:
+            assert one.reason.endswith("no connection within 1.7s"), "only who had its time is blamed"
 
 
 async def test_an_error_in_the_sink_ends_the_prober_instead_of_being_swallowed():

@@ -1,9 +1,13 @@
 """One address of an endpoint: its probe, its kept connection, and whether an attempt is still under way there."""
 
 import asyncio
+import math
+from typing import cast
+from weakref import WeakKeyDictionary
 
 import structlog
 
+from dbre.core.clock import Clock
 from dbre.core.secrets import SecretUnavailable
 from dbre.core.text import printable
 from dbre.ports.engine import Access, Blame, Engine
@@ -19,16 +23,16 @@ _CLOSE_SECONDS = 1.0
 class Candidate:
     """One address that may serve an endpoint."""
 
-    def __init__(self, *, engine: Engine, access: Access, instance: str, connecting: asyncio.Semaphore) -> None:
+    def __init__(self, *, engine: Engine, access: Access, instance: str, connecting: asyncio.Semaphore, clock: Clock) -> None:
         self.access = access
         self.instance = instance
         self._engine = engine
-
+        self._clock = clock
         self._connecting = connecting
         self._port: ProbePort | None = None
         self._is_warm = False
-        self._is_asked = False
         self._attempt: asyncio.Task[ProbeReading] | None = None
+        self._waits: WeakKeyDictionary[asyncio.Task[ProbeReading], float] = WeakKeyDictionary()
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -36,21 +40,23 @@ class Candidate:
         """Whether the next attempt will probably find its kept connection open."""
         return self._is_warm
 
-    @property
-    def is_queued(self) -> bool:
-        """Whether the attempt still waits for its turn to open a connection: the database has not been asked yet."""
-        return not self._is_asked
+    def waited_seconds(self, attempt: "asyncio.Task[ProbeReading]") -> float:
+        """How long an attempt waited for its turn to open a connection, which is our doing; infinity: it waits still."""
+        return self._waits.get(attempt, math.inf)
 
     def start(self, request: ProbeRequest) -> "asyncio.Task[ProbeReading]":
         """Begin one attempt. An earlier one that has not ended keeps its connection to itself and is cut off."""
-        self.abandon()
-        self._is_asked = False
+        if self._attempt is not None:
+            self.abandon(self._attempt)
         self._attempt = asyncio.create_task(self._measure(request), name=f"probe {self.access.address}")
         return self._attempt
 
-    def abandon(self) -> None:
-        """Cut off the attempt that is under way, if any, without waiting for it; its connection is not used again."""
-        if self._attempt is not None and not self._attempt.done():
+    def abandon(self, attempt: "asyncio.Task[ProbeReading]") -> None:
+        """Cut off an attempt if it is still under way, without waiting for it; its connection is not used again.
+
+        An attempt that a later slot has taken the place of is gone already: the later one is left alone.
+        """
+        if attempt is self._attempt and not attempt.done():
             self.drop()
 
     def drop(self) -> None:
@@ -70,17 +76,20 @@ class Candidate:
             await asyncio.wait(self._closing, timeout=_CLOSE_SECONDS)
 
     async def _measure(self, request: ProbeRequest) -> ProbeReading:
+        attempt = cast("asyncio.Task[ProbeReading]", asyncio.current_task())
         if request.fresh or not self._is_warm:
+            begun = self._clock.monotonic()
             async with self._connecting:
+                self._waits[attempt] = self._clock.monotonic() - begun
                 reading = await self._ask(request)
         else:
+            self._waits[attempt] = 0.0
             reading = await self._ask(request)
         if not request.fresh:
             self._is_warm = reading.outcome is Outcome.GOOD
         return reading
 
     async def _ask(self, request: ProbeRequest) -> ProbeReading:
-        self._is_asked = True
         if self._port is None:
             self._port = self._engine.probe(self.access)
         try:

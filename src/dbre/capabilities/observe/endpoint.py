@@ -16,7 +16,7 @@ _GRACE_SECONDS = 0.1  # an engine ends its probe itself and then knows the phase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a slot brought: the reading that counts, and whose it is. ``is_queued``: no database was asked at all."""
+    """What a slot brought: the reading that counts, and whose it is. ``is_queued``: no database was asked in time."""
 
     reading: ProbeReading
     candidate: Candidate
@@ -63,8 +63,8 @@ class EndpointProbe:
             while (answer := await self._advance(slot, share)) is None:
                 pass
         finally:
-            for candidate in slot.running.values():
-                candidate.abandon()
+            for attempt, candidate in slot.running.items():
+                candidate.abandon(attempt)
         if answer.reading.outcome is Outcome.GOOD:
             self._current = answer.candidate
         for candidate in self._candidates:
@@ -88,7 +88,7 @@ class EndpointProbe:
             return self._verdict(slot)
         pause = min(slot.next_start if slot.waiting else slot.ends + _GRACE_SECONDS, slot.ends + _GRACE_SECONDS) - now
         for task in await self._first_of(list(slot.running), pause):
-            answer = Answer(reading=task.result(), candidate=slot.running.pop(task))
+            answer = _answer(task, slot.running.pop(task), slot.request)
             if answer.reading.outcome is Outcome.GOOD:
                 return answer
             slot.failed.append(answer)
@@ -104,12 +104,23 @@ class EndpointProbe:
         return {task for task in tasks if task.done()}
 
     def _verdict(self, slot: _Slot) -> Answer:
-        late = _timeout(slot.request)
-        silent = [Answer(reading=late, candidate=one, is_queued=one.is_queued) for one in slot.running.values()]
-        never = [Answer(reading=late, candidate=one, is_queued=True) for one in slot.waiting]
+        silent = [_silence(task, one, slot.request) for task, one in slot.running.items()]
+        never = [Answer(reading=_timeout(slot.request), candidate=one, is_queued=True) for one in slot.waiting]
         order = {id(one): place for place, one in enumerate(self.candidates)}
         answers = sorted([*slot.failed, *silent, *never], key=lambda one: (_weight(one), order[id(one.candidate)]))
         return answers[0]
+
+
+def _answer(attempt: "asyncio.Task[ProbeReading]", candidate: Candidate, request: ProbeRequest) -> Answer:
+    if attempt.cancelled():  # cut off by the endpoint's next slot, before the grace of this one was over
+        return _silence(attempt, candidate, request)
+    return Answer(reading=attempt.result(), candidate=candidate)
+
+
+def _silence(attempt: "asyncio.Task[ProbeReading]", candidate: Candidate, request: ProbeRequest) -> Answer:
+    # A database that we asked so late that it had less than half of its time is not called silent.
+    is_queued = candidate.waited_seconds(attempt) > request.deadlines.total_seconds / 2
+    return Answer(reading=_timeout(request), candidate=candidate, is_queued=is_queued)
 
 
 def _weight(answer: Answer) -> int:

@@ -127,6 +127,7 @@ def _watch(cluster: Cluster, endpoint: Endpoint, engine: Engine, surroundings: S
             access=_access(cluster, address, settings),
             instance=names.get(address, str(address)),
             connecting=surroundings.connecting,
+            clock=surroundings.clock,
         )
         for address in endpoint.addresses
     ]
