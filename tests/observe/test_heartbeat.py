@@ -57,3 +57,21 @@ def test_a_number_at_the_end_of_64_bits_does_not_poison_the_sequence():
     heartbeat = Heartbeat()
     heartbeat.saw(2**63 - 1)
     assert heartbeat.send(NOW, 0.0) < 2**62
+
+
+def test_an_unknown_number_below_all_of_ours_is_at_least_as_old_as_the_oldest_of_them():
+    heartbeat = Heartbeat()
+    assert heartbeat.least_age(5, 100.0) is None  # nothing to compare with
+    first = heartbeat.send(NOW, 100.0)
+    heartbeat.send(NOW + timedelta(seconds=10), 110.0)
+    assert heartbeat.least_age(first - 1, 130.0) == pytest.approx(30.0)
+    assert heartbeat.least_age(first, 130.0) is None  # its age is known
+    assert heartbeat.least_age(first + 1, 130.0) is None  # another writer's: it may be new
+
+
+def test_a_number_that_was_forgotten_is_still_known_to_be_old():
+    heartbeat = Heartbeat()
+    first = heartbeat.send(NOW, 0.0)
+    for n in range(5000):
+        heartbeat.send(NOW, float(n))
+    assert heartbeat.least_age(first, 5000.0) == pytest.approx(4096.0)

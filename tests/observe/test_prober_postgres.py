@@ -155,6 +155,20 @@ async def test_a_restarted_prober_does_not_know_the_age_of_its_predecessors_hear
     assert record.of("orders", REPLICA)[0].staleness_seconds is None
 
 
+async def test_a_replica_that_stood_still_before_the_prober_started_is_known_to_be_older_and_older(postgres_pair):
+    primary, replica = postgres_pair.primary, postgres_pair.replica
+    async with probing(cluster_on("orders", [primary, replica], [WRITE, REPLICA])) as record:
+        await record.until(lambda: any(one.staleness_seconds is not None for one in record.of("orders", REPLICA)))
+    await run(replica, "SELECT pg_wal_replay_pause()")
+    try:
+        async with probing(cluster_on("orders", [primary, replica], [WRITE, REPLICA])) as record:
+            await record.until(lambda: (record.of("orders", REPLICA) or [None])[-1] is not None)
+            await record.until(lambda: (record.of("orders", REPLICA)[-1].least_staleness_seconds or 0) > 2)
+    finally:
+        await run(replica, "SELECT pg_wal_replay_resume()")
+    assert {one.staleness_seconds for one in record.of("orders", REPLICA)} == {None}
+
+
 async def test_a_revoked_privilege_is_one_event_and_excluded_slots_and_heals(postgres18):
     async with probe_role(postgres18, "probe_revoked") as (name, secret):
         target = cluster("orders", [postgres18.address], user=name, password=secret, database=name)

@@ -18,7 +18,7 @@ FAST = Sli(kind=SliKind.LATENCY, purpose=EndpointPurpose.WRITE, limit_ms=100)
 FRESH = Sli(kind=SliKind.FRESHNESS, purpose=EndpointPurpose.REPLICA, limit_ms=5000)
 
 
-def seen(outcome, *, purpose=EndpointPurpose.WRITE, latency=None, staleness=None):
+def seen(outcome, *, purpose=EndpointPurpose.WRITE, latency=None, staleness=None, at_least=None):
     return ProbeObservation(
         cluster="orders",
         purpose=purpose,
@@ -27,6 +27,7 @@ def seen(outcome, *, purpose=EndpointPurpose.WRITE, latency=None, staleness=None
         outcome=outcome,
         latency_seconds=latency,
         staleness_seconds=staleness,
+        least_staleness_seconds=at_least,
     )
 
 
@@ -59,6 +60,11 @@ def test_freshness_looks_at_the_age_and_an_unknown_age_says_nothing():
     assert classify(FRESH, seen(Outcome.GOOD, purpose=EndpointPurpose.REPLICA, staleness=5.0)) == Counts(good=1)
     assert classify(FRESH, seen(Outcome.GOOD, purpose=EndpointPurpose.REPLICA, staleness=5.1)) == Counts(bad=1)
     assert classify(FRESH, seen(Outcome.GOOD, purpose=EndpointPurpose.REPLICA)) == Counts(missed=1)
+
+
+@pytest.mark.parametrize(("at_least", "expected"), [(4.0, Counts(missed=1)), (5.0, Counts(missed=1)), (5.1, Counts(bad=1))])
+def test_data_that_is_provably_too_old_is_bad_though_its_age_is_unknown(at_least, expected):
+    assert classify(FRESH, seen(Outcome.GOOD, purpose=EndpointPurpose.REPLICA, at_least=at_least)) == expected
 
 
 @given(st.sampled_from(list(Outcome)), st.floats() | st.none(), st.sampled_from([AVAILABLE, FAST, FRESH]))

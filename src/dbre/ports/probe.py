@@ -102,3 +102,4 @@ class ProbeObservation:
     phases: Phases | None = None
     fresh: bool = False
     staleness_seconds: float | None = None  # replica purpose: age of the newest heartbeat seen there, by the prober's own clock
+    least_staleness_seconds: float | None = None  # where that is unknown: the heartbeat is at least this old

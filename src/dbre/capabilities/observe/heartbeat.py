@@ -44,3 +44,11 @@ class Heartbeat:
         """Seconds since a number was sent; None if this process did not send it, or so long ago that it was forgotten."""
         sent = self._sent.get(sequence)
         return None if sent is None else max(monotonic - sent, 0.0)
+
+    def least_age(self, sequence: int, monotonic: float) -> float | None:
+        """What the age of an unknown number is at least: one below all that we remember was sent before the oldest of them.
+
+        So a replica that stood still before this process started, or for longer than it remembers, is seen to be stale.
+        """
+        oldest = next(iter(self._sent), None)
+        return None if oldest is None or sequence >= oldest else max(monotonic - self._sent[oldest], 0.0)

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 
 from dbre.capabilities.observe.candidate import Candidate
 from dbre.capabilities.observe.endpoint import Answer, EndpointProbe
@@ -27,6 +28,11 @@ class Surroundings:
     settings: ProbeDocument
     connecting: asyncio.Semaphore
     preparing: asyncio.Semaphore
+
+
+class _Staleness(TypedDict, total=False):
+    staleness_seconds: float | None
+    least_staleness_seconds: float | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,14 +96,18 @@ class Watch:
             role=reading.role,
             phases=reading.phases,
             fresh=fresh,
-            staleness_seconds=self._staleness(reading.heartbeat_sequence, finished),
+            **self._staleness(reading.heartbeat_sequence, finished),
         )
 
-    def _staleness(self, sequence: int | None, now: float) -> float | None:
-        if sequence is None:
-            return None
-        self.heartbeat.saw(sequence)
-        return self.heartbeat.age(sequence, now) if self.endpoint.purpose is EndpointPurpose.REPLICA else None
+    def _staleness(self, sequence: int | None, now: float) -> _Staleness:
+        if sequence is not None:
+            self.heartbeat.saw(sequence)
+        if sequence is None or self.endpoint.purpose is not EndpointPurpose.REPLICA:
+            return {}
+        return {
+            "staleness_seconds": self.heartbeat.age(sequence, now),
+            "least_staleness_seconds": self.heartbeat.least_age(sequence, now),
+        }
 
 
 def watches_of(cluster: Cluster, *, engine: Engine, surroundings: Surroundings) -> list[Watch]:

@@ -53,7 +53,7 @@ def classify(sli: Sli, observation: ProbeObservation) -> Counts:
 
     A bad probe is a bad event of every kind: a database that does not answer is neither fast nor fresh. A limit is met
     up to and including its value. A good probe of unknown age (the prober has just started and cannot date the
-    heartbeat) says nothing about freshness: missed.
+    heartbeat) says nothing about freshness: missed, unless the heartbeat is older than the limit whatever its age is.
     """
     if observation.purpose is not sli.purpose:
         return Counts()
@@ -64,6 +64,9 @@ def classify(sli: Sli, observation: ProbeObservation) -> Counts:
     if observation.outcome is Outcome.BAD or sli.limit_ms is None:
         return _BAD if observation.outcome is Outcome.BAD else _GOOD
     seconds = observation.latency_seconds if sli.kind is SliKind.LATENCY else observation.staleness_seconds
+    least = observation.least_staleness_seconds if sli.kind is SliKind.FRESHNESS else None
+    if seconds is None and least is not None and least * 1000 > sli.limit_ms:
+        return _BAD
     if seconds is None or not seconds >= 0:  # NaN and negative values were not measured either
         return _MISSED
     return _GOOD if seconds * 1_000_000 < sli.limit_ms * 1000 + 0.5 else _BAD  # to the microsecond; infinity is bad
