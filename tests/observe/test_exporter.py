@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 from observe_kit import cluster, cluster_on, listener, refusing
@@ -101,6 +102,25 @@ async def test_up_is_zero_for_servers_that_refuse_hang_or_do_not_let_us_in(postg
             wanted = {(f"{name}_up", f"{one}-1") for name in ("dbre", "pg") for one in ("gone", "hung", "stranger")}
             await scrapes.until(lambda: wanted <= scrapes.values().keys())
             assert {scrapes.values()[one] for one in wanted} == {0.0}
+
+
+async def test_a_server_that_says_what_nobody_expected_is_down_and_ends_nobody_elses_exporter(postgres18, monkeypatch):
+    engine = Engines().get("postgresql")
+
+    class Strange:
+        async def identify(self) -> None:
+            raise ValueError("version 'seventeen and a half'")
+
+    real = type(engine).connect
+
+    def connect(self, access):
+        server = real(self, access)
+        return replace(server, session=Strange()) if access.address.port != postgres18.address.port else server
+
+    monkeypatch.setattr(type(engine), "connect", connect)
+    async with exporting(cluster("odd", [refusing()]), cluster_on("orders", [postgres18])) as scrapes:
+        await scrapes.until(lambda: scrapes.values().get(("dbre_up", "orders-1")) == 1)
+        await scrapes.until(lambda: scrapes.values().get(("dbre_up", "odd-1")) == 0)
 
 
 async def test_a_frozen_server_is_down_in_time_its_old_samples_vanish_and_scrapes_stay_quick(fresh_postgres):

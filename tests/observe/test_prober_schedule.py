@@ -92,6 +92,25 @@ async def test_an_attempt_that_its_endpoints_next_slot_cuts_off_is_a_timeout_and
     assert gaps(record.of("mute")[:5]) == pytest.approx([0.5] * 4, abs=0.025)
 
 
+@pytest.mark.parametrize("fault", ["hangs while it closes", "raises while it prepares"])
+async def test_an_engine_that_fails_to_prepare_ends_nobody_elses_probes(fault):
+    class Clumsy(Mute):
+        async def prepare(self) -> None:
+            if fault.startswith("raises"):
+                raise ValueError("a version that nobody can read")
+
+        async def measure(self, _request: object) -> ProbeReading:
+            return ProbeReading(outcome=Outcome.GOOD, code=None, reason=None, phases=Phases(), role=Role.PRIMARY)
+
+        async def aclose(self) -> None:
+            if fault.startswith("hangs"):
+                await asyncio.Event().wait()
+
+    async with probing_with(Clumsy(), cluster("orders", [refusing()]), interval=1.0, total=0.5) as record:
+        await record.until(lambda: len(record.of("orders")) >= 4)  # closing was waited for one second
+    assert {one.outcome for one in record.of("orders")[:4]} == {Outcome.GOOD}
+
+
 async def test_a_refused_connection_is_bad_at_once():
     async with probing(cluster("gone", [refusing()])) as record:
         await record.until(lambda: len(record.of("gone")) >= 2)

@@ -118,10 +118,12 @@ class InstanceCollection:
                 if (identity.version, identity.role) != self._identity:
                     self._adopt(await server.statistics.collectors())
                     self._identity = (identity.version, identity.role)
-        except (DbreError, TimeoutError) as error:
+        except Exception as error:
             self._backoff.failed()
             if self._is_up is not False:
-                log.warning("instance_down", instance=self._instance.name, reason=str(error) or "no answer in time")
+                trace = None if isinstance(error, DbreError | TimeoutError) else error
+                reason = str(error) or "no answer in time"
+                log.warning("instance_down", instance=self._instance.name, reason=reason, exc_info=trace)
             self._is_up = False
             self._disconnect()
             for state in self._collectors.values():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -14,6 +15,7 @@ __all__ = ["Preparation"]
 log = structlog.get_logger(__name__)
 
 _LIMIT_SECONDS = 10.0
+_CLOSING_SECONDS = 1.0
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 300.0
 
@@ -56,20 +58,17 @@ class Preparation:
 
     async def _prepare(self) -> bool:
         """Ask every address: which one is the primary may not be known yet, and a replica has nothing to do."""
-        last: DbreError | TimeoutError | None = None
+        last: Exception | None = None
         is_done = False
         for access in self._accesses():
-            port = self._engine.probe(access)
             try:
-                async with asyncio.timeout(_LIMIT_SECONDS):
-                    await port.prepare()
-            except (DbreError, TimeoutError) as error:
+                await self._prepare_at(access)
+            except Exception as error:
+                if not isinstance(error, DbreError | TimeoutError):
+                    log.exception("heartbeat_preparation_raised", cluster=self._cluster, address=str(access.address))
                 last = error if last is None or isinstance(error, Denied) else last
             else:
                 is_done = True
-            finally:
-                async with asyncio.timeout(1):
-                    await port.aclose()
         if is_done and not isinstance(last, Denied):
             self.hint = None
             return True
@@ -78,3 +77,13 @@ class Preparation:
             log.warning("heartbeat_not_prepared", cluster=self._cluster, reason=str(last), hint=hint)
         self.hint = hint
         return False
+
+    async def _prepare_at(self, access: Access) -> None:
+        port = self._engine.probe(access)
+        try:
+            async with asyncio.timeout(_LIMIT_SECONDS):
+                await port.prepare()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING_SECONDS):
+                    await port.aclose()
