@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 
-__all__ = ["Target", "connect", "resolve", "tls_context"]
+__all__ = ["Target", "connect", "failure_word", "resolve", "tls_context"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +79,21 @@ def tls_context(mode: TlsMode, ca_file: str | None) -> ssl.SSLContext | None:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def failure_word(error: BaseException) -> str:
+    """One word for how a network failed: ``timeout``, ``dns``, ``tls``, ``connection_refused``, ``network_unreachable``.
+
+    All else is ``connection_lost``: what ends a connection without saying why.
+    """
+    if isinstance(error, TimeoutError | asyncio.CancelledError):
+        return "timeout"
+    if isinstance(error, socket.gaierror):
+        return "dns"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, ConnectionRefusedError | FileNotFoundError):  # the latter: a socket file of a server that is not there
+        return "connection_refused"
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+        return "network_unreachable"
+    return "connection_lost"

@@ -1,14 +1,14 @@
 """A bounded pool of connections that opens lazily, for drivers whose own pool waits where it must not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Generic, Protocol, TypeVar
 
 from dbre.core.errors import Unreachable
 from dbre.core.units import format_duration
 
-__all__ = ["Pool", "PoolBusy", "Pooled"]
+__all__ = ["Pool", "PoolBusy", "Pooled", "abort_on_error"]
 
 
 class Pooled(Protocol):
@@ -22,6 +22,16 @@ class Pooled(Protocol):
     def abort(self) -> None:
         """Close the socket at once: never waits for the server, does nothing the second time."""
         ...
+
+
+@contextmanager
+def abort_on_error(connection: Pooled) -> Iterator[None]:
+    """Close a connection that is not yet anybody's should the block fail or be cancelled."""
+    try:
+        yield
+    except BaseException:
+        connection.abort()
+        raise
 
 
 class PoolBusy(Unreachable):
@@ -95,6 +105,11 @@ class Pool(Generic[Connection]):
             self._idle.append(connection)
         else:
             connection.abort()
+
+    @property
+    def connections(self) -> frozenset[Connection]:
+        """The connections that the pool holds, busy or not."""
+        return frozenset((*self._idle, *self._busy))
 
     def close(self) -> None:
         """Close every connection, busy ones too; never waits."""

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["closest", "printable"]
+__all__ = ["closest", "one_line", "printable"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -30,6 +30,15 @@ def printable(text: str, *, limit: int = 2000) -> str:
     """
     shown = _HIDDEN.sub(_escape, text[: limit + 1])
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
+
+
+def one_line(text: str, *, limit: int = 300) -> str:
+    r"""A message that a server or a network sent, on one short printable line.
+
+    >>> one_line("FATAL:  the database\n system is starting up\n")
+    'FATAL: the database system is starting up'
+    """
+    return printable(" ".join(text.split()), limit=limit)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -77,6 +77,11 @@ class Access:
             application_name=application_name,
         )
 
+    def session_name(self, what: str) -> str:
+        """What a session calls itself on the server: ``dbre:<what>`` unless the access says more than the bare ``dbre``."""
+        given = self.application_name
+        return f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
+
 
 class Blame(StrEnum):
     """Who an error speaks against (slo: what burns): the service, the caller, or nobody yet."""

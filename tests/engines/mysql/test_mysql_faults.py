@@ -16,7 +16,7 @@ from dbre.core.secrets import Secret
 from dbre.core.text import printable
 from dbre.engines.mysql import MySqlEngine
 from dbre.engines.mysql.facts import meaning_of
-from dbre.engines.mysql.faults import classify, network_code, translate
+from dbre.engines.mysql.faults import FAULTS, classify
 from dbre.lab.mariadb import MariaDbServer
 from dbre.ports.engine import Access, Blame
 from dbre.ports.probe import Outcome
@@ -65,7 +65,7 @@ async def test_a_wrong_password_is_the_callers_affair(mariadb: MariaDbServer) ->
     verdict = classify(error)
     assert verdict is not None
     assert (verdict.code, verdict.blame) == ("1045", EXCLUDED)
-    assert isinstance(translate(error, mariadb.access()), Denied)
+    assert isinstance(FAULTS.translate(error, mariadb.access()), Denied)
 
 
 async def test_a_lock_that_is_not_given_speaks_against_the_server_and_may_be_tried_again(mariadb: MariaDbServer) -> None:
@@ -108,7 +108,7 @@ async def test_the_servers_own_timer_speaks_against_the_server(mariadb: MariaDbS
     verdict = classify(error)
     assert verdict is not None
     assert (verdict.code, verdict.blame) == ("1969", BAD)
-    assert isinstance(translate(error, mariadb.access()), Unreachable)
+    assert isinstance(FAULTS.translate(error, mariadb.access()), Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ async def test_a_killed_server_breaks_the_connection_and_then_refuses(own_mariad
     lost = await provoke(running)
     refused = await provoke(asyncmy.connect(host=address.host, port=address.port, user="root", password=""))
     await own_mariadb.start()
-    assert [network_code(error) for error in (lost, refused)] == ["connection_lost", "connection_refused"]
+    assert [FAULTS.network_code(error) for error in (lost, refused)] == ["connection_lost", "connection_refused"]
     for error in (lost, refused):
         verdict = classify(error)
         assert verdict is not None
@@ -226,5 +226,5 @@ def test_any_error_has_one_clean_line(number: int, text: str) -> None:
 
 def test_a_password_that_a_server_echoes_is_taken_out() -> None:
     access = Access(address=Address("db", 3306), user="dbre", password=Secret("hunter2-secret"), database=None)
-    told = translate(asyncmy.errors.OperationalError(1045, "you said hunter2-secret"), access)
+    told = FAULTS.translate(asyncmy.errors.OperationalError(1045, "you said hunter2-secret"), access)
     assert "hunter2" not in repr(told.as_document())

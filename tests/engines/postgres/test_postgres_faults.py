@@ -14,7 +14,7 @@ from dbre.core.fleet import Address
 from dbre.core.secrets import Secret
 from dbre.engines.postgres import PostgresEngine
 from dbre.engines.postgres.facts import SQLSTATES, meaning_of
-from dbre.engines.postgres.faults import network_code, translate
+from dbre.engines.postgres.faults import FAULTS
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.engine import Access, Blame
 from dbre.testing.conformance import Subject
@@ -188,7 +188,7 @@ async def test_a_server_that_shuts_down_or_crashes(fresh_postgres: PostgresServe
         await asyncio.wait_for(bystander.execute("SELECT pg_catalog.pg_sleep(20)"), 25)
     # Its 57P02 comes as a warning before the socket closes (quickdie() in postgres.c): the error itself has no SQLSTATE.
     assert judged(crashed.value) == (None, Blame.BAD, True)
-    assert network_code(crashed.value) == "connection_lost"
+    assert FAULTS.network_code(crashed.value) == "connection_lost"
 
     async def until_back() -> psycopg.AsyncConnection:
         while True:
@@ -247,15 +247,15 @@ def test_the_table_names_each_code_once_and_every_class_of_an_objective() -> Non
     ],
 )
 def test_errors_without_a_server(fresh_access: Access, error: Exception, kind: type, word: str) -> None:
-    found = translate(error, fresh_access, limit_seconds=2.0)
+    found = FAULTS.translate(error, fresh_access, limit_seconds=2.0)
     assert type(found) is kind
-    assert network_code(error) == word
+    assert FAULTS.network_code(error) == word
     assert "\x1b" not in found.message
     assert found.message.startswith("PostgreSQL at 127.0.0.1:5432: ")
 
 
 def test_a_password_that_a_server_echoes_is_taken_out(fresh_access: Access) -> None:
-    found = translate(psycopg.OperationalError("I heard s3cret-echo, s3cret-echo!"), fresh_access)
+    found = FAULTS.translate(psycopg.OperationalError("I heard s3cret-echo, s3cret-echo!"), fresh_access)
     assert "s3cret-echo" not in found.message
     assert "***" in found.message
 

@@ -12,7 +12,6 @@ from dbre.core.errors import Denied, Unreachable
 from dbre.core.fleet import Address
 from dbre.core.secrets import Secret
 from dbre.engines.postgres import PostgresEngine
-from dbre.engines.postgres.connection import application_name
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.engine import Timeouts
 from dbre.testing.clock import FakeClock
@@ -162,7 +161,7 @@ async def test_what_a_provider_took_away_is_unknown(fresh_postgres: PostgresServ
     ("given", "name"), [("dbre", "dbre:probe"), ("dbre:exporter", "dbre:exporter"), ("billing", "dbre:billing")]
 )
 def test_sessions_are_named_after_their_purpose(subject_access: object, given: str, name: str) -> None:
-    assert application_name(replace(subject_access, application_name=given), "probe") == name
+    assert replace(subject_access, application_name=given).session_name("probe") == name
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dbre.core.secrets import Secret
 from dbre.core.text import printable
 from dbre.engines.redis import RedisEngine
 from dbre.engines.redis.facts import meaning_of
-from dbre.engines.redis.faults import classify, network_code, translate
+from dbre.engines.redis.faults import FAULTS, classify
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
 from dbre.ports.engine import Access, Blame
@@ -56,7 +56,7 @@ async def test_a_refused_login_is_the_callers_affair_and_denied(
     verdict = classify(error)
     assert verdict is not None
     assert (verdict.code, verdict.blame) == (code, EXCLUDED)
-    assert isinstance(translate(error, redis_server.access()), Denied)
+    assert isinstance(FAULTS.translate(error, redis_server.access()), Denied)
 
 
 async def test_a_missing_privilege_is_the_callers_affair_and_names_the_grants(redis_server: RedisServer) -> None:
@@ -174,7 +174,7 @@ async def test_a_killed_server_breaks_the_connection_and_then_refuses(own_redis:
     await own_redis.start()
     verdict = classify(lost)
     assert verdict is not None
-    assert (verdict.blame, verdict.code, verdict.retryable, network_code(lost)) == (BAD, None, True, "connection_lost")
+    assert (verdict.blame, verdict.code, verdict.retryable, FAULTS.network_code(lost)) == (BAD, None, True, "connection_lost")
     assert (refused.outcome, refused.code) == (Outcome.BAD, "connection_refused")
     assert str(own_redis.address) in caught.value.message
 
@@ -215,5 +215,5 @@ def test_any_error_has_one_clean_line(text: str) -> None:
 
 def test_a_password_that_a_server_echoes_is_taken_out() -> None:
     access = Access(address=Address("cache", 6379), user="dbre", password=Secret("hunter2-secret"), database=None)
-    told = translate(exceptions.ResponseError("you said hunter2-secret"), access)
+    told = FAULTS.translate(exceptions.ResponseError("you said hunter2-secret"), access)
     assert "hunter2" not in repr(told.as_document())

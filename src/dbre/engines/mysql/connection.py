@@ -11,6 +11,7 @@ from asyncmy.errors import OperationalError
 
 from dbre.core.fleet import TlsMode
 from dbre.core.network import resolve, tls_context
+from dbre.core.pool import abort_on_error
 from dbre.core.stopwatch import Stopwatch
 from dbre.engines.mysql.driver import CleartextRefused, DriverConnection
 from dbre.engines.mysql.facts import Product, identify_product
@@ -105,11 +106,8 @@ async def open_connection(access: Access, *, what: str, watch: Stopwatch | None 
     watch = watch or Stopwatch()
     async with asyncio.timeout(access.timeouts.connect_seconds):
         connection = Connection(await _log_in(access, what, watch))
-        try:
+        with abort_on_error(connection):
             await _arm(connection, access)
-        except BaseException:
-            connection.abort()
-            raise
     watch.begin(None)
     return connection
 
@@ -153,17 +151,10 @@ def _login_options(access: Access, what: str) -> dict[str, object]:
         "password": access.password.reveal().encode() if access.password else b"",
         "database": access.database,
         "connect_timeout": access.timeouts.connect_seconds,
-        "program_name": _application_name(access, what),
+        "program_name": access.session_name(what).encode()[:_LONGEST_NAME].decode("utf-8", "ignore"),
         "autocommit": True,
         "auth_plugin_map": refused,
     }
-
-
-def _application_name(access: Access, what: str) -> str:
-    """``dbre:<what>`` unless the access says more than the bare ``dbre``."""
-    given = access.application_name
-    name = f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
-    return name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore")
 
 
 async def _arm(connection: Connection, access: Access) -> None:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
+from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.facts import DEFAULT_PORT, Product
-from dbre.engines.mysql.faults import classify
+from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
 from dbre.engines.mysql.grants import grant_script
-from dbre.engines.mysql.probe import MySqlProbe
+from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.heartbeat_probe import HeartbeatProbe
 
 __all__ = ["MySqlEngine"]
 
@@ -25,13 +27,13 @@ class MySqlEngine:
         """A handle on one server process; does no I/O yet."""
         return MySqlServer(access)
 
-    def probe(self, access: Access) -> MySqlProbe:
+    def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
-        return MySqlProbe(access)
+        return HeartbeatProbe(access, heartbeat=MySqlHeartbeat(access), faults=FAULTS)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""
-        return classify(error)
+        return FAULTS.classify(error)
 
     def features(self) -> Sequence[Feature]:
         """The rows of the support matrix."""

@@ -1,18 +1,15 @@
 """Errors of the driver and the network, translated: for the budget (``Verdict``) and for people (``DbreError``)."""
 
-import asyncio
-import socket
-import ssl
-
 from asyncmy import errors
 
 from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported
-from dbre.core.text import printable
-from dbre.core.units import format_duration
+from dbre.core.network import failure_word
+from dbre.core.text import one_line
 from dbre.engines.mysql.facts import meaning_of
-from dbre.ports.engine import Access, Blame, Verdict
+from dbre.ports.engine import Blame, Verdict
+from dbre.ports.faults import NO_ANSWER, Faults
 
-__all__ = ["TlsNotOffered", "classify", "clean", "error_number", "network_code", "translate"]
+__all__ = ["FAULTS", "TlsNotOffered", "classify", "error_number"]
 
 _CLIENT_NUMBERS = range(2000, 2100)
 _LOGIN_DENIED = {1044, 1045, 1049, 1130, 1226, 1698, 1820, 1862, 4151}
@@ -46,36 +43,20 @@ def classify(error: BaseException) -> Verdict | None:
     if number is not None:
         text = _message(error)
         meaning = meaning_of(number, getattr(error, "sqlstate", None))
-        reason = clean(f"{meaning.name}: {text}")
+        reason = one_line(f"{meaning.name}: {text}")
         if number == 1290 and "read-only" not in text and "read_only" not in text:
-            return Verdict(blame=Blame.EXCLUDED, code="1290", reason=clean(text), retryable=False)
+            return Verdict(blame=Blame.EXCLUDED, code="1290", reason=one_line(text), retryable=False)
         return Verdict(blame=meaning.blame, code=str(number), reason=reason, retryable=meaning.retryable)
     if isinstance(error, TimeoutError):
-        return Verdict(blame=Blame.BAD, code=None, reason="no answer in time", retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=NO_ANSWER, retryable=True)
     if isinstance(error, errors.MySQLError | OSError):
-        return Verdict(blame=Blame.BAD, code=None, reason=clean(_message(error)), retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=one_line(_message(error)), retryable=True)
     return None
 
 
-def network_code(error: BaseException) -> str:
-    """One word for a failure that has no number of the server: ``timeout``, ``connection_refused``, ``tls``, ..."""
+def _network_code(error: BaseException) -> str:
     origin = _origin(error)
-    if isinstance(origin, TimeoutError | asyncio.CancelledError):
-        return "timeout"
-    if isinstance(origin, socket.gaierror):
-        return "dns"
-    if isinstance(origin, ssl.SSLError | TlsNotOffered):
-        return "tls"
-    if isinstance(origin, ConnectionRefusedError | FileNotFoundError):
-        return "connection_refused"
-    if isinstance(origin, OSError) and not isinstance(origin, ConnectionError):
-        return "network_unreachable"
-    return "connection_lost"
-
-
-def clean(text: str) -> str:
-    """One short line without control characters, from a message that a server or a network sent."""
-    return printable(" ".join(text.split()), limit=300)
+    return "tls" if isinstance(origin, TlsNotOffered) else failure_word(origin)
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -92,26 +73,8 @@ def _message(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def translate(error: BaseException, access: Access, *, limit_seconds: float | None = None) -> DbreError:
-    """The error that a facet raises, with the address first; the password is taken out should a server echo it."""
-    if isinstance(error, DbreError):
-        return error
-    verdict = classify(error)
-    code = verdict.code if verdict else None
-    reason = verdict.reason if verdict else clean(str(error))
-    if isinstance(error, TimeoutError) and limit_seconds is not None:
-        reason = f"no answer within {format_duration(limit_seconds)}"
-    if access.password is not None and access.password.reveal():
-        reason = reason.replace(access.password.reveal(), "***")
-    kind, hint = _kind(int(code) if code else None)
-    context = {"address": str(access.address), "error_number": code, "user": access.user, "database": access.database}
-    described = f"{reason} ({code})" if code else reason
-    found = kind(f"MySQL at {access.address}: {described}", hint=hint, context=context)
-    found.__cause__ = error
-    return found
-
-
-def _kind(number: int | None) -> tuple[type[DbreError], str | None]:
+def _kind(_: BaseException, verdict: Verdict | None) -> tuple[type[DbreError], str | None]:
+    number = int(verdict.code) if verdict and verdict.code else None
     if number is None:
         return Unreachable, "check that the server runs, and the address, port and firewall"
     if number in _LOGIN_DENIED:
@@ -121,3 +84,13 @@ def _kind(number: int | None) -> tuple[type[DbreError], str | None]:
     if number in _LACKING:
         return Unsupported, "the server lacks what this statement uses: see dbre engine support mysql"
     return Unreachable, None
+
+
+FAULTS = Faults(
+    product="MySQL",
+    driver_error=errors.MySQLError,
+    code_name="error_number",
+    classify=classify,
+    network_code=_network_code,
+    kind=_kind,
+)

@@ -1,30 +1,24 @@
 """The way from the facets to one server process: pooled, bounded, timed, and checked against version and privileges."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from asyncmy.errors import MySQLError
-
-from dbre.core.breaker import CircuitBreaker
 from dbre.core.clock import SystemClock
 from dbre.core.errors import Denied, Unreachable
-from dbre.core.pool import Pool, PoolBusy
-from dbre.core.retry import RetryPolicy, retry
+from dbre.core.pool import abort_on_error
+from dbre.core.pooled_reads import PooledReads
 from dbre.engines.mysql.connection import Connection, Row, open_connection
 from dbre.engines.mysql.facts import LOGIN, STATEMENT_TIMEOUTS
-from dbre.engines.mysql.faults import classify, translate
+from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.privileges import held_privileges
 from dbre.engines.mysql.queries import named
 from dbre.ports.engine import Access, NamedQuery
+from dbre.ports.held_privileges import HeldPrivileges
 from dbre.ports.versions import format_version
 
 __all__ = ["STATEMENT_GRACE_SECONDS", "Conversation", "Link", "ask_named", "read_privileges"]
 
 STATEMENT_GRACE_SECONDS = 0.25  # a live server ends a statement by its own timer first, and says so
-_PRIVILEGES_SECONDS = 60.0
-_RETRY = RetryPolicy(attempts=3, first_seconds=0.05, longest_seconds=0.5, total_seconds=5.0)
 _Answer = TypeVar("_Answer")
 
 
@@ -40,81 +34,50 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
     return held_privileges(str(next(iter(row.values()))) for row in rows)
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether to ask again: an engine's word for it, and time that was not used up."""
-    verdict = classify(error)
-    return verdict is not None and verdict.retryable and not isinstance(error, TimeoutError)
-
-
-def _is_broken(error: BaseException) -> bool:
-    """Whether an error speaks against the whole server, and not against one slow statement or our own pool."""
-    if not isinstance(error, Unreachable) or isinstance(error, PoolBusy):
-        return False
-    return error.context.get("error_number") not in STATEMENT_TIMEOUTS
-
-
 class Link:
     """One server process as its facets reach it."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
-        self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=f"MySQL at {access.address}")
-        self._clock = SystemClock()
-        self._breaker = CircuitBreaker(f"MySQL at {access.address}", clock=self._clock)
-        self._opened: set[Connection] = set()
-        self._privileges: frozenset[str] = frozenset()
-        self._privileges_until = 0.0
-
-    @property
-    def limit_seconds(self) -> float:
-        """The longest that one facet call may take: a connection and a statement."""
-        return self.access.timeouts.connect_seconds + self.access.timeouts.statement_seconds
+        clock = SystemClock()
+        limit = access.timeouts.connect_seconds + access.timeouts.statement_seconds
+        self._reads: PooledReads[Connection] = PooledReads(
+            self._open,
+            name=f"MySQL at {access.address}",
+            connections=access.max_connections,
+            limit_seconds=limit,
+            clock=clock,
+            raised=FAULTS.raised,
+            translate=lambda error: FAULTS.translate(error, access, limit_seconds=limit),
+            may_pass=FAULTS.may_pass,
+            is_slow=lambda error: error.context.get("error_number") in STATEMENT_TIMEOUTS,
+        )
+        self.privileges: HeldPrivileges[Connection] = HeldPrivileges(self._read_privileges, base=LOGIN, clock=clock)
 
     @property
     def session_ids(self) -> frozenset[int]:
         """The server's numbers of our own sessions."""
-        self._opened = {connection for connection in self._opened if connection.is_open}
-        return frozenset(connection.thread_id for connection in self._opened)
+        return frozenset(one.thread_id for one in self._reads.open_connections)
 
     async def ask(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
-        """Let ``work`` ask over one pooled connection, within the limit; again where the server says that this may help.
+        """Let ``work`` ask over one pooled connection; it only reads, so that it may be asked twice.
 
-        Facets only read, so that asking twice does no harm. Raises: Unreachable, Denied, Unsupported.
+        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken), Denied, Unsupported.
         """
-        limit = self.limit_seconds
-
-        async def attempt() -> _Answer:
-            async with self._pool.connection(wait_seconds=limit) as connection:
-                return await work(Conversation(self, connection))
-
-        async with self._breaker.guard(is_failure=_is_broken):
-            try:
-                async with asyncio.timeout(limit):
-                    return await retry(attempt, clock=self._clock, policy=_RETRY, when=_may_pass)
-            except (MySQLError, OSError) as error:
-                raise translate(error, self.access, limit_seconds=limit) from error
-
-    async def privileges(self, connection: Connection, *, fresh: bool = False) -> frozenset[str]:
-        """The privileges of our login, remembered for a minute."""
-        if fresh or time.monotonic() >= self._privileges_until:
-            limit = self.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
-            self._privileges = await read_privileges(connection, limit_seconds=limit)
-            self._privileges_until = time.monotonic() + _PRIVILEGES_SECONDS
-        return self._privileges
+        return await self._reads.ask(lambda connection: work(Conversation(self, connection)))
 
     async def aclose(self) -> None:
         """Close every connection; waits for nobody."""
-        self._pool.close()
+        self._reads.close()
 
     async def _open(self) -> Connection:
         connection = await open_connection(self.access, what="facets")
-        try:
+        with abort_on_error(connection):
             await ask_named(connection, "read_only_session", limit_seconds=self.access.timeouts.statement_seconds)
-        except BaseException:
-            connection.abort()
-            raise
-        self._opened.add(connection)
         return connection
+
+    async def _read_privileges(self, connection: Connection) -> frozenset[str]:
+        return await read_privileges(connection, limit_seconds=self.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS)
 
 
 class Conversation:
@@ -148,13 +111,11 @@ class Conversation:
 
     async def privileges(self) -> frozenset[str]:
         """What our login may do now."""
-        return await self._link.privileges(self._connection, fresh=True)
+        return await self._link.privileges.now(self._connection)
 
     async def may(self, privilege: str) -> bool:
-        """Whether our login holds a privilege; what was missing is looked up again, since a grant may have come."""
-        if privilege == LOGIN or privilege in await self._link.privileges(self._connection):
-            return True
-        return privilege in await self._link.privileges(self._connection, fresh=True)
+        """Whether our login holds a privilege."""
+        return await self._link.privileges.include(privilege, self._connection)
 
     def _denied(self, query: NamedQuery) -> Denied:
         access = self._link.access

@@ -21,12 +21,13 @@ from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.network import Target, resolve
 from dbre.core.stopwatch import Stopwatch
+from dbre.core.text import one_line
 from dbre.core.units import format_duration
-from dbre.engines.postgres.faults import CannotConnect, clean
+from dbre.engines.postgres.faults import CannotConnect
 from dbre.engines.postgres.libpq import set_verbose_errors
 from dbre.ports.engine import Access, NamedQuery, Timeouts
 
-__all__ = ["Connection", "application_name", "open_connection", "server_limits"]
+__all__ = ["Connection", "open_connection", "server_limits"]
 
 _CONNECTING = (pq.ConnStatus.STARTED, pq.ConnStatus.NEEDED)
 _ENCRYPTING = (pq.ConnStatus.SSL_STARTUP, pq.ConnStatus.GSS_STARTUP)
@@ -75,6 +76,7 @@ class Connection:
         self.version: tuple[int, ...] = divmod(driver.pgconn.server_version, 10_000)
         self.user = (driver.pgconn.user or b"").decode("utf-8", "replace")
         self.system_id: str | None = None  # filled in by whoever asks for it; the same as long as the connection lives
+        self.may_read_heartbeat = False  # as the server said when the probe last asked
         # As it was before anybody changed it for this session: whether a client's transactions could write.
         self.is_server_read_only = driver.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
@@ -112,12 +114,6 @@ class Connection:
             raise TimeoutError(f"no answer to {query.name} within {format_duration(limit_seconds)}") from error
         finally:
             self._is_busy = False
-
-
-def application_name(access: Access, what: str) -> str:
-    """``dbre:<what>`` unless the access says more than the bare ``dbre``."""
-    given = access.application_name
-    return f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
 
 
 async def open_connection(
@@ -241,14 +237,14 @@ def _refusal(message: str, phase: str) -> psycopg.Error:
     match = _SQLSTATE.search(message)
     if match:
         try:
-            error = psycopg.errors.lookup(match[1])(clean(match[2]))
+            error = psycopg.errors.lookup(match[1])(one_line(match[2]))
         except KeyError:
-            error = psycopg.OperationalError(clean(match[2]))
+            error = psycopg.OperationalError(one_line(match[2]))
         error.sqlstate = match[1]
         return error
     words = (word for text, word in _NETWORK_WORDS.items() if text in message)
     word = next(words, {"connect": "connection_lost", "tls": "tls"}.get(phase, "connection_lost"))
-    return CannotConnect(clean(message.split("failed: ", 1)[-1].splitlines()[0] if message else phase), word=word)
+    return CannotConnect(one_line(message.split("failed: ", 1)[-1].splitlines()[0] if message else phase), word=word)
 
 
 def _conninfo(access: Access, target: Target | None, what: str, *, has_options: bool) -> str:
@@ -261,7 +257,7 @@ def _conninfo(access: Access, target: Target | None, what: str, *, has_options: 
         "dbname": access.database or "postgres",
         "sslmode": access.tls.value,
         "sslrootcert": _root_certificate(access),
-        "application_name": application_name(access, what),
+        "application_name": access.session_name(what),
         "options": _options(access.timeouts) if has_options else None,
         "client_encoding": "UTF8",
         "gssencmode": "disable",

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from dbre.core.clock import Clock, SystemClock
+from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.facts import DEFAULT_PORT
-from dbre.engines.postgres.faults import classify
+from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
 from dbre.engines.postgres.grants import grant_script
-from dbre.engines.postgres.probe import PostgresProbe
+from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.heartbeat_probe import HeartbeatProbe
 
 __all__ = ["PostgresEngine"]
 
@@ -29,13 +31,13 @@ class PostgresEngine:
         """A handle on one server process; does no I/O yet."""
         return PostgresServer(access, clock=self._clock)
 
-    def probe(self, access: Access) -> PostgresProbe:
+    def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
-        return PostgresProbe(access)
+        return HeartbeatProbe(access, heartbeat=PostgresHeartbeat(access), faults=FAULTS)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""
-        return classify(error)
+        return FAULTS.classify(error)
 
     def features(self) -> Sequence[Feature]:
         """The rows of the support matrix."""

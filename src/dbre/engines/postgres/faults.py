@@ -1,19 +1,15 @@
 """Errors of the driver and the network, translated: for the budget (``Verdict``) and for people (``DbreError``)."""
 
-import asyncio
-import contextlib
-import socket
-
 import psycopg
 
 from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported, UsageError
-from dbre.core.secrets import SecretUnavailable
-from dbre.core.text import printable
-from dbre.core.units import format_duration
+from dbre.core.network import failure_word
+from dbre.core.text import one_line
 from dbre.engines.postgres.facts import meaning_of
-from dbre.ports.engine import Access, Blame, Verdict
+from dbre.ports.engine import Blame, Verdict
+from dbre.ports.faults import NO_ANSWER, Faults
 
-__all__ = ["CannotConnect", "classify", "clean", "network_code", "translate"]
+__all__ = ["FAULTS", "CannotConnect", "classify"]
 
 
 class CannotConnect(psycopg.OperationalError):
@@ -36,64 +32,32 @@ def classify(error: BaseException) -> Verdict | None:
         meaning = meaning_of(error.sqlstate)
         text = error.diag.message_primary or str(error)
         if error.sqlstate == "57014" and "user request" in text:
-            return Verdict(blame=Blame.EXCLUDED, code="57014", reason=clean(text), retryable=False)
+            return Verdict(blame=Blame.EXCLUDED, code="57014", reason=one_line(text), retryable=False)
         return Verdict(
-            blame=meaning.blame, code=error.sqlstate, reason=clean(f"{meaning.name}: {text}"), retryable=meaning.retryable
+            blame=meaning.blame, code=error.sqlstate, reason=one_line(f"{meaning.name}: {text}"), retryable=meaning.retryable
         )
     if isinstance(error, TimeoutError):
-        return Verdict(blame=Blame.BAD, code=None, reason=clean(str(error)) or "no answer in time", retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=one_line(str(error)) or NO_ANSWER, retryable=True)
     if isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.NotSupportedError):
-        return Verdict(blame=Blame.EXCLUDED, code=None, reason=clean(str(error)), retryable=False)
+        return Verdict(blame=Blame.EXCLUDED, code=None, reason=one_line(str(error)), retryable=False)
     if isinstance(error, psycopg.Error | OSError):
-        return Verdict(blame=Blame.BAD, code=None, reason=clean(str(error)), retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=one_line(str(error)), retryable=True)
     return None
 
 
-def network_code(error: BaseException) -> str:
-    """One word for a failure that has no SQLSTATE: ``timeout``, ``connection_refused``, ``connection_lost``, ..."""
+def _network_code(error: BaseException) -> str:
+    """libpq keeps the network's own errors to itself: ``connection`` finds the word where a connection was not made."""
     if isinstance(error, CannotConnect):
         return error.word
-    if isinstance(error, TimeoutError | asyncio.CancelledError):
-        return "timeout"
-    if isinstance(error, socket.gaierror):
-        return "dns"
     if isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.NotSupportedError):
         return "client_error"
-    return "connection_lost"
+    return failure_word(error)
 
 
-def clean(text: str) -> str:
-    """One short line without control characters, from a message that a server or a network sent."""
-    return printable(" ".join(text.split()), limit=300)
-
-
-def translate(error: BaseException, access: Access, *, limit_seconds: float | None = None) -> DbreError:
-    """The error that a facet raises, with the address first; the password is taken out should a server echo it."""
-    if isinstance(error, DbreError):
-        return error
-    verdict = classify(error)
+def _kind(_: BaseException, verdict: Verdict | None) -> tuple[type[DbreError], str | None]:
     code = verdict.code if verdict else None
-    reason = verdict.reason if verdict else clean(str(error))
-    if isinstance(error, TimeoutError) and not str(error) and limit_seconds is not None:
-        reason = f"no answer within {format_duration(limit_seconds)}"
-    reason = _without_password(reason, access)
-    is_ours = code is None and verdict is not None and verdict.blame is Blame.EXCLUDED
-    kind, hint = (UsageError, "a value that was given cannot be sent to PostgreSQL") if is_ours else _kind(code)
-    context = {"address": str(access.address), "sqlstate": code, "user": access.user, "database": access.database}
-    described = f"{reason} ({code})" if code else reason
-    found = kind(f"PostgreSQL at {access.address}: {described}", hint=hint, context=context)
-    found.__cause__ = error
-    return found
-
-
-def _without_password(text: str, access: Access) -> str:
-    with contextlib.suppress(SecretUnavailable):  # what cannot be read now was not sent either
-        if access.password is not None and (password := access.password.reveal()):
-            return text.replace(password, "***")
-    return text
-
-
-def _kind(code: str | None) -> tuple[type[DbreError], str | None]:
+    if code is None and verdict is not None and verdict.blame is Blame.EXCLUDED:
+        return UsageError, "a value that was given cannot be sent to PostgreSQL"
     if code is None:
         return Unreachable, "check that the server runs, and the address, port and firewall"
     if code.startswith("28"):
@@ -105,3 +69,14 @@ def _kind(code: str | None) -> tuple[type[DbreError], str | None]:
     if code.startswith(("42", "0A", "3F")):
         return Unsupported, "the server lacks what this statement uses: see dbre engine support postgresql"
     return Unreachable, None
+
+
+FAULTS = Faults(
+    product="PostgreSQL",
+    driver_error=psycopg.Error,
+    code_name="sqlstate",
+    classify=classify,
+    network_code=_network_code,
+    kind=_kind,
+    judges_logins=True,
+)

@@ -1,16 +1,12 @@
 """The way from the facets to one server process: pooled, bounded, timed, and checked against version and privileges."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import psycopg
-
-from dbre.core.breaker import CircuitBreaker
 from dbre.core.clock import Clock
-from dbre.core.errors import Denied, Unreachable
-from dbre.core.pool import Pool
-from dbre.core.retry import RetryPolicy, retry
+from dbre.core.errors import Denied
+from dbre.core.pool import abort_on_error
+from dbre.core.pooled_reads import PooledReads
 from dbre.core.text import printable
 from dbre.engines.postgres.connection import Connection, open_connection, server_limits
 from dbre.engines.postgres.facts import (
@@ -22,15 +18,15 @@ from dbre.engines.postgres.facts import (
     STATEMENT_TIMEOUT,
     WRITE_HEARTBEAT,
 )
-from dbre.engines.postgres.faults import classify, network_code, translate
+from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.queries import named
 from dbre.ports.engine import Access, NamedQuery
+from dbre.ports.held_privileges import HeldPrivileges
 from dbre.ports.versions import format_version
 
 __all__ = ["STATEMENT_GRACE_SECONDS", "Conversation", "Link", "read_privileges"]
 
 STATEMENT_GRACE_SECONDS = 0.25  # a live server ends a statement by its own timer first, and says so
-_PRIVILEGES_SECONDS = 60.0
 _Answer = TypeVar("_Answer")
 
 
@@ -52,72 +48,42 @@ class Link:
     """One server process as its facets reach it."""
 
     def __init__(self, access: Access, *, clock: Clock) -> None:
-        name = f"PostgreSQL at {access.address}"
         self.access = access
-        self._clock = clock
-        self._breaker = CircuitBreaker(name, clock=clock)
-        self._pool: Pool[Connection] = Pool(self._open, limit=access.max_connections, name=name)
-        self._privileges: frozenset[str] = frozenset()
-        self._privileges_until = 0.0
-
-    @property
-    def limit_seconds(self) -> float:
-        """The longest that one facet call may take: a connection and a statement."""
-        return self.access.timeouts.connect_seconds + self.access.timeouts.statement_seconds
+        limit = access.timeouts.connect_seconds + access.timeouts.statement_seconds
+        self._reads: PooledReads[Connection] = PooledReads(
+            self._open,
+            name=f"PostgreSQL at {access.address}",
+            connections=access.max_connections,
+            limit_seconds=limit,
+            clock=clock,
+            raised=FAULTS.raised,
+            translate=lambda error: FAULTS.translate(error, access, limit_seconds=limit),
+            may_pass=FAULTS.may_pass,
+            is_slow=lambda error: error.context.get("sqlstate") == STATEMENT_TIMEOUT,
+        )
+        self.privileges: HeldPrivileges[Connection] = HeldPrivileges(self._read_privileges, base=CONNECT, clock=clock)
 
     async def ask(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
-        """Let ``work`` ask over one pooled connection, within the limit; it only reads, so that it may be asked twice.
+        """Let ``work`` ask over one pooled connection; it only reads, so that it may be asked twice.
 
         Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken), Denied, Unsupported.
         """
-        limit = self.limit_seconds
-        deadline = self._clock.monotonic() + limit
-        policy = RetryPolicy(attempts=3, first_seconds=0.05, longest_seconds=0.5, total_seconds=limit)
-        async with self._breaker.guard(is_failure=_is_broken):
-            return await retry(lambda: self._ask_once(work, deadline), clock=self._clock, policy=policy, when=_may_pass)
-
-    async def _ask_once(self, work: Callable[["Conversation"], Awaitable[_Answer]], deadline: float) -> _Answer:
-        left = deadline - self._clock.monotonic()
-        try:
-            async with asyncio.timeout(left), self._pool.connection(wait_seconds=left) as connection:
-                return await work(Conversation(self, connection))
-        except (psycopg.Error, OSError) as error:
-            raise translate(error, self.access, limit_seconds=self.limit_seconds) from error
-
-    async def privileges(self, connection: Connection, *, fresh: bool = False) -> frozenset[str]:
-        """The privileges of our role, remembered for a minute."""
-        if fresh or self._clock.monotonic() >= self._privileges_until:
-            limit = self.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
-            self._privileges = await read_privileges(connection, limit_seconds=limit)
-            self._privileges_until = self._clock.monotonic() + _PRIVILEGES_SECONDS
-        return self._privileges
+        return await self._reads.ask(lambda connection: work(Conversation(self, connection)))
 
     async def aclose(self) -> None:
         """Close every connection; waits for nobody."""
-        self._pool.close()
+        self._reads.close()
 
     async def _open(self) -> Connection:
         connection = await open_connection(self.access, what="facets", is_limited_at_start=False)
         limits = server_limits(self.access.timeouts)
-        try:
+        with abort_on_error(connection):
             limit = self.access.timeouts.statement_seconds
             await connection.run(named("session_limits"), *limits.values(), limit_seconds=limit)
-        except BaseException:
-            connection.abort()
-            raise
         return connection
 
-
-def _may_pass(error: Exception) -> bool:
-    """Whether to ask again: an engine's word for it, and time that was not used up."""
-    verdict = classify(error)
-    is_late = error.__cause__ is not None and network_code(error.__cause__) == "timeout"
-    return verdict is not None and verdict.retryable and not is_late
-
-
-def _is_broken(error: BaseException) -> bool:
-    """Whether an error speaks against the whole server, and not against one slow statement."""
-    return isinstance(error, Unreachable) and error.context.get("sqlstate") != STATEMENT_TIMEOUT
+    async def _read_privileges(self, connection: Connection) -> frozenset[str]:
+        return await read_privileges(connection, limit_seconds=self.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS)
 
 
 class Conversation:
@@ -148,15 +114,11 @@ class Conversation:
 
     async def privileges(self) -> frozenset[str]:
         """What our role may do now."""
-        return await self._link.privileges(self._connection, fresh=True)
+        return await self._link.privileges.now(self._connection)
 
     async def may(self, privilege: str) -> bool:
-        """Whether our role holds a privilege; what was missing is looked up again, since a grant may have come."""
-        if privilege == CONNECT:
-            return True
-        if privilege in await self._link.privileges(self._connection):
-            return True
-        return privilege in await self._link.privileges(self._connection, fresh=True)
+        """Whether our role holds a privilege."""
+        return await self._link.privileges.include(privilege, self._connection)
 
     def _denied(self, query: NamedQuery) -> Denied:
         access, user = self._link.access, printable(self._connection.user)

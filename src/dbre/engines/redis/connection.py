@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from dbre.core.errors import UsageError
 from dbre.core.fleet import TlsMode
 from dbre.core.network import connect, resolve, tls_context
+from dbre.core.pool import abort_on_error
 from dbre.core.stopwatch import Stopwatch
 from dbre.engines.redis.commands import named, words_of
 from dbre.engines.redis.faults import error_word
@@ -21,7 +22,7 @@ from dbre.ports.engine import Access, NamedQuery
 __all__ = ["Connection", "Dialer"]
 
 _PING = b"PING\r\n"
-_NOT_IN_A_NAME = re.compile(r"[^!-~]")
+_NOT_IN_A_NAME = re.compile(r"[^!-~]")  # the server takes no blanks
 _STREAM_LIMIT_BYTES = 2**16
 
 
@@ -198,13 +199,11 @@ async def _log_in(
     driver.take(reader, writer)
     connection = Connection(driver, writer)
     limit = access.timeouts.connect_seconds
-    try:
+    name = _NOT_IN_A_NAME.sub("-", access.session_name(what))
+    with abort_on_error(connection):
         await driver.on_connect()
-        await _unless_forbidden(connection.run(named("set_name"), _application_name(access, what), limit_seconds=limit))
+        await _unless_forbidden(connection.run(named("set_name"), name, limit_seconds=limit))
         connection.session_id = await _unless_forbidden(connection.run(named("own_session"), limit_seconds=limit))
-    except BaseException:
-        connection.abort()
-        raise
     return connection
 
 
@@ -216,13 +215,6 @@ async def _unless_forbidden(call: Coroutine[Any, Any, Any]) -> Any:
         if error_word(error) != "NOPERM":
             raise
         return None
-
-
-def _application_name(access: Access, what: str) -> str:
-    """``dbre:<what>`` unless the access says more than the bare ``dbre``; the server takes no blanks."""
-    given = access.application_name
-    name = f"dbre:{what}" if given == "dbre" else given if given.startswith("dbre:") else f"dbre:{given}"
-    return _NOT_IN_A_NAME.sub("-", name)
 
 
 def _database_number(access: Access) -> int:

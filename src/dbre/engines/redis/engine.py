@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from dbre.engines.redis.commands import all_commands
+from dbre.engines.redis.connection import Connection
 from dbre.engines.redis.facts import DEFAULT_PORT, Product
-from dbre.engines.redis.faults import classify
+from dbre.engines.redis.faults import FAULTS
 from dbre.engines.redis.features import FEATURES
 from dbre.engines.redis.grants import grant_script
-from dbre.engines.redis.probe import RedisProbe
+from dbre.engines.redis.probe import RedisHeartbeat
 from dbre.engines.redis.server import RedisServer
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.heartbeat_probe import HeartbeatProbe
 
 __all__ = ["RedisEngine"]
 
@@ -25,13 +27,13 @@ class RedisEngine:
         """A handle on one server process; does no I/O yet."""
         return RedisServer(access)
 
-    def probe(self, access: Access) -> RedisProbe:
+    def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
-        return RedisProbe(access)
+        return HeartbeatProbe(access, heartbeat=RedisHeartbeat(access), faults=FAULTS)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from redis-py nor from the network."""
-        return classify(error)
+        return FAULTS.classify(error)
 
     def features(self) -> Sequence[Feature]:
         """The rows of the support matrix."""

@@ -1,19 +1,17 @@
 """Errors of the driver and the network, translated: for the budget (``Verdict``) and for people (``DbreError``)."""
 
-import asyncio
 import re
-import socket
-import ssl
 
 from redis import exceptions
 
 from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported
-from dbre.core.text import printable
-from dbre.core.units import format_duration
+from dbre.core.network import failure_word
+from dbre.core.text import one_line
 from dbre.engines.redis.facts import meaning_of
-from dbre.ports.engine import Access, Blame, Verdict
+from dbre.ports.engine import Blame, Verdict
+from dbre.ports.faults import NO_ANSWER, Faults
 
-__all__ = ["classify", "clean", "error_word", "network_code", "translate"]
+__all__ = ["FAULTS", "classify", "error_word"]
 
 _WORD = re.compile(r"[A-Z][A-Z0-9_]*")
 _LOGIN_DENIED = {"NOAUTH", "WRONGPASS", "DENIED"}
@@ -46,58 +44,22 @@ def classify(error: BaseException) -> Verdict | None:
     if word is not None:
         text = _text(error)
         meaning = meaning_of(word, text)
-        return Verdict(blame=meaning.blame, code=word, reason=clean(f"{meaning.name}: {text}"), retryable=meaning.retryable)
+        return Verdict(blame=meaning.blame, code=word, reason=one_line(f"{meaning.name}: {text}"), retryable=meaning.retryable)
     if isinstance(error, TimeoutError):
-        return Verdict(blame=Blame.BAD, code=None, reason="no answer in time", retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=NO_ANSWER, retryable=True)
     if isinstance(error, exceptions.DataError):
-        return Verdict(blame=Blame.EXCLUDED, code=None, reason=clean(_text(error)), retryable=False)
+        return Verdict(blame=Blame.EXCLUDED, code=None, reason=one_line(_text(error)), retryable=False)
     if isinstance(error, exceptions.RedisError | OSError):
-        return Verdict(blame=Blame.BAD, code=None, reason=clean(_text(error)), retryable=True)
+        return Verdict(blame=Blame.BAD, code=None, reason=one_line(_text(error)), retryable=True)
     return None
 
 
-def network_code(error: BaseException) -> str:
-    """One word for a failure that has none of the server's: ``timeout``, ``connection_refused``, ``tls``, ..."""
-    if isinstance(error, TimeoutError | asyncio.CancelledError):
-        return "timeout"
-    if isinstance(error, socket.gaierror):
-        return "dns"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    if isinstance(error, ConnectionRefusedError | FileNotFoundError):
-        return "connection_refused"
-    if isinstance(error, exceptions.InvalidResponse):
-        return "protocol"
-    if isinstance(error, OSError) and not isinstance(error, ConnectionError):
-        return "network_unreachable"
-    return "connection_lost"
+def _network_code(error: BaseException) -> str:
+    return "protocol" if isinstance(error, exceptions.InvalidResponse) else failure_word(error)
 
 
-def clean(text: str) -> str:
-    """One short line without control characters, from a message that a server or a network sent."""
-    return printable(" ".join(text.split()), limit=300)
-
-
-def translate(error: BaseException, access: Access, *, limit_seconds: float | None = None) -> DbreError:
-    """The error that a facet raises, with the address first; the password is taken out should a server echo it."""
-    if isinstance(error, DbreError):
-        return error
-    verdict = classify(error)
+def _kind(error: BaseException, verdict: Verdict | None) -> tuple[type[DbreError], str | None]:
     word = verdict.code if verdict else None
-    reason = verdict.reason if verdict else clean(str(error))
-    if isinstance(error, TimeoutError) and limit_seconds is not None:
-        reason = f"no answer within {format_duration(limit_seconds)}"
-    if access.password is not None and access.password.reveal():
-        reason = reason.replace(access.password.reveal(), "***")
-    kind, hint = _kind(error, word)
-    context = {"address": str(access.address), "error_word": word, "user": access.user, "database": access.database}
-    described = f"{reason} ({word})" if word else reason
-    found = kind(f"Redis at {access.address}: {described}", hint=hint, context=context)
-    found.__cause__ = error
-    return found
-
-
-def _kind(error: BaseException, word: str | None) -> tuple[type[DbreError], str | None]:
     if word is None:
         return Unreachable, "check that the server runs, the address, port and firewall, and tls of the cluster in dbre.yaml"
     if word in _LOGIN_DENIED or isinstance(error, exceptions.AuthenticationError):
@@ -107,3 +69,13 @@ def _kind(error: BaseException, word: str | None) -> tuple[type[DbreError], str 
     if word == "ERR" and _text(error).startswith(_LACKING):
         return Unsupported, "the server lacks what this command uses: see dbre engine support redis"
     return Unreachable, None
+
+
+FAULTS = Faults(
+    product="Redis",
+    driver_error=exceptions.RedisError,
+    code_name="error_word",
+    classify=classify,
+    network_code=_network_code,
+    kind=_kind,
+)
