@@ -109,19 +109,24 @@ def _burn_status(judgement: Judgement, measured: Measured) -> RuleStatus:
         keep_firing_seconds=rule.keep_firing_seconds,
         is_guarded=judgement.is_guarded,
         is_met=judgement.is_met,
-        is_suppressed=rule.severity is Severity.TICKET and _has_page(measured),
+        is_suppressed=_has_page(measured) if rule.severity is Severity.TICKET else _is_covered(tracked, measured),
     )
 
 
 def _has_page(measured: Measured) -> bool:
     """Whether a page of this instance is active: rule names do not tell, so the rules are looked up."""
-    return any(tracked.is_active and name in _page_names(measured) for name, tracked in measured.tracked.items())
+    return _has_burn_page(measured) or measured.tracked.get("telemetry-page", _TRACKED_NOTHING).is_active
 
 
-def _page_names(measured: Measured) -> set[str]:
+def _has_burn_page(measured: Measured) -> bool:
     definition = measured.instance.definition
     pages = {rule.name for rule in definition.rules_for(definition.window.longest_seconds) if rule.severity is Severity.PAGE}
-    return pages | {"telemetry-page"}
+    return any(tracked.is_active and name in pages for name, tracked in measured.tracked.items())
+
+
+def _is_covered(page: TrackedAlert, measured: Measured) -> bool:
+    """Whether another page of the instance fires already for what this one would fire for."""
+    return not page.is_active and _has_burn_page(measured)
 
 
 def _is_lost(measured: Measured, now: datetime, limit: float) -> bool | None:

@@ -19,24 +19,30 @@ def changes_of(status: SloStatus, now: datetime, *, new_id: Callable[[], str]) -
 
     Pages are decided first, because an active page holds back the tickets of its instance: whoever is paged need not be
     told in working hours as well. A ticket that is held back waits in pending, and fires if its condition outlives the page.
+
+    The page rules of an instance watch one thing over several windows, so that one outage meets them one after the other.
+    It is one page: the first to fire covers the others, and is over when no condition of any of them is met.
     """
     changes = []
     has_page = any(one.severity is Severity.PAGE for one in status.active_alerts)
+    has_burn_page = any(_is_burn_page(one) for one in status.active_alerts)
+    is_burning = any(one.is_met for one in status.alerts if _is_burn_page(one))
     for rule in sorted(status.alerts, key=lambda one: one.severity is not Severity.PAGE):
         tracked = TrackedAlert(state=rule.state, since=rule.since, fired_at=rule.fired_at, alert_id=rule.alert_id)
         following, transition = advance(
             tracked,
-            is_met=rule.is_met,
+            is_met=True if _is_burn_page(rule) and tracked.is_active and is_burning else rule.is_met,
             now=now,
             for_seconds=rule.for_seconds,
             keep_firing_seconds=rule.keep_firing_seconds,
-            is_suppressed=rule.severity is Severity.TICKET and has_page,
+            is_suppressed=has_burn_page if _is_burn_page(rule) else rule.severity is Severity.TICKET and has_page,
         )
         if following == tracked:
             continue
         if transition is Transition.FIRED:
             following = following.named(new_id())
             has_page = has_page or rule.severity is Severity.PAGE
+            has_burn_page = has_burn_page or _is_burn_page(rule)
         record = None if transition is None else _record(status, rule, following, transition, now)
         changes.append(
             AlertChange(
@@ -47,6 +53,10 @@ def changes_of(status: SloStatus, now: datetime, *, new_id: Callable[[], str]) -
             )
         )
     return changes
+
+
+def _is_burn_page(rule: RuleStatus) -> bool:
+    return rule.kind is RuleKind.BURN and rule.severity is Severity.PAGE
 
 
 def _record(status: SloStatus, rule: RuleStatus, tracked: TrackedAlert, transition: Transition, now: datetime) -> AlertRecord:
