@@ -45,6 +45,10 @@ class TrackedAlert:
         """The same alert after the wall clock was stepped: it has held for as long as before."""
         return self if self.since is None else replace(self, since=self.since + delta)
 
+    def not_after(self, now: datetime) -> "TrackedAlert":
+        """The same alert; a beginning in the future was written by a clock that was ahead, and would never be old enough."""
+        return self if self.since is None or self.since <= now else replace(self, since=now)
+
 
 def advance(
     alert: TrackedAlert,

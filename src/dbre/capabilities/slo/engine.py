@@ -21,6 +21,7 @@ from dbre.capabilities.slo.series import SLOT_SECONDS, slot_at
 from dbre.capabilities.slo.sli import classify
 from dbre.capabilities.slo.slot_repository import forget_writers, load_slots, register_definitions, register_series
 from dbre.capabilities.slo.slot_writer import SlotWriter
+from dbre.capabilities.slo.telemetry_state import lost_after_seconds
 from dbre.capabilities.slo.track import Track
 from dbre.core.clock import Clock
 from dbre.core.errors import StoreError
@@ -82,7 +83,8 @@ class SloEngine:
         self._interval_ms = max(probe_interval // timedelta(milliseconds=1), 1)
         alerting = alerting or AlertingDocument()
         self._evaluation_seconds = alerting.evaluation_interval.total_seconds()
-        self._lost_after_seconds = alerting.telemetry_lost_after.total_seconds()
+        configured = alerting.telemetry_lost_after.total_seconds()
+        self._lost_after_seconds = lost_after_seconds(configured, interval_ms=self._interval_ms)
         started = clock.monotonic()
         self._tracks = [Track(one, started_monotonic=started) for one in instances_of(definitions, fleet)]
         self._by_endpoint: dict[tuple[str, EndpointPurpose], list[Track]] = defaultdict(list)
@@ -251,7 +253,7 @@ class SloEngine:
                 key = AlertKey(slo=name, cluster=cluster, rule=rule.rule)
                 defined.add(key)
                 if key in states:
-                    track.tracked[rule.rule] = states[key]
+                    track.tracked[rule.rule] = states[key].not_after(now)
         gone = removals(states, defined=defined, known=known, now=now)
         if gone:
             async with self._store.begin() as connection:

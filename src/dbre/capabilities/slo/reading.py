@@ -13,6 +13,7 @@ from dbre.capabilities.slo.errors import UnknownSlo
 from dbre.capabilities.slo.model import AlertKey, AlertRecord, BurnDown, SloStatus
 from dbre.capabilities.slo.series import SLOT_SECONDS, SlotSeries, slot_at, slot_start
 from dbre.capabilities.slo.slot_repository import LoadedSeries, SeriesKey, definition_starts, find_series, load_slots
+from dbre.capabilities.slo.telemetry_state import lost_after_seconds
 from dbre.capabilities.slo.window import span
 from dbre.core.fleet import Fleet
 from dbre.core.store import Store
@@ -102,13 +103,14 @@ async def report(
             for key, one in stored.states.items()
             if (key.slo, key.cluster) == (instance.definition.name, instance.cluster.name)
         }
+        interval_ms = _interval_ms(stored.keys.get(instance.id), probe_interval)
         measured = Measured(
             instance=instance,
             series=loaded.series,
             recent=loaded.series,
-            interval_ms=_interval_ms(stored.keys.get(instance.id), probe_interval),
+            interval_ms=interval_ms,
             silent_seconds=_silent_seconds(loaded.series, now),
-            lost_after_seconds=lost_after.total_seconds(),
+            lost_after_seconds=lost_after_seconds(lost_after.total_seconds(), interval_ms=interval_ms),
             tracked=states,
             corrupt_slots=loaded.corrupt_slots,
             definition_since=stored.since.get(instance.definition.name),

@@ -5,10 +5,22 @@ from enum import StrEnum
 from dbre.capabilities.slo.alert_rules import SUSTAINED_FAILURES
 from dbre.capabilities.slo.counts import Counts
 
-__all__ = ["PAGE_AFTER_TIMES", "TelemetryState", "telemetry_state"]
+__all__ = ["PAGE_AFTER_TIMES", "TelemetryState", "lost_after_seconds", "telemetry_state"]
 
 PAGE_AFTER_TIMES = 5
 """Lost telemetry is a ticket after the limit, and a page after so many times the limit."""
+
+_SLOTS_AT_LEAST = 3
+"""An answer comes up to an interval after its slot was due, and one slot alone may be missed: less is no silence."""
+
+
+def lost_after_seconds(configured: float, *, interval_ms: int) -> float:
+    """After how long without a valid event telemetry is lost: as configured, but never before three slots went by.
+
+    >>> lost_after_seconds(60.0, interval_ms=10_000), lost_after_seconds(60.0, interval_ms=300_000)
+    (60.0, 900.0)
+    """
+    return max(configured, _SLOTS_AT_LEAST * interval_ms / 1000)
 
 
 class TelemetryState(StrEnum):
