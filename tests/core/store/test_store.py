@@ -150,6 +150,26 @@ async def test_a_cancelled_transaction_leaves_nothing_behind_and_frees_the_write
     assert await _names(scratch_store) == ["next"]
 
 
+async def test_a_statement_that_was_cancelled_holds_no_lock_while_its_traceback_is_looked_at(scratch_store: Store) -> None:
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+    statement = text(f"INSERT INTO scratch_counter (name, zone, good) {many} SELECT 'n' || i, 'z', i FROM n RETURNING name")
+
+    async def write_and_write_again_on_the_way_out() -> None:
+        try:
+            async with scratch_store.begin() as connection:
+                await connection.execute(statement)
+        except asyncio.CancelledError:  # its traceback refers to the statement, as that of a stopping control plane does
+            await scratch_store.insert_or_update(counter, [_row("next")], keys=["name", "zone"])
+            raise
+
+    task = asyncio.create_task(write_and_write_again_on_the_way_out())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _names(scratch_store) == ["next"]
+
+
 async def test_a_transaction_that_takes_too_long_is_stopped(scratch_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dbre.core.store.store.WRITE_SECONDS", 0.2)
 
