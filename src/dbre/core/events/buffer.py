@@ -10,6 +10,7 @@ import structlog
 from dbre.core.clock import Clock
 from dbre.core.errors import StoreError
 from dbre.core.events.log import EventLog
+from dbre.core.events.model import Draft
 from dbre.core.store import Store
 
 __all__ = ["EventBuffer"]
@@ -20,8 +21,9 @@ _log = structlog.get_logger(__name__)
 
 
 class EventBuffer:
-    """``put`` never waits and never raises; ``run`` writes.
+    """``put`` never waits; ``run`` writes.
 
+    An event bears the moment at which it was put, and is in the store once, whatever happened to the store in between.
     While the store is down, the oldest beyond 10,000 are dropped, and their number is logged.
     """
 
@@ -29,7 +31,7 @@ class EventBuffer:
         self._store = store
         self._events = events
         self._clock = clock
-        self._waiting: deque[tuple[str, str, Mapping[str, Any]]] = deque()
+        self._waiting: deque[Draft] = deque()
         self._arrived = asyncio.Event()
         self._dropped = 0
 
@@ -44,11 +46,12 @@ class EventBuffer:
         return self._dropped
 
     def put(self, kind: str, subject: str, data: Mapping[str, Any]) -> None:
-        """Take one event."""
+        """Take one event. Raises: ValueError where ``kind`` is not dotted lower-case words."""
+        draft = self._events.draft(kind, subject, data)
         if len(self._waiting) >= _CAPACITY:
             self._waiting.popleft()
             self._dropped += 1
-        self._waiting.append((kind, subject, data))
+        self._waiting.append(draft)
         self._arrived.set()
 
     async def run(self) -> None:
@@ -73,10 +76,9 @@ class EventBuffer:
         self._waiting.clear()
         try:
             async with self._store.begin() as connection:
-                for kind, subject, data in batch:
-                    await self._events.emit(connection, kind=kind, subject=subject, data=data)
+                await self._events.write(connection, batch)
         except BaseException:
-            self._waiting.extendleft(reversed(batch))  # a commit of unknown outcome may so be written twice, never lost
+            self._waiting.extendleft(reversed(batch))
             raise
 
     async def write_waiting(self) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from dbre.core.events.backoff import Backoff
 
-__all__ = ["DELIVERY_DEAD", "Delivery", "DeliveryState", "Event", "Handler", "Subscription"]
+__all__ = ["DELIVERY_DEAD", "Delivery", "DeliveryState", "Draft", "Event", "Handler", "Subscription"]
 
 DELIVERY_DEAD = "core.delivery_dead"
 """Kind of the event that says that another event could not be delivered."""
@@ -23,6 +23,17 @@ class Event:
     sequence: int
     kind: str  # dotted, lower case: slo.alert_fired
     subject: str  # what it happened to: a cluster, an SLO, an operation; may hold any character
+    at: datetime  # UTC
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event that has happened and is not stored yet; it keeps its ``id`` and its moment however often it is written."""
+
+    id: UUID
+    kind: str
+    subject: str
     at: datetime  # UTC
     data: Mapping[str, Any]
 
