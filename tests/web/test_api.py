@@ -85,6 +85,22 @@ async def test_every_answer_carries_the_security_headers(control_plane: ControlP
             assert headers["x-frame-options"] == "DENY"
 
 
+@pytest.mark.parametrize("target", ["//[", "//evil.example", "/\\evil.example", "x://[", "//\u2100", "/\n/evil.example"])
+async def test_login_page_leads_nowhere_else_whatever_it_is_told(control_plane: ControlPlaneProcess, target: str) -> None:
+    async with control_plane.client(authenticated=False) as client:
+        answer = await client.get("/login", params={"next": target})
+        assert answer.status_code == 200
+        assert '<input type="hidden" name="next" value="/">' in answer.text
+        sent = await client.post("/login", data={"token": control_plane.token, "next": target})
+        assert (sent.status_code, sent.headers["location"]) == (303, "/")
+
+
+async def test_a_page_with_a_very_long_address_still_asks_for_the_token(control_plane: ControlPlaneProcess) -> None:
+    async with control_plane.client(authenticated=False) as client:
+        answer = await client.get("/events", params={"subject": "x" * 600}, follow_redirects=True)
+    assert (answer.status_code, answer.url.path) == (200, "/login")
+
+
 async def test_unknown_names_are_404_with_a_reason(control_plane: ControlPlaneProcess) -> None:
     async with control_plane.client() as client:
         for path in ("/api/v1/clusters/nope", "/api/v1/slos/writes/nope", "/api/v1/slos/%00/x", f"/api/v1/clusters/{MARKUP}"):

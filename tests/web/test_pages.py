@@ -117,6 +117,20 @@ async def test_table_renews_itself_without_a_reload(browser: Browser, control_pl
     await context.close()
 
 
+async def test_table_whose_session_ended_leads_to_the_login_page_and_back(
+    browser: Browser, control_plane: ControlPlaneProcess
+) -> None:
+    context = await browser.new_context()
+    page = await log_in(context, control_plane, "/slo")
+    await expect(page.get_by_role("table")).to_be_visible()
+    await context.clear_cookies()
+    await expect(page).to_have_url(f"{control_plane.url}/login?next=%2Fslo", timeout=25_000)
+    await page.get_by_label("Token").fill(control_plane.token)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page).to_have_url(f"{control_plane.url}/slo")
+    await context.close()
+
+
 async def test_vendored_files_are_the_published_ones() -> None:
     import hashlib
 

@@ -9,7 +9,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from dbre.web.identity import SESSION_COOKIE, Gatekeeper, Session
 from dbre.web.services import Services, services
 
-__all__ = ["ApiAccess", "FormAccess", "LoginNeeded", "PageAccess", "metrics_access"]
+__all__ = ["LONGEST_TARGET", "ApiAccess", "FormAccess", "LoginNeeded", "PageAccess", "metrics_access"]
+
+LONGEST_TARGET = 500  # characters of a path that a login returns to
 
 _bearer = HTTPBearer(auto_error=False, description="The token of this control plane.")
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
@@ -21,7 +23,7 @@ class LoginNeeded(Exception):
 
     def __init__(self, target: str) -> None:
         super().__init__("login needed")
-        self.location = f"/login?next={quote(target, safe='')}"
+        self.location = f"/login?next={quote(target if len(target) <= LONGEST_TARGET else '/', safe='')}"
 
 
 def _session(request: Request, gatekeeper: Gatekeeper) -> Session | None:

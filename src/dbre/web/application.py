@@ -1,6 +1,7 @@
 """The web application: routers, errors, headers; it holds no state but its services."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,6 +18,9 @@ from dbre.web.tracking import RequestTracking
 
 __all__ = ["create_app"]
 
+# RequestTracking makes the spans: one a request, without the query string, and the same with every version of FastAPI.
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+
 
 def create_app(wired: Services) -> ASGIApp:
     """Build the application of one control plane."""
@@ -28,6 +32,7 @@ def create_app(wired: Services) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.services = wired
     app.include_router(api.router)
@@ -41,8 +46,10 @@ def create_app(wired: Services) -> ASGIApp:
     return RequestTracking(secured, metrics=wired.request_metrics, clock=wired.clock)
 
 
-async def _to_login(_request: Request, error: Exception) -> Response:
+async def _to_login(request: Request, error: Exception) -> Response:
     assert isinstance(error, LoginNeeded)  # noqa: S101 - registered for this type only
+    if "hx-request" in request.headers:  # a table that renews itself: load its page anew, or the form would land in the table
+        return Response(headers={"HX-Refresh": "true"})
     return RedirectResponse(error.location, status_code=303)
 
 

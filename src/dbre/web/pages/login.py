@@ -1,13 +1,12 @@
 """Log in with the token, log out again."""
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dbre.core.errors import Denied
-from dbre.web.access import FormAccess, Wired
+from dbre.web.access import LONGEST_TARGET, FormAccess, Wired
 from dbre.web.identity import SESSION_COOKIE, SESSION_SECONDS
 from dbre.web.templates import render
 
@@ -17,7 +16,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/login")
-async def login_page(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:  # noqa: A002 - the query's name
+async def login_page(request: Request, next: Annotated[str, Query(max_length=LONGEST_TARGET)] = "/") -> Response:  # noqa: A002 - the query's name
     """The form."""
     return HTMLResponse(render(request, "login.html", title="Log in", next=_inside(next), refusal=None))
 
@@ -27,7 +26,7 @@ async def log_in(
     request: Request,
     wired: Wired,
     token: Annotated[str, Form(max_length=1000)] = "",
-    next: Annotated[str, Form(max_length=500)] = "/",  # noqa: A002 - the field's name
+    next: Annotated[str, Form(max_length=LONGEST_TARGET)] = "/",  # noqa: A002 - the field's name
 ) -> Response:
     """Exchange the token for a session cookie."""
     try:
@@ -52,6 +51,5 @@ async def log_out(request: Request, wired: Wired, _session: FormAccess) -> Respo
 
 def _inside(target: str) -> str:
     """A path on this server: an open redirect would hand the fresh session's user to another site."""
-    parts = urlsplit(target)
-    is_inside = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    is_inside = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if is_inside and target.isprintable() else "/"
