@@ -1,5 +1,6 @@
 """The first page: every cluster, worst first; and one cluster."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,13 +58,13 @@ async def cluster_page(request: Request, wired: Wired, _session: PageAccess, nam
 
 async def _rows(wired: Services) -> list[_ClusterRow]:
     ranked = worst_first(await wired.slo_status())
-    states = wired.endpoints()
+    statuses, endpoints = defaultdict[str, list[SloStatus]](list), defaultdict[str, list[EndpointState]](list)
+    for status in ranked:
+        statuses[status.cluster].append(status)
+    for state in wired.endpoints():
+        endpoints[state.cluster].append(state)
     rows = [
-        _ClusterRow(
-            cluster=cluster,
-            statuses=[one for one in ranked if one.cluster == cluster.name],
-            endpoints=[one for one in states if one.cluster == cluster.name],
-        )
+        _ClusterRow(cluster=cluster, statuses=statuses[cluster.name], endpoints=endpoints[cluster.name])
         for cluster in wired.fleet.clusters
     ]
     rank = {status.id: position for position, status in enumerate(ranked)}
