@@ -134,6 +134,17 @@ async def test_replay_gives_a_new_subscription_the_events_from_before_its_time(s
         await until(lambda: receiver.subjects == ["0", "1"])
 
 
+async def test_replay_gives_a_subscription_nothing_that_it_does_not_want(store: Store) -> None:
+    wanted = Subscription(name="a", kinds=("test.*", "other.wanted"), handler=Receiver())
+    await EventDelivery(store, [wanted], CLOCK)._register()
+    await emit(store, "0")
+    await emit(store, "1", kind="other.wanted")
+    (unwanted,) = await emit(store, "2", kind="other.unwanted")
+    assert await _all_pending_again(store, ReplaySelection(since=CLOCK.now() - timedelta(hours=1))) == 2
+    assert await _all_pending_again(store, ReplaySelection(ids=(unwanted.id,))) == 0
+    assert await states(store) == {("a", "0"): "pending", ("a", "1"): "pending"}
+
+
 async def test_subscriptions_are_known_to_others_with_what_waits_for_them(store: Store) -> None:
     (first, _) = await emit(store, "0", "1")
     wanted = [_subscription("pager", "test.*"), _subscription("idle", "none.*")]

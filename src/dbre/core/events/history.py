@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, false, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.core.events.model import Delivery, DeliveryState, Event
 from dbre.core.events.rows import DELIVERY_COLUMNS, EVENT_COLUMNS, delivery_of, event_of
 from dbre.core.events.tables import delivery, event
+from dbre.core.events.tables import subscription as registered
 from dbre.core.store.upsert import upsert
 
 __all__ = ["ReplaySelection", "deliveries", "recent", "replay"]
@@ -76,10 +77,13 @@ class ReplaySelection:
 async def replay(connection: AsyncConnection, subscription: str, selection: ReplaySelection) -> int:
     """Make the deliveries of the selected events to ``subscription`` pending again and give their number.
 
-    Deliveries that do not exist are made, so that a new subscription can be given events from before its time. They are
+    Events of kinds that the subscription does not want stay out. Deliveries that do not exist are made, so that a new subscription can be given events from before its time. They are
     delivered in order, oldest first, with fresh attempts.
     """
     conditions: list[ColumnElement[bool]] = []
+    kinds = (await connection.execute(select(registered.c.kinds).where(registered.c.name == subscription))).scalar()
+    if kinds is not None:
+        conditions.append(or_(false(), *map(_has_kind, kinds)))
     if selection.ids:
         conditions.append(event.c.id.in_(selection.ids))
     if selection.kind is not None:
@@ -108,6 +112,8 @@ async def replay(connection: AsyncConnection, subscription: str, selection: Repl
 
 
 def _has_kind(kind: str) -> ColumnElement[bool]:
+    if kind == "*":
+        return true()
     if kind.endswith(".*"):
         return event.c.kind.startswith(kind.removesuffix("*"), autoescape=True)
     return event.c.kind == kind
