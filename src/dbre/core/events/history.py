@@ -77,8 +77,8 @@ class ReplaySelection:
 async def replay(connection: AsyncConnection, subscription: str, selection: ReplaySelection) -> int:
     """Make the deliveries of the selected events to ``subscription`` pending again and give their number.
 
-    Events of kinds that the subscription does not want stay out. Deliveries that do not exist are made, so that a new subscription can be given events from before its time. They are
-    delivered in order, oldest first, with fresh attempts.
+    Events of kinds that the subscription does not want stay out. Deliveries that do not exist are made, so that a new
+    subscription can be given events from before its time. They are delivered in order, oldest first, with fresh attempts.
     """
     conditions: list[ColumnElement[bool]] = []
     kinds = (await connection.execute(select(registered.c.kinds).where(registered.c.name == subscription))).scalar()
