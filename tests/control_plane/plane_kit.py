@@ -52,7 +52,9 @@ def unreachable(name: str, port: int) -> dict[str, object]:
     return {"name": name, "engine": "postgresql", "instances": [{"name": f"{name}-1", "host": "127.0.0.1", "port": port}]}
 
 
-def configuration(clusters: Iterable[Mapping[str, object]], *, pager: Pager | None = None, directory: Path, port: int = 0) -> dict:
+def configuration(
+    clusters: Iterable[Mapping[str, object]], *, pager: Pager | None = None, directory: Path, port: int = 0
+) -> dict:
     """Two probes a second, a page after two that fail, resolved some ten seconds after the last."""
     document: dict[str, Any] = {
         "fleet": {"clusters": list(clusters)},
