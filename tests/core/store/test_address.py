@@ -50,11 +50,11 @@ def test_a_postgresql_url_is_read_in_parts() -> None:
         ("sqlite:///a\x00b", "NUL"),
         ("postgresql://host", "database name"),
         ("postgresql://host/a/b", "database name"),
-        ("postgresql://host:port/a", "Port"),
-        ("postgresql://host:70000/a", "Port"),
+        ("postgresql://host:port/a", "port"),
+        ("postgresql://host:70000/a", "port"),
         ("postgresql://[::1/a", "IPv6"),
         ("postgresql://host/a?options=-csearch_path", "parameter 'options'"),
-        ("postgresql://host/a?nonsense", "nonsense"),
+        ("postgresql://host/a?nonsense", "name=value"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused_with_the_reason(url: str, reason: str) -> None:
@@ -64,7 +64,19 @@ def test_a_url_that_cannot_be_used_is_refused_with_the_reason(url: str, reason: 
     assert "sqlite:///dbre.db" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:s3cret@host/db", "postgresql://u:s3cret@host/a/b", "mysql://u:s3cret@host/db"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:s3cret@host/db",
+        "postgresql://u:s3cret@host/a/b",
+        "mysql://u:s3cret@host/db",
+        *(f"postgresql://u:p{sign}s3cret@host/db" for sign in "/@:?#[]&"),
+        "postgresql://u:1/s3cret@host",
+        "postgresql://u:s3cret",
+        "postgresql://u@host/db?password=s3cret",
+        "postgresql://u@host/db?s3cret",
+    ],
+)
 def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(StoreUrlInvalid) as caught:
         parse_store_url(url)

@@ -1,6 +1,5 @@
 """The URL of the state store, checked: which database, and where; never with a password in it."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -12,7 +11,6 @@ __all__ = ["PostgresAddress", "SqliteAddress", "StoreAddress", "parse_store_url"
 
 _HINT = "write sqlite:///dbre.db (relative to dbre.yaml), sqlite:////var/lib/dbre/dbre.db or postgresql://user@host/database"
 _PARAMETERS = ("host", "port", "sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs")
-_PASSWORD = re.compile(r"(?<=:)[^:@/]*(?=@)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,53 +55,57 @@ def parse_store_url(url: str, *, directory: Path | None = None) -> StoreAddress:
     >>> str(parse_store_url("postgresql://dbre@db.example/state"))
     'postgresql://dbre@db.example/state'
 
-    Raises: StoreUrlInvalid, which repeats the URL without a password.
+    Raises: StoreUrlInvalid, which never repeats the URL: it may hold a password, where nobody can tell it from the rest.
     """
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise _invalid(url, str(error)) from error
+    except ValueError:
+        raise _invalid("the host is no name, and no IPv6 address in brackets") from None
     if parts.scheme == "sqlite":
         return _sqlite(url, parts, directory or Path.cwd())
     if parts.scheme in ("postgresql", "postgres"):
-        return _postgres(url, parts, port)
-    raise _invalid(url, f"the scheme is {printable(parts.scheme)!r}; sqlite and postgresql are known")
+        return _postgres(parts)
+    raise _invalid(f"the scheme is {printable(parts.scheme)!r}; sqlite and postgresql are known")
 
 
-def _invalid(url: str, reason: str) -> StoreUrlInvalid:
-    return StoreUrlInvalid(f"state.url {printable(_PASSWORD.sub('***', url))}: {reason}", hint=_HINT)
+def _invalid(reason: str) -> StoreUrlInvalid:
+    return StoreUrlInvalid(f"state.url: {reason}", hint=_HINT)
 
 
 def _sqlite(url: str, parts: SplitResult, directory: Path) -> SqliteAddress:
     # The path is not percent-decoded: a file name may hold "%", and SQLAlchemy's own URLs do not decode it either.
     rest = url.removeprefix("sqlite:")
     if parts.netloc or not rest.startswith("///"):
-        raise _invalid(url, "three slashes begin a relative path, four an absolute one")
+        raise _invalid("three slashes begin a relative path, four an absolute one")
     name = rest.removeprefix("///")
     if not name or name.endswith("/") or name.startswith(":memory:"):
-        raise _invalid(url, "a file is needed: what a control plane knows must survive it")
+        raise _invalid("a file is needed: what a control plane knows must survive it")
     if "\x00" in name:
-        raise _invalid(url, "a path holds no NUL")
+        raise _invalid("a path holds no NUL")
     return SqliteAddress(path=(directory / name).resolve())
 
 
-def _postgres(url: str, parts: SplitResult, port: int | None) -> PostgresAddress:
-    if parts.password is not None:
+def _postgres(parts: SplitResult) -> PostgresAddress:
+    # A password with / ? or # in it ends up behind the host, together with the @.
+    if parts.password is not None or "@" in parts.path + parts.query + parts.fragment:
         raise StoreUrlInvalid(
-            f"state.url {printable(_PASSWORD.sub('***', url))}: a password does not belong into a file that is shared",
-            hint="leave it out of the URL and write  password: env:NAME  (or file:/path) beside it",
+            "state.url: a password does not belong into a file that is shared",
+            hint="leave it out of the URL and write  password: env:NAME  (or file:/path) beside it; @ in a name is written %40",
         )
+    try:
+        port = parts.port
+    except ValueError:
+        raise _invalid("the port is no number from 0 to 65535") from None
     database = unquote(parts.path.removeprefix("/"))
     if not database or "/" in database:
-        raise _invalid(url, "one database name is needed after the host")
+        raise _invalid("one database name is needed after the host")
     try:
         parameters = tuple(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)) if parts.query else ()
-    except ValueError as error:
-        raise _invalid(url, str(error)) from error
+    except ValueError:
+        raise _invalid("what follows the ? is not name=value") from None
     for key, _ in parameters:
         if key not in _PARAMETERS:
-            raise _invalid(url, f"parameter {printable(key)!r} is not one of {', '.join(_PARAMETERS)}")
+            raise _invalid(f"parameter {printable(key)!r} is not one of {', '.join(_PARAMETERS)}")
     return PostgresAddress(
         host=unquote(parts.hostname) if parts.hostname else None,
         port=port,

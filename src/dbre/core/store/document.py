@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from dbre.core.config.fields import SecretReference
 from dbre.core.config.section import Document, Section
+from dbre.core.errors import UsageError
 from dbre.core.store.address import parse_store_url
 from dbre.core.store.errors import StoreUrlInvalid
 
@@ -16,7 +17,7 @@ def _checked(url: str) -> str:
     try:
         parse_store_url(url)
     except StoreUrlInvalid as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
+        raise UsageError(error.message.removeprefix("state.url: "), hint=error.hint) from error
     return url
 
 
