@@ -81,6 +81,24 @@ async def test_an_interrupted_creation_leaves_no_store_and_does_not_hinder_the_n
     assert not file_place.path.with_name("dbre.db.new").exists()
 
 
+async def test_a_log_without_its_file_is_neither_lost_nor_written_into_a_new_store(file_place) -> None:
+    await _make(file_place)
+    log, aside = (file_place.path.with_name(name) for name in ("dbre.db-wal", "aside"))
+    async with file_place.open() as store:
+        async with store.begin() as connection:
+            await connection.execute(text("INSERT INTO blob VALUES ('written last')"))
+        left = log.read_bytes()  # what a killed control plane leaves behind
+    file_place.path.rename(aside)
+    log.write_bytes(left)
+    for options in ({}, {"exclusive": True, "migrate": True}):
+        with pytest.raises(StoreCorrupt, match=r"is gone, but its log dbre\.db-wal is there"):
+            async with file_place.open(**options):
+                pass
+    assert log.read_bytes() == left
+    log.unlink()
+    await _make(file_place)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [(b"", "empty file"), (b"garbage " * 4096, "is no SQLite database"), (os.urandom(8192), "is no SQLite database")],

@@ -12,7 +12,7 @@ from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import SchemaOlder, StoreCorrupt, StoreNotWritable
 from dbre.core.store.postgres import take_write_lock
 from dbre.core.store.schema import check_revision, head_revision, read_revision, upgrade
-from dbre.core.store.sqlite import reader_engine, require_file, writer_engine
+from dbre.core.store.sqlite import reader_engine, refuse_orphaned_log, require_file, writer_engine
 from dbre.core.text import printable
 
 __all__ = ["migrate_postgres", "migrate_sqlite"]
@@ -24,6 +24,7 @@ async def migrate_sqlite(address: SqliteAddress) -> None:
     Raises: SchemaNewer, NotAStore, StoreCorrupt, StoreFull, StoreNotWritable.
     """
     if not address.path.exists():
+        refuse_orphaned_log(address)
         await _create(address)
         return
     require_file(address)

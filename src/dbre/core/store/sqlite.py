@@ -18,6 +18,7 @@ from dbre.core.store.address import SqliteAddress
 from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
 from dbre.core.store.errors import ControlPlaneRunning, NotAStore, StoreCorrupt, StoreMissing, StoreNotWritable
 from dbre.core.text import printable
+from dbre.core.units import format_bytes
 
 __all__ = [
     "APPLICATION_ID",
@@ -25,6 +26,7 @@ __all__ = [
     "control_plane_lock",
     "make_private_directory",
     "reader_engine",
+    "refuse_orphaned_log",
     "require_file",
     "writer_engine",
 ]
@@ -130,6 +132,7 @@ def require_file(address: SqliteAddress) -> None:
     try:
         size = address.path.stat().st_size
     except (FileNotFoundError, NotADirectoryError) as error:
+        refuse_orphaned_log(address)
         raise StoreMissing(
             f"state store {address} does not exist yet",
             hint="`dbre server` makes it, or `dbre db migrate`; if it should exist, check state.url in dbre.yaml",
@@ -143,6 +146,21 @@ def require_file(address: SqliteAddress) -> None:
             f"state store {address} is an empty file: it was cut off, or something else made it",
             hint="put a copy made by `dbre db backup` in its place, or delete the file to begin anew",
             context={"path": str(address.path), "size_bytes": 0},
+        )
+
+
+def refuse_orphaned_log(address: SqliteAddress) -> None:
+    """Where the file is missing, see that no log is left of it: SQLite would write it into a new one. Raises: StoreCorrupt."""
+    log = address.path.with_name(address.path.name + "-wal")
+    try:
+        size = log.stat().st_size
+    except OSError:
+        return
+    if size:
+        raise StoreCorrupt(
+            f"state store {address} is gone, but its log {printable(log.name)} is there, {format_bytes(size)} written last",
+            hint="put the file back beside its log; to begin anew, or from a copy, move the log aside first",
+            context={"path": str(address.path), "log_bytes": size},
         )
 
 
