@@ -1,5 +1,7 @@
 """Charts and reports from the store alone."""
 
+import asyncio
+import time
 from datetime import timedelta
 from fractions import Fraction
 
@@ -14,7 +16,8 @@ from dbre.capabilities.slo.error_budget import error_budget
 from dbre.capabilities.slo.errors import UnknownSlo
 from dbre.capabilities.slo.model import worst_first
 from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
-from dbre.capabilities.slo.series import SlotSeries, slot_at, slot_start
+from dbre.capabilities.slo.series import Run, SlotSeries, slot_at, slot_start
+from dbre.capabilities.slo.slot_repository import write_batch
 from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow, span
 from dbre.core.fleet import Fleet
@@ -142,3 +145,30 @@ async def test_hostile_cluster_names_are_data(store, name):
     assert (status.bad, status.cluster) == (8, name)
     (alert,) = await recent_alerts(store, cluster=name)
     assert not any(ord(character) < 32 or character == "\u202e" for character in alert.summary)
+
+
+async def test_a_history_of_slots_that_all_differ_does_not_hold_up_the_prober(sqlite_store):
+    world = World(sqlite_store)
+    await world.probe(Outcome.GOOD)
+    end = slot_at(world.clock.now())
+    runs = [(1, Run(end - offset, 1, Counts(good=1))) for offset in range(3, 90_000, 3)]  # a probe each 30 s
+    async with sqlite_store.begin() as connection:
+        await write_batch(connection, sqlite_store, writer="other", sequence=1, runs=runs, now=world.clock.now())
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - before)
+
+    watcher = asyncio.create_task(watch())
+    began = time.perf_counter()
+    chart = await burn_down(
+        sqlite_store, world.definitions, world.fleet, world.clock.now(), slo="orders-writes", cluster="orders"
+    )
+    taken = time.perf_counter() - began
+    watcher.cancel()
+    assert chart.points
+    assert longest < taken / 2

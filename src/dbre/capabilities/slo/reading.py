@@ -1,5 +1,6 @@
 """The read side: the state of SLOs from the store alone, for commands and pages, with or without a running engine."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -145,7 +146,8 @@ async def burn_down(
     instance = find_instance(definitions, fleet, slo=slo, cluster=cluster)
     stored = await _read(store, [instance], now, windows=2)
     at = span(instance.definition.window, now)
-    points = burn_down_points(
+    points = await asyncio.to_thread(  # thousands of exact fractions where a service flaps; the event loop turns meanwhile
+        burn_down_points,
         stored.series(instance).series,
         instance.definition,
         at,

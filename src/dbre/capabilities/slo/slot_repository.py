@@ -1,5 +1,6 @@
 """Slots, series and definitions in the state store."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ __all__ = [
 
 MAX_RUN_SLOTS = 8_640  # a day: a reader finds every row that reaches into its window without looking further back
 _CHUNK = 500
+_YIELD_EVERY = 500  # rows between two turns of the event loop
 _COUNTED = ("good", "bad", "total", "missed", "excluded")
 
 
@@ -145,7 +147,9 @@ async def load_slots(connection: AsyncConnection, since: Mapping[int, int], *, e
             .order_by(slo_slots.c.slot, slo_slots.c.length)
         )
         target = loaded[series_id]
-        for row in rows:
+        for index, row in enumerate(rows):
+            if index % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # a month of slots that differ is a second of work, and the prober keeps a schedule
             low, high = max(row.slot, start), min(row.slot + row.length, end)
             if low >= high:
                 continue
