@@ -11,7 +11,7 @@ OPEN = AddressPolicy(allow_loopback=True, allow_private=True)
 
 
 def check(*hosts: str, policy: AddressPolicy = STRICT) -> Target:
-    return check_addresses("hooks.example", [Target(host=host, port=443) for host in hosts], policy)
+    return check_addresses("hooks.example", [Target(host=host, port=443) for host in hosts], policy)[0]
 
 
 @pytest.mark.parametrize("host", ["8.8.8.8", "2606:4700:4700::1111"])

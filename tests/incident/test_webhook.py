@@ -14,11 +14,13 @@ from uuid import UUID
 
 import pytest
 
-from dbre.capabilities.incident import ReceiverDocument, Webhook, verify_signature, webhook_subscriptions
+from dbre.capabilities.incident import ReceiverDocument, Webhook, verify_signature, webhook, webhook_subscriptions
 from dbre.capabilities.incident.webhook import webhook_body
 from dbre.core.clock import SystemClock
 from dbre.core.errors import Unreachable
 from dbre.core.events import Backoff, DeliveryPostponed, DeliveryRefused, Event, EventDelivery, EventLog, deliveries
+from dbre.core.fleet import Address
+from dbre.core.network import Target
 from dbre.core.secrets import Secret, SecretReference
 from dbre.core.store import Store, open_store
 
@@ -216,6 +218,17 @@ async def test_nobody_there_is_unreachable(key_file):
         port = found.port
     with pytest.raises(Unreachable, match="cannot be reached"):
         await send(key_file, port)
+
+
+async def test_a_dead_address_does_not_keep_a_page_from_the_others(key_file, monkeypatch):
+    async def two(address: Address) -> list[Target]:
+        return [Target(host="127.0.0.9", port=address.port), Target(host="127.0.0.1", port=address.port)]
+
+    monkeypatch.setattr(webhook, "resolve", two)  # a name with two addresses; nobody listens on the first
+    with receiver() as found:
+        await send(key_file, found.port, host="pager.example")
+    ((headers, _),) = found.requests
+    assert headers["host"] == f"pager.example:{found.port}"
 
 
 async def test_proxies_of_the_environment_are_not_used(key_file, monkeypatch):

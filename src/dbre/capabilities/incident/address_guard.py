@@ -72,8 +72,8 @@ def _objection(address: _Address, policy: AddressPolicy) -> str | None:
     return None if address.is_global else "not a public address"
 
 
-def check_addresses(host: str, targets: Sequence[Target], policy: AddressPolicy) -> Target:
-    """The address to connect to. One bad address among several refuses the host: a name that also points inside is a trap.
+def check_addresses(host: str, targets: Sequence[Target], policy: AddressPolicy) -> Sequence[Target]:
+    """The addresses to connect to. One bad address among several refuses the host: a name that also points inside is a trap.
 
     Raises: AddressRefused with the address and the reason.
     """
@@ -85,4 +85,4 @@ def check_addresses(host: str, targets: Sequence[Target], policy: AddressPolicy)
                 hint="dbre sends webhooks to public addresses; see docs/reference/alerts.md",
                 context={"host": host, "address": target.host},
             )
-    return targets[0]
+    return targets

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit, urlunsplit
@@ -88,7 +88,7 @@ class Webhook:
         host = url.hostname or ""
         port = url.port or (443 if url.scheme == "https" else 80)
         # Resolved here and connected to by number: a name that changes between check and use would slip past the check.
-        target = check_addresses(host, await resolve(Address(host, port)), self._policy)
+        targets = check_addresses(host, await resolve(Address(host, port)), self._policy)
         secret = await self._receiver.secret.resolve()
         body, timestamp = webhook_body(event), int(self._clock.now().timestamp())
         headers = {
@@ -100,12 +100,15 @@ class Webhook:
             "webhook-signature": sign(secret, webhook_id=str(event.id), timestamp=timestamp, body=body),
         }
         context = await asyncio.to_thread(self._verify, url.scheme)  # loading the authorities takes 30 ms of CPU
-        # No proxy, no credentials of a .netrc, no redirect: the request goes to the checked address or nowhere.
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=self._seconds, verify=context) as client:
-            numeric = urlunsplit((url.scheme, _authority(target), url.path or "/", url.query, ""))
-            extensions = {"sni_hostname": host} if url.scheme == "https" else {}
-            request = client.build_request("POST", numeric, headers=headers, content=body, extensions=extensions)
-            response = await client.send(request, stream=True)
+        # No proxy, no credentials of a .netrc, no redirect: the request goes to a checked address or nowhere.
+        limits = httpx.Timeout(self._seconds, connect=self._seconds / len(targets))
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=limits, verify=context) as client:
+            requests = []
+            for target in targets:
+                numeric = urlunsplit((url.scheme, _authority(target), url.path or "/", url.query, ""))
+                extensions = {"sni_hostname": host} if url.scheme == "https" else {}
+                requests.append(client.build_request("POST", numeric, headers=headers, content=body, extensions=extensions))
+            response = await _send(client, requests)
             try:
                 await self._judge(response, event)
             finally:
@@ -134,6 +137,16 @@ class Webhook:
         if wait is not None:
             raise DeliveryPostponed(f"{message}; it asks to come back in {wait:.0f} s", wait_seconds=wait)
         raise Unreachable(message)
+
+
+async def _send(client: httpx.AsyncClient, requests: Sequence[httpx.Request]) -> httpx.Response:
+    """The answer of the first address that takes a connection; one that is dead must not keep a page from the others."""
+    for request in requests[:-1]:
+        try:
+            return await client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent yet
+            continue
+    return await client.send(requests[-1], stream=True)
 
 
 def _authority(target: Target) -> str:
