@@ -8,74 +8,27 @@ same twice. Passes if p99 < 20 ms and ``up`` is 0 for the frozen half and 1 for 
 import argparse
 import asyncio
 import json
-import os
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import uvicorn
+from kit.two_servers import fleet_on, quantile, two_servers
 
 from dbre.app import Engines
 from dbre.capabilities.observe import Exporter, ExporterDocument
 from dbre.core.clock import SystemClock
-from dbre.core.fleet import Cluster, Endpoint, EndpointPurpose, Fleet, Instance, TlsMode
+from dbre.core.fleet import EndpointPurpose
 from dbre.core.telemetry import configure_logging
-from dbre.lab import Guardian, PostgresServer
-from dbre.lab.account import choose_account
-from dbre.lab.cache import cache_directory
-from dbre.lab.destruction import destroy
-from dbre.lab.postgres import find_postgres
-from dbre.lab.site import Site
 from dbre.ports.probe import Outcome, ProbeObservation
 
 LIVE, FROZEN, ENDPOINTS, SCRAPES, PAUSE_SECONDS = 25, 25, 500, 500, 0.01
 LIMIT_SECONDS = 0.020
 ACCEPT = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
-
-
-def make_site(guardian: Guardian) -> Site:
-    account = choose_account(os.environ)
-    directory = Path(tempfile.mkdtemp(prefix="dbre-bench-"))
-    guardian.watch(directory)
-    directory.chmod(0o711)
-    cache = cache_directory(account, os.environ)
-    return Site(directory=directory, account=account, cache=cache, guardian=guardian, durable=False)
-
-
-@asynccontextmanager
-async def two_servers() -> AsyncIterator[tuple[PostgresServer, PostgresServer]]:
-    guardian = Guardian()
-    site = make_site(guardian)
-    try:
-        binaries = await find_postgres(account=site.account, cache=site.cache, version=None)
-        servers = [PostgresServer(name, site, binaries=binaries) for name in ("live", "frozen")]
-        for server in servers:
-            await server.start()
-        yield servers[0], servers[1]
-    finally:
-        destroy(site.directory)
-        guardian.close()
-
-
-def cluster(name: str, server: PostgresServer) -> Cluster:
-    return Cluster(
-        name=name,
-        environment="bench",
-        engine="postgresql",
-        instances=(Instance(name=name, cluster=name, address=server.address),),
-        endpoints=(Endpoint(cluster=name, purpose=EndpointPurpose.WRITE, addresses=(server.address,)),),
-        databases=("postgres",),
-        user=server.superuser,
-        password=server.password,
-        tls=TlsMode.DISABLE,
-        tls_ca_file=None,
-    )
 
 
 async def keep_changing(exporter: Exporter) -> None:
@@ -139,9 +92,8 @@ async def ask_from_outside(port: int) -> dict[str, list[float]]:
 
 async def measure() -> dict[str, object]:
     async with two_servers() as (live, frozen):
-        clusters = [cluster(f"live-{n}", live) for n in range(LIVE)] + [cluster(f"frozen-{n}", frozen) for n in range(FROZEN)]
         exporter = Exporter(
-            fleet=Fleet(clusters=tuple(clusters)),
+            fleet=fleet_on({live: LIVE, frozen: FROZEN}),
             engines=Engines(),
             clock=SystemClock(),
             settings=ExporterDocument(check_interval=timedelta(seconds=5)),
@@ -167,10 +119,6 @@ async def measure() -> dict[str, object]:
             with suppress(asyncio.CancelledError):
                 await task
     return summary(seconds, renders, body)
-
-
-def quantile(values: list[float], ratio: float) -> float:
-    return sorted(values)[min(int(len(values) * ratio), len(values) - 1)]
 
 
 def summary(seconds: dict[str, list[float]], renders: list[float], body: bytes) -> dict[str, object]:

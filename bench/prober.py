@@ -7,31 +7,23 @@ other one is, and every slot that was due has exactly one observation.
 
 import asyncio
 import json
-import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
+
+from kit.two_servers import fleet_on, quantile, two_servers
 
 from dbre.app import Engines
 from dbre.capabilities.observe import Exposition, ProbeDocument, ProbeMetrics, Prober
 from dbre.core.clock import SystemClock
-from dbre.core.fleet import Address, Cluster, Endpoint, EndpointPurpose, Fleet, Instance, TlsMode
 from dbre.core.telemetry import configure_logging
-from dbre.lab import Guardian, PostgresServer
-from dbre.lab.account import choose_account
-from dbre.lab.cache import cache_directory
-from dbre.lab.destruction import destroy
-from dbre.lab.postgres import find_postgres
-from dbre.lab.site import Site
 from dbre.ports.probe import Outcome, ProbeObservation
 
 LIVE, FROZEN, INTERVAL_SECONDS, WARM_UP_SECONDS, MEASURED_SECONDS, FLOOR_SECONDS = 450, 50, 10.0, 12.0, 20.0, 5.0
 LIMIT_SECONDS = 0.100
+SETTINGS = {"max_connections": str(LIVE + 50), "shared_buffers": "64MB"}
 
 
 class Lags(ProbeMetrics):
@@ -46,47 +38,6 @@ class Lags(ProbeMetrics):
         self.seconds.append(seconds)
 
 
-def make_site(guardian: Guardian) -> Site:
-    account = choose_account(os.environ)
-    directory = Path(tempfile.mkdtemp(prefix="dbre-bench-"))
-    guardian.watch(directory)
-    directory.chmod(0o711)
-    cache = cache_directory(account, os.environ)
-    return Site(directory=directory, account=account, cache=cache, guardian=guardian, durable=False)
-
-
-@asynccontextmanager
-async def two_servers() -> AsyncIterator[tuple[PostgresServer, PostgresServer]]:
-    guardian = Guardian()
-    site = make_site(guardian)
-    try:
-        binaries = await find_postgres(account=site.account, cache=site.cache, version=None)
-        settings = {"max_connections": str(LIVE + 50), "shared_buffers": "64MB"}
-        servers = [PostgresServer(name, site, binaries=binaries, settings=settings) for name in ("live", "frozen")]
-        for server in servers:
-            await server.start()
-        yield servers[0], servers[1]
-    finally:
-        destroy(site.directory)
-        guardian.close()
-
-
-def cluster(name: str, server: PostgresServer) -> Cluster:
-    address: Address = server.address
-    return Cluster(
-        name=name,
-        environment="bench",
-        engine="postgresql",
-        instances=(Instance(name=name, cluster=name, address=address),),
-        endpoints=(Endpoint(cluster=name, purpose=EndpointPurpose.WRITE, addresses=(address,)),),
-        databases=("postgres",),
-        user=server.superuser,
-        password=server.password,
-        tls=TlsMode.DISABLE,
-        tls_ca_file=None,
-    )
-
-
 async def floor() -> list[float]:
     """Lags of bare sleeps: as many a second, at random moments, as the prober has slots."""
     begin = time.monotonic()
@@ -99,19 +50,14 @@ async def floor() -> list[float]:
     return list(await asyncio.gather(*(one(moment) for moment in moments)))
 
 
-def quantile(values: list[float], ratio: float) -> float:
-    return sorted(values)[min(int(len(values) * ratio), len(values) - 1)]
-
-
 async def measure() -> dict[str, object]:
     bare = await floor()
-    async with two_servers() as (live, frozen):
-        clusters = [cluster(f"live-{n}", live) for n in range(LIVE)] + [cluster(f"frozen-{n}", frozen) for n in range(FROZEN)]
+    async with two_servers(SETTINGS) as (live, frozen):
         clock = SystemClock()
         metrics = Lags(Exposition(clock))
         seen: list[ProbeObservation] = []
         prober = Prober(
-            fleet=Fleet(clusters=tuple(clusters)),
+            fleet=fleet_on({live: LIVE, frozen: FROZEN}),
             engines=Engines(),
             clock=clock,
             settings=ProbeDocument(),

@@ -16,7 +16,6 @@ import os
 import random
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
@@ -28,12 +27,8 @@ from statistics import median
 from dbre.core.secrets import Secret
 from dbre.demo.control_plane import ControlPlaneProcess
 from dbre.demo.pager import Pager
-from dbre.lab.account import choose_account
-from dbre.lab.cache import cache_directory
-from dbre.lab.destruction import destroy
-from dbre.lab.guardian import Guardian
 from dbre.lab.postgres import PostgresServer, find_postgres
-from dbre.lab.site import Site
+from dbre.lab.temporary_site import temporary_site
 
 QUIET_SECONDS = 150.0  # at the end: alerts resolve and the last deliveries arrive
 MAX_GROWTH_RATIO = 0.10
@@ -161,15 +156,6 @@ def resident_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def make_site(guardian: Guardian) -> Site:
-    """A directory of its own for the servers, gone at the end however this process ends."""
-    account = choose_account(os.environ)
-    directory = Path(tempfile.mkdtemp(prefix="dbre-soak-"))
-    guardian.watch(directory)
-    directory.chmod(0o711)
-    return Site(directory=directory, account=account, cache=cache_directory(account, os.environ), guardian=guardian)
-
-
 def keep_private(path: Path, text: str) -> Path:
     """Write a file that only its owner can read."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -268,10 +254,8 @@ def disordered(stored: list[dict]) -> list[str]:
 
 async def run(minutes: float, seed: int) -> int:
     """Build everything, disturb it, judge it, and take everything down again."""
-    guardian = Guardian()
-    site = make_site(guardian)
     os.environ["DBRE_SOAK_SECRET"] = HOOK_SECRET
-    try:
+    with temporary_site(prefix="dbre-soak-", durable=True) as site:
         binaries = await find_postgres(account=site.account, cache=site.cache)
         primary = PostgresServer("soak-1", site, binaries=binaries)
         replica = PostgresServer("soak-2", site, binaries=binaries, replica_of=primary)
@@ -287,9 +271,6 @@ async def run(minutes: float, seed: int) -> int:
                 return await soak_for(soak, minutes * 60)
             finally:
                 await plane.stop()
-    finally:
-        destroy(site.directory)
-        guardian.close()
 
 
 async def soak_for(soak: Soak, seconds: float) -> int:

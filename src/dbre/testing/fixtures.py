@@ -12,25 +12,24 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import pytest
 import pytest_asyncio
 
 from dbre.core.errors import Unsupported
-from dbre.lab.account import choose_account
-from dbre.lab.cache import cache_directory
 from dbre.lab.destruction import destroy
-from dbre.lab.guardian import Guardian
 from dbre.lab.mariadb import MariaDbServer, find_mariadb
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.programs import ServerProgram
 from dbre.lab.redis import RedisServer, find_redis
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
+from dbre.lab.temporary_site import temporary_site
 
 __all__ = [
     "PostgresPair",
+    "ServerPair",
     "fresh_postgres",
     "lab_site",
     "mariadb",
@@ -39,6 +38,7 @@ __all__ = [
     "postgres18",
     "postgres_pair",
     "redis_server",
+    "running",
 ]
 
 _MEMORY = "/dev/shm"  # noqa: S108 -- mkdtemp makes a directory of our own in it
@@ -46,31 +46,32 @@ _ROOM_BYTES = 4 * 2**30
 ServerType = TypeVar("ServerType", bound=LabServer)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostgresPair:
+@dataclass(frozen=True, kw_only=True)
+class ServerPair(Generic[ServerType]):
     """A primary and its streaming replica."""
 
-    primary: PostgresServer
-    replica: PostgresServer
+    primary: ServerType
+    replica: ServerType
+
+
+PostgresPair = ServerPair[PostgresServer]
+
+
+@asynccontextmanager
+async def running(server: ServerType) -> AsyncIterator[ServerType]:
+    """A server that is started, and gone afterwards."""
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.destroy()
 
 
 @pytest.fixture(scope="session")
 def lab_site() -> Iterator[Site]:
     """Where the servers of this test run live; gone with the run, also if the run is killed."""
-    account = choose_account(os.environ)
-    guardian = Guardian()
-    directory = Path(tempfile.mkdtemp(prefix="dbre-test-", dir=_fast_directory()))  # other accounts cannot enter pytest's
-    guardian.watch(directory)
-    directory.chmod(0o711)
-    yield Site(
-        directory=directory,
-        account=account,
-        cache=cache_directory(account, os.environ),
-        guardian=guardian,
-        durable=False,
-    )
-    destroy(directory)
-    guardian.close()
+    with temporary_site(prefix="dbre-test-", parent=_fast_directory()) as site:  # other accounts cannot enter pytest's
+        yield site
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -98,7 +99,7 @@ async def postgres18(lab_site: Site) -> AsyncIterator[PostgresServer]:
 async def mariadb(lab_site: Site) -> AsyncIterator[MariaDbServer]:
     """MariaDB, from the distribution."""
     program = _installed(lambda: find_mariadb(account=lab_site.account))
-    async with _running(MariaDbServer("mariadb", lab_site, program=program)) as server:
+    async with running(MariaDbServer("mariadb", lab_site, program=program)) as server:
         yield server
 
 
@@ -106,7 +107,7 @@ async def mariadb(lab_site: Site) -> AsyncIterator[MariaDbServer]:
 async def redis_server(lab_site: Site) -> AsyncIterator[RedisServer]:
     """Redis, from the distribution."""
     program = _installed(lambda: find_redis(account=lab_site.account))
-    async with _running(RedisServer("redis", lab_site, program=program)) as server:
+    async with running(RedisServer("redis", lab_site, program=program)) as server:
         yield server
 
 
@@ -124,7 +125,7 @@ async def postgres_pair(lab_site: Site) -> AsyncIterator[PostgresPair]:
     with _own_directory(lab_site) as site:
         async with (
             _postgres(site, "pg1", None) as primary,
-            _running(PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)) as replica,
+            running(PostgresServer("pg2", site, binaries=primary.binaries, replica_of=primary)) as replica,
         ):
             yield PostgresPair(primary=primary, replica=replica)
 
@@ -145,17 +146,8 @@ async def _postgres(site: Site, name: str, version: int | None) -> AsyncIterator
         binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
     except Unsupported as error:
         _leave_out(error)
-    async with _running(PostgresServer(name, site, binaries=binaries)) as server:
+    async with running(PostgresServer(name, site, binaries=binaries)) as server:
         yield server
-
-
-@asynccontextmanager
-async def _running(server: ServerType) -> AsyncIterator[ServerType]:
-    try:
-        await server.start()
-        yield server
-    finally:
-        await server.destroy()
 
 
 def _installed(find: Callable[[], ServerProgram]) -> ServerProgram:

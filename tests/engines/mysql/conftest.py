@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -12,11 +12,12 @@ from mysql_kit import administrator, execute, quoted
 from dbre.core.secrets import Secret
 from dbre.engines.mysql import MySqlEngine
 from dbre.engines.mysql.facts import LOGIN
-from dbre.lab.mariadb import MariaDbServer, find_mariadb
+from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.site import Site
 from dbre.ports.engine import Access
 from dbre.testing.conformance import Subject
 from dbre.testing.conformance.subject import QUICK
+from dbre.testing.fixtures import ServerPair, running
 
 USER = "dbre_granted"
 PASSWORD = "s3cret-granted"
@@ -98,49 +99,29 @@ class MariaDbSubject(Subject):
             await waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MariaDbPair:
-    """A primary and its replica."""
-
-    primary: MariaDbServer
-    replica: MariaDbServer
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def named_mariadb(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[MariaDbServer]:
     """A MariaDB that shows the names of programs, which Debian's leaves off."""
-    server = MariaDbServer("named-mariadb", lab_site, program=mariadb.program, settings={"performance-schema": "ON"})
-    try:
-        await server.start()
+    settings = {"performance-schema": "ON"}
+    async with running(MariaDbServer("named-mariadb", lab_site, program=mariadb.program, settings=settings)) as server:
         yield server
-    finally:
-        await server.destroy()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def mariadb_pair(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[MariaDbPair]:
+async def mariadb_pair(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[ServerPair[MariaDbServer]]:
     """A private primary with a replica that follows it by GTID."""
-    program = find_mariadb(account=lab_site.account)
-    primary = MariaDbServer("pair-primary", lab_site, program=program)
-    replica = MariaDbServer("pair-replica", lab_site, program=program, replica_of=primary)
-    try:
-        await primary.start()
-        await replica.start()
-        yield MariaDbPair(primary=primary, replica=replica)
-    finally:
-        await replica.destroy()
-        await primary.destroy()
+    async with (
+        running(MariaDbServer("pair-primary", lab_site, program=mariadb.program)) as primary,
+        running(MariaDbServer("pair-replica", lab_site, program=mariadb.program, replica_of=primary)) as replica,
+    ):
+        yield ServerPair(primary=primary, replica=replica)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_mariadb(mariadb: MariaDbServer, lab_site: Site) -> AsyncIterator[MariaDbServer]:
     """A MariaDB for one test that fills or reconfigures it."""
-    server = MariaDbServer("own-mariadb", lab_site, program=mariadb.program)
-    try:
-        await server.start()
+    async with running(MariaDbServer("own-mariadb", lab_site, program=mariadb.program)) as server:
         yield server
-    finally:
-        await server.destroy()
 
 
 @pytest.fixture

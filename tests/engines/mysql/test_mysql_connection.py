@@ -23,20 +23,16 @@ from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.site import Site
 from dbre.ports.engine import Access, Facet, NamedQuery, Timeouts
 from dbre.ports.probe import Outcome
+from dbre.testing.fixtures import running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def tls_mariadb(mariadb: MariaDbServer, lab_site: Site, certificates) -> AsyncIterator[MariaDbServer]:
     """A MariaDB that offers TLS and does not demand it."""
-    settings = {"ssl-ca": certificates.ca, "ssl-cert": certificates.certificate, "ssl-key": certificates.key}
-    server = MariaDbServer(
-        "tls-mariadb", lab_site, program=mariadb.program, settings={name: str(path) for name, path in settings.items()}
-    )
-    try:
-        await server.start()
+    files = {"ssl-ca": certificates.ca, "ssl-cert": certificates.certificate, "ssl-key": certificates.key}
+    settings = {name: str(path) for name, path in files.items()}
+    async with running(MariaDbServer("tls-mariadb", lab_site, program=mariadb.program, settings=settings)) as server:
         yield server
-    finally:
-        await server.destroy()
 
 
 async def asked(connection: Connection, text: str) -> dict[str, object]:

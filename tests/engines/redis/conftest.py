@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -17,6 +17,7 @@ from dbre.lab.site import Site
 from dbre.ports.engine import Access
 from dbre.testing.conformance import Subject
 from dbre.testing.conformance.subject import HOSTILE_NAMES, QUICK
+from dbre.testing.fixtures import ServerPair, running
 
 USER = "dbre_granted"
 PASSWORD = "s3cret-granted"
@@ -95,37 +96,21 @@ class RedisSubject(Subject):
         yield None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisPair:
-    """A primary and its replica."""
-
-    primary: RedisServer
-    replica: RedisServer
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def redis_pair(redis_server: RedisServer, lab_site: Site) -> AsyncIterator[RedisPair]:
+async def redis_pair(redis_server: RedisServer, lab_site: Site) -> AsyncIterator[ServerPair[RedisServer]]:
     """A private primary with a replica."""
-    primary = RedisServer("pair-redis-primary", lab_site, program=redis_server.program)
-    replica = RedisServer("pair-redis-replica", lab_site, program=redis_server.program, replica_of=primary)
-    try:
-        await primary.start()
-        await replica.start()
-        yield RedisPair(primary=primary, replica=replica)
-    finally:
-        await replica.destroy()
-        await primary.destroy()
+    async with (
+        running(RedisServer("pair-redis-primary", lab_site, program=redis_server.program)) as primary,
+        running(RedisServer("pair-redis-replica", lab_site, program=redis_server.program, replica_of=primary)) as replica,
+    ):
+        yield ServerPair(primary=primary, replica=replica)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_redis(redis_server: RedisServer, lab_site: Site) -> AsyncIterator[RedisServer]:
     """A Redis for one test that fills or reconfigures it."""
-    server = RedisServer("own-redis", lab_site, program=redis_server.program)
-    try:
-        await server.start()
+    async with running(RedisServer("own-redis", lab_site, program=redis_server.program)) as server:
         yield server
-    finally:
-        await server.destroy()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
 from dbre.ports.engine import Access, Timeouts
 from dbre.ports.probe import Outcome
+from dbre.testing.fixtures import running
 
 QUICK = Timeouts(connect_seconds=1.0, statement_seconds=1.0)
 
@@ -34,13 +35,9 @@ async def tls_redis(redis_server: RedisServer, lab_site: Site, certificates) -> 
         "tls-key-file": str(certificates.key),
         "tls-auth-clients": "no",
     }
-    server = RedisServer("tls-redis", lab_site, program=redis_server.program, settings=settings)
-    try:
-        await server.start()
+    async with running(RedisServer("tls-redis", lab_site, program=redis_server.program, settings=settings)) as server:
         access = await granted(server, "tls")
         yield server, replace(access, address=Address("127.0.0.1", port), timeouts=QUICK)
-    finally:
-        await server.destroy()
 
 
 @pytest.mark.parametrize(

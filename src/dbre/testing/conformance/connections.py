@@ -14,7 +14,7 @@ import pytest
 from dbre.core.errors import DbreError, Unreachable
 from dbre.core.fleet import Address
 from dbre.ports.engine import Server
-from dbre.testing.conformance.subject import QUICK, Subject, opened, sessions_left
+from dbre.testing.conformance.subject import QUICK, Subject, frozen, killed, opened, seconds_to_cancel, sessions_left
 
 __all__ = ["ConnectionConformance"]
 
@@ -55,25 +55,15 @@ class ConnectionConformance:
         access = replace(subject.impatient(), max_connections=len(_CALLS))
         async with opened(subject, access) as server:
             await asyncio.gather(*(call(server) for call in _CALLS.values()))
-            await subject.server.freeze()
-            try:
+            async with frozen(subject):
                 spent = await asyncio.gather(*(_time_until_unreachable(server, name) for name in _CALLS))
-            finally:
-                await subject.server.thaw()
             assert max(spent) <= QUICK.connect_seconds + QUICK.statement_seconds + _SLACK_SECONDS
             assert not await sessions_left(subject, str(access.user), at_most=0)
 
     async def test_connecting_to_a_frozen_server_ends_in_time(self, subject: Subject) -> None:
         """The kernel accepts for a frozen server, and nobody answers."""
-        await subject.server.freeze()
-        began = time.monotonic()
-        try:
-            async with opened(subject) as server:
-                with pytest.raises(Unreachable):
-                    await server.session.identify()
-                spent = time.monotonic() - began
-        finally:
-            await subject.server.thaw()
+        async with frozen(subject), opened(subject) as server:
+            spent = await _time_until_unreachable(server, "session.identify")
         assert spent <= QUICK.connect_seconds + QUICK.statement_seconds + _SLACK_SECONDS
         assert not await sessions_left(subject, str(subject.access.user), at_most=0)
 
@@ -81,8 +71,7 @@ class ConnectionConformance:
         """``aclose`` is at once, also with a connection that hangs in a statement."""
         async with opened(subject) as server:
             await server.session.identify()
-            await subject.server.freeze()
-            try:
+            async with frozen(subject):
                 hanging = asyncio.create_task(_CALLS["session.identify"](server))
                 await asyncio.sleep(0.1)
                 began = time.monotonic()
@@ -90,8 +79,6 @@ class ConnectionConformance:
                 spent = time.monotonic() - began
                 with pytest.raises(Unreachable):
                     await asyncio.wait_for(hanging, QUICK.connect_seconds + QUICK.statement_seconds + _SLACK_SECONDS)
-            finally:
-                await subject.server.thaw()
         assert spent < 0.2
         assert not await sessions_left(subject, str(subject.access.user), at_most=0)
 
@@ -99,18 +86,8 @@ class ConnectionConformance:
         """Cancellation is obeyed at once, and the connection that hung is closed."""
         async with opened(subject) as server:
             await server.session.identify()
-            await subject.server.freeze()
-            try:
-                hanging = asyncio.create_task(_CALLS["session.identify"](server))
-                await asyncio.sleep(0.1)
-                began = time.monotonic()
-                hanging.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await hanging
-                spent = time.monotonic() - began
-            finally:
-                await subject.server.thaw()
-            assert spent < 0.2
+            async with frozen(subject):
+                assert await seconds_to_cancel(_CALLS["session.identify"](server)) < 0.2
             assert not await sessions_left(subject, str(subject.access.user), at_most=0)
 
     async def test_calls_cancelled_at_any_moment_leave_no_connection_behind(self, subject: Subject) -> None:
@@ -131,14 +108,11 @@ class ConnectionConformance:
         """The error comes at once, and no restart of ours is needed."""
         async with opened(subject) as server:
             await server.session.identify()
-            await subject.server.kill()
-            began = time.monotonic()
-            try:
+            async with killed(subject):
+                began = time.monotonic()
                 with pytest.raises(Unreachable) as caught:
                     await server.session.identify()
                 spent = time.monotonic() - began
-            finally:
-                await subject.server.start()
             assert spent <= QUICK.connect_seconds + QUICK.statement_seconds
             assert str(subject.access.address) in caught.value.message
             assert (await server.session.identify()).user == subject.access.user

@@ -11,7 +11,7 @@ from dbre.core.errors import Denied
 from dbre.core.fleet import Address, EndpointPurpose
 from dbre.ports.probe import Outcome, ProbeDeadlines, ProbeRequest
 from dbre.ports.session import Role
-from dbre.testing.conformance.subject import Subject, opened, probing, sessions_left
+from dbre.testing.conformance.subject import Subject, frozen, killed, opened, probing, seconds_to_cancel, sessions_left
 
 __all__ = ["ProbeConformance"]
 
@@ -87,17 +87,14 @@ class ProbeConformance:
         async with probing(subject) as probe:
             await probe.prepare()
             await probe.measure(_request(1, row="frozen"))
-            await subject.server.freeze()
-            began = time.monotonic()
-            try:
-                frozen = await probe.measure(_request(2, row="frozen", fresh=fresh))
+            async with frozen(subject):
+                began = time.monotonic()
+                hung = await probe.measure(_request(2, row="frozen", fresh=fresh))
                 spent = time.monotonic() - began
-            finally:
-                await subject.server.thaw()
             thawed = await probe.measure(_request(3, row="frozen", fresh=fresh))
-        assert (frozen.outcome, frozen.code) == (Outcome.BAD, "timeout"), frozen
+        assert (hung.outcome, hung.code) == (Outcome.BAD, "timeout"), hung
         assert spent <= _DEADLINES.total_seconds + _SLACK_SECONDS
-        assert frozen.phases.total_seconds <= _DEADLINES.total_seconds + _SLACK_SECONDS
+        assert hung.phases.total_seconds <= _DEADLINES.total_seconds + _SLACK_SECONDS
         assert thawed.outcome is Outcome.GOOD, thawed
 
     async def test_a_killed_server_is_bad_and_good_again_when_it_is_back(self, subject: Subject) -> None:
@@ -105,16 +102,13 @@ class ProbeConformance:
         async with probing(subject) as probe:
             await probe.prepare()
             await probe.measure(_request(1, row="killed"))
-            await subject.server.kill()
-            began = time.monotonic()
-            try:
-                killed = await probe.measure(_request(2, row="killed"))
+            async with killed(subject):
+                began = time.monotonic()
+                lost = await probe.measure(_request(2, row="killed"))
                 refused = await probe.measure(_request(3, row="killed"))
                 spent = time.monotonic() - began
-            finally:
-                await subject.server.start()
             back = await probe.measure(_request(4, row="killed"))
-        assert killed.outcome is refused.outcome is Outcome.BAD
+        assert lost.outcome is refused.outcome is Outcome.BAD
         assert refused.code == "connection_refused", refused
         assert spent < _DEADLINES.connect_seconds
         assert (back.outcome, back.heartbeat_sequence) == (Outcome.GOOD, 4), back
@@ -147,18 +141,8 @@ class ProbeConformance:
         async with probing(subject) as probe:
             await probe.prepare()
             await probe.measure(_request(1, row="cancelled"))
-            await subject.server.freeze()
-            try:
-                hanging = asyncio.create_task(probe.measure(_request(2, row="cancelled")))
-                await asyncio.sleep(0.1)
-                began = time.monotonic()
-                hanging.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await hanging
-                spent = time.monotonic() - began
-            finally:
-                await subject.server.thaw()
-            assert spent < 0.2
+            async with frozen(subject):
+                assert await seconds_to_cancel(probe.measure(_request(2, row="cancelled"))) < 0.2
             assert not await sessions_left(subject, str(subject.access.user), at_most=0)
 
     async def test_preparing_again_and_at_the_same_time_changes_nothing(self, subject: Subject) -> None:

@@ -1,18 +1,30 @@
-"""A running server as its engine's author presents it to the conformance suite."""
+"""A running server as its engine's author presents it to the conformance suite, and what the suite does to it."""
+# ruff: noqa: S101 - a conformance suite is made of assertions
 
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from dbre.core.secrets import Secret
 from dbre.ports.engine import Access, Engine, Server, Timeouts
 from dbre.ports.probe import ProbePort
 
-__all__ = ["HOSTILE_NAMES", "QUICK", "LiveServer", "Subject", "opened", "probing", "sessions_left"]
+__all__ = [
+    "HOSTILE_NAMES",
+    "QUICK",
+    "LiveServer",
+    "Subject",
+    "frozen",
+    "killed",
+    "opened",
+    "probing",
+    "seconds_to_cancel",
+    "sessions_left",
+]
 
 QUICK = Timeouts(connect_seconds=1.0, statement_seconds=1.0, lock_seconds=0.3)
 """Limits that a test with a frozen server can wait for."""
@@ -114,6 +126,38 @@ async def probing(subject: Subject, access: Access | None = None) -> AsyncIterat
         yield probe
     finally:
         await probe.aclose()
+
+
+@asynccontextmanager
+async def frozen(subject: Subject) -> AsyncIterator[None]:
+    """The server hangs inside the block."""
+    await subject.server.freeze()
+    try:
+        yield
+    finally:
+        await subject.server.thaw()
+
+
+@asynccontextmanager
+async def killed(subject: Subject) -> AsyncIterator[None]:
+    """The server is gone inside the block."""
+    await subject.server.kill()
+    try:
+        yield
+    finally:
+        await subject.server.start()
+
+
+async def seconds_to_cancel(call: Coroutine[Any, Any, object]) -> float:
+    """Let a call hang for a moment and cancel it: how long it takes to obey."""
+    hanging = asyncio.create_task(call)
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    hanging.cancel()
+    with suppress(asyncio.CancelledError):
+        await hanging
+    assert hanging.cancelled(), "the call ended, and not because it was cancelled"
+    return time.monotonic() - began
 
 
 async def sessions_left(subject: Subject, user: str, *, at_most: int, within_seconds: float = 5.0) -> Sequence[str]:
