@@ -66,6 +66,12 @@ def test_documentation_addresses_are_no_public_addresses(host):
         check(host, policy=OPEN)
 
 
+@pytest.mark.parametrize("host", ["::7f00:1", "::a9fe:a9fe", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "fec0::1", "4000::1"])
+def test_addresses_that_wrap_others_or_are_given_to_nobody_are_refused(host):
+    with pytest.raises(AddressRefused, match="not a public address"):
+        check(host, policy=OPEN)
+
+
 def test_one_inner_address_among_public_ones_refuses_the_name():
     with pytest.raises(AddressRefused, match=r"169\.254\.169\.254"):
         check("8.8.8.8", "169.254.169.254")

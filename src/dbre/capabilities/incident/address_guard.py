@@ -36,6 +36,7 @@ _PRIVATE: tuple[_Network, ...] = tuple(
     ipaddress.ip_network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,9 @@ def _objection(address: _Address, policy: AddressPolicy) -> str | None:
         return None if policy.allow_loopback else "loopback, which this receiver does not allow (allow_loopback: true)"
     if any(address in network for network in _PRIVATE):
         return None if policy.allow_private else "private, which this receiver does not allow (allow_private: true)"
-    return None if address.is_global else "not a public address"
+    # IANA gives public IPv6 addresses from 2000::/3 only; what Python calls global besides may wrap an inner IPv4 address.
+    is_public = address.is_global and (address.version == 4 or address in _GLOBAL_UNICAST)
+    return None if is_public else "not a public address"
 
 
 def check_addresses(host: str, targets: Sequence[Target], policy: AddressPolicy) -> Sequence[Target]:
