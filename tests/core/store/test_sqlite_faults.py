@@ -14,6 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from dbre.core.errors import ExitCode, StoreError
+from dbre.core.store.address import SqliteAddress
+from dbre.core.store.copy import copy_sqlite
 from dbre.core.store.errors import NotAStore, StoreBusy, StoreCorrupt, StoreFull, StoreMissing, StoreNotWritable
 from dbre.core.store.mounts import file_system_type, place_warnings
 from dbre.core.store.status import inspect_store
@@ -236,6 +238,17 @@ async def test_a_store_cannot_be_made_on_a_full_disk_and_nothing_is_left_of_it(s
         await _make(make_place(small_file_system / "dbre.db"))
     assert isinstance(caught.value, StoreFull), repr(caught.value)
     assert not (small_file_system / "dbre.db").exists()
+
+
+@needs_root
+async def test_a_copy_that_does_not_fit_blames_the_place_of_the_copy(small_file_system: Path, file_place) -> None:
+    await _make(file_place)
+    await _fill(file_place, 2_000_000)
+    before = shutil.disk_usage(small_file_system).free
+    with pytest.raises(StoreFull, match=rf"{small_file_system}/copy\.db\.part cannot grow: .* are free there"):
+        await copy_sqlite(SqliteAddress(path=file_place.path), small_file_system / "copy.db")
+    assert list(small_file_system.iterdir()) == []
+    assert shutil.disk_usage(small_file_system).free == before
 
 
 @needs_root

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +11,12 @@ from urllib.parse import quote
 from dbre.core.errors import UsageError
 from dbre.core.store.address import SqliteAddress
 from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS, sqlite_error
-from dbre.core.store.errors import StoreCorrupt, StoreNotWritable
+from dbre.core.store.errors import StoreCorrupt, StoreFull, StoreNotWritable
 from dbre.core.store.sqlite import require_file
 from dbre.core.text import printable
+from dbre.core.units import format_bytes
 
-__all__ = ["copy_sqlite"]
+__all__ = ["copy_sqlite", "flush"]
 
 
 async def copy_sqlite(address: SqliteAddress, target: Path, *, replace: bool = False) -> int:
@@ -41,14 +43,34 @@ def _copy(address: SqliteAddress, target: Path, *, replace: bool) -> int:
         ) from error
     try:
         _copy_pages(address, part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(part)
         part.rename(target)
+        flush(target.parent)
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:  # of the copy: the store is only read
+            free = shutil.disk_usage(part.parent).free
+            raise StoreFull(
+                f"{printable(str(part))} cannot grow: {format_bytes(free)} are free there",
+                hint="free some space there, or name a file on another disk",
+                context={"path": str(part), "free_bytes": free},
+            ) from error
         raise sqlite_error(error, address) from error
+    except OSError as error:
+        raise StoreNotWritable(
+            f"{printable(str(part))} cannot be written: {error.strerror}", hint="name another directory"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a directory, would survive the loss of power."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _copy_pages(address: SqliteAddress, part: Path) -> None:

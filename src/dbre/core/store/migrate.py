@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress
-from dbre.core.store.copy import copy_sqlite
+from dbre.core.store.copy import copy_sqlite, flush
 from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import SchemaOlder, StoreCorrupt, StoreNotWritable
 from dbre.core.store.postgres import take_write_lock
@@ -62,11 +62,7 @@ async def _create(address: SqliteAddress) -> None:
         ) from error
     await _upgrade_sqlite(fresh)
     fresh.path.rename(address.path)
-    directory = os.open(address.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    flush(address.path.parent)
 
 
 async def _revision_of(address: SqliteAddress) -> str | None:
