@@ -12,6 +12,8 @@ from dbre.core.retry import RetryPolicy, retry
 
 __all__ = ["PooledReads"]
 
+_WAIT_RATIO = 0.9  # of the time: connections that stay busy then say so themselves, and do not look like a silent server
+
 Connection = TypeVar("Connection", bound=Pooled)
 Answer = TypeVar("Answer")
 
@@ -49,7 +51,8 @@ class PooledReads(Generic[Connection]):
     async def ask(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """Let ``work`` ask over one connection; it only reads, so that it may be asked twice.
 
-        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken), and what ``translate`` makes.
+        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken; PoolBusy, which does not speak
+        against the server), and what ``translate`` makes.
         """
         deadline = self._clock.monotonic() + self._policy.total_seconds
         async with self._breaker.guard(is_failure=self._is_broken):
@@ -60,7 +63,7 @@ class PooledReads(Generic[Connection]):
     async def _ask_once(self, work: Callable[[Connection], Awaitable[Answer]], deadline: float) -> Answer:
         left = deadline - self._clock.monotonic()
         try:
-            async with asyncio.timeout(left), self._pool.connection(wait_seconds=left) as connection:
+            async with asyncio.timeout(left), self._pool.connection(wait_seconds=left * _WAIT_RATIO) as connection:
                 return await work(connection)
         except self._raised as error:
             raise self._translate(error) from error
