@@ -10,7 +10,6 @@ import pytest
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, EndpointPurpose
 from dbre.core.network import Target
-from dbre.core.secrets import SecretReference
 from dbre.engines.postgres import PostgresEngine, connection
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.probe import Outcome, ProbeDeadlines, ProbeReading, ProbeRequest
@@ -261,18 +260,3 @@ async def test_a_heartbeat_id_that_postgres_cannot_store_does_not_count(subject:
         after = await probe.measure(request(2))
     assert reading.outcome is Outcome.EXCLUDED, reading
     assert after.outcome is Outcome.GOOD
-
-
-async def test_a_secret_that_is_gone_does_not_count(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own fault, and nothing was sent; when the secret is back, so is the probe."""
-    secret = SecretReference.parse("env:DBRE_TEST_PASSWORD").secret()
-    monkeypatch.setenv("DBRE_TEST_PASSWORD", subject.access.password.reveal())
-    async with probing(subject, replace(subject.access, password=secret)) as probe:
-        await probe.prepare()
-        monkeypatch.delenv("DBRE_TEST_PASSWORD")
-        gone = await probe.measure(request(1, fresh=True))
-        monkeypatch.setenv("DBRE_TEST_PASSWORD", subject.access.password.reveal())
-        back = await probe.measure(request(2, fresh=True))
-    assert gone.outcome is Outcome.EXCLUDED, gone
-    assert "DBRE_TEST_PASSWORD" in str(gone.reason)
-    assert back.outcome is Outcome.GOOD, back

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from dbre.core.errors import Denied
+from dbre.core.errors import Denied, Unreachable
 from dbre.core.fleet import Address, EndpointPurpose
+from dbre.core.secrets import SecretReference
+from dbre.ports.engine import Access
 from dbre.ports.probe import Outcome, ProbeDeadlines, ProbeRequest
 from dbre.ports.session import Role
 from dbre.testing.conformance.subject import Subject, frozen, killed, opened, probing, seconds_to_cancel, sessions_left
@@ -17,12 +19,19 @@ __all__ = ["ProbeConformance"]
 
 _DEADLINES = ProbeDeadlines(connect_seconds=1.0, statement_seconds=0.5, total_seconds=1.5)
 _SLACK_SECONDS = 0.3
+_SECRET_VARIABLE = "DBRE_CONFORMANCE_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 def _request(
     sequence: int = 1, *, purpose: EndpointPurpose = EndpointPurpose.WRITE, fresh: bool = False, row: str = "conformance"
 ) -> ProbeRequest:
     return ProbeRequest(purpose=purpose, heartbeat_id=row, sequence=sequence, fresh=fresh, deadlines=_DEADLINES)
+
+
+def _with_secret_in_environment(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> Access:
+    assert subject.access.password is not None
+    monkeypatch.setenv(_SECRET_VARIABLE, subject.access.password.reveal())
+    return replace(subject.impatient(), password=SecretReference.parse(f"env:{_SECRET_VARIABLE}").secret())
 
 
 class ProbeConformance:
@@ -171,6 +180,35 @@ class ProbeConformance:
             reading = await probe.measure(_request())
         assert reading.outcome is Outcome.EXCLUDED, reading
         assert reading.code
+
+    async def test_a_secret_that_is_gone_does_not_count(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Our own fault, and nothing was sent; when the secret is back, so is the probe."""
+        access = _with_secret_in_environment(subject, monkeypatch)
+        async with probing(subject, access) as probe:
+            await probe.prepare()
+            with monkeypatch.context() as without:
+                without.delenv(_SECRET_VARIABLE)
+                gone = await probe.measure(_request(1, row="secret", fresh=True))
+            back = await probe.measure(_request(2, row="secret", fresh=True))
+        assert (gone.outcome, gone.code) == (Outcome.EXCLUDED, "client_error"), gone
+        assert _SECRET_VARIABLE in str(gone.reason)
+        assert back.outcome is Outcome.GOOD, back
+
+    async def test_a_failure_is_told_although_the_secret_is_gone(
+        self, subject: Subject, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A kept connection needs no secret, and what it says of the server counts."""
+        access = _with_secret_in_environment(subject, monkeypatch)
+        async with probing(subject, access) as probe, opened(subject, access) as server:
+            await probe.prepare()
+            await probe.measure(_request(1, row="secret"))
+            await server.session.identify()
+            monkeypatch.delenv(_SECRET_VARIABLE)
+            async with frozen(subject):
+                reading = await probe.measure(_request(2, row="secret"))
+                with pytest.raises(Unreachable):
+                    await server.session.identify()
+        assert (reading.outcome, reading.code) == (Outcome.BAD, "timeout"), reading
 
     async def test_rows_with_hostile_names_are_kept_apart(self, subject: Subject) -> None:
         """The name of a cluster is data."""
