@@ -120,11 +120,13 @@ class Application:
     @asynccontextmanager
     async def open_store(self, *, exclusive: bool = False) -> "AsyncIterator[Store]":
         """The state store; ``exclusive`` is for the control plane, which also migrates it."""
+        from dbre.core.secrets import prepare_secrets
         from dbre.core.store import STATE, open_store
 
         state = self.config.get(STATE)
         directory = self.config.directory_of("state.url")
-        password = await state.password.resolve() if state.password else None
+        password = state.password.secret() if state.password else None  # read anew where it changes while the store is open
+        await prepare_secrets([password])
         async with open_store(
             state.url, clock=self.clock, exclusive=exclusive, migrate=exclusive, password=password, directory=directory
         ) as store:

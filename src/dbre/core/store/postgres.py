@@ -6,10 +6,10 @@ from sqlalchemy import URL, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from dbre.core.secrets import Secret
+from dbre.core.secrets import Secret, SecretUnavailable
 from dbre.core.store.address import PostgresAddress
 from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
-from dbre.core.store.errors import ControlPlaneRunning
+from dbre.core.store.errors import ControlPlaneRunning, StoreDenied
 from dbre.core.text import printable
 
 __all__ = ["control_plane_session", "holds_control_plane_lock", "postgres_engine", "take_control_plane_lock", "take_write_lock"]
@@ -75,7 +75,12 @@ def postgres_engine(address: PostgresAddress, password: Secret | None, *, purpos
     @event.listens_for(engine.sync_engine, "do_connect")
     def _log_in(_dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
         if password is not None:  # revealed here, so that it is in no URL, and a rotated one is used at the next connection
-            parameters["password"] = password.reveal()
+            try:
+                parameters["password"] = password.reveal()
+            except SecretUnavailable as error:
+                raise StoreDenied(
+                    f"state store {address}: its password is not to be had: {error.message}", hint=error.hint
+                ) from error
 
     return engine
 

@@ -1,0 +1,51 @@
+"""The composition root on real parts."""
+
+import json
+from pathlib import Path
+
+import pytest
+from psycopg import sql
+from sqlalchemy import text
+
+from dbre.app import Application
+from dbre.cli.global_options import GlobalOptions
+from dbre.core.store import Store
+from dbre.core.store.errors import StoreDenied
+from dbre.lab.postgres import PostgresServer
+
+
+async def _write(store: Store) -> None:
+    async with store.begin() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+async def test_a_password_of_the_store_that_changes_while_it_is_open_is_used_for_new_connections(
+    tmp_path: Path, postgres15: PostgresServer
+) -> None:
+    password = tmp_path / "password"
+    password.touch(0o600)
+    async with await postgres15.connect() as admin:
+        await admin.execute("CREATE ROLE keeper LOGIN PASSWORD 'first'")
+        await admin.execute("CREATE DATABASE kept OWNER keeper")
+    try:
+        password.write_text("first")
+        state = {"url": f"postgresql://keeper@{postgres15.address}/kept", "password": "file:password"}
+        (tmp_path / "dbre.yaml").write_text(json.dumps({"state": state}))
+        application = Application(GlobalOptions(config_files=(tmp_path / "dbre.yaml",)))
+        async with application.open_store(exclusive=True) as store:
+            async with await postgres15.connect() as admin:
+                await admin.execute("ALTER ROLE keeper PASSWORD 'second'")
+                pooled = (
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'dbre:state-store'"
+                )
+                assert (await (await admin.execute(ours)).fetchall()) == [(True,)]
+            password.unlink()  # as it may be while it is replaced
+            with pytest.raises(StoreDenied, match=r"its password is not to be had: secret file .* cannot be read"):
+                await _write(store)
+            password.touch(0o600)
+            password.write_text("second")
+            await _write(store)
+    finally:
+        async with await postgres15.connect() as admin:
+            await admin.execute(sql.SQL("DROP DATABASE kept WITH (FORCE)"))
+            await admin.execute("DROP ROLE keeper")
