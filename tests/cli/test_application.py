@@ -35,7 +35,7 @@ async def test_a_password_of_the_store_that_changes_while_it_is_open_is_used_for
         async with application.open_store(exclusive=True) as store:
             async with await postgres15.connect() as admin:
                 await admin.execute("ALTER ROLE keeper PASSWORD 'second'")
-                pooled = (
+                ours = (
                     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'dbre:state-store'"
                 )
                 assert (await (await admin.execute(ours)).fetchall()) == [(True,)]
