@@ -5,6 +5,7 @@ import hashlib
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 from dbre.core.secrets import Secret
 from dbre.lab.account import Account
@@ -47,25 +48,15 @@ class MariaDbServer(LabServer):
         *,
         program: ServerProgram,
         port: int | None = None,
-        replica_of: "MariaDbServer | None" = None,
+        replica_of: Self | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(name, site, port=port)
+        super().__init__(name, site, version_text=program.version_text, port=port, replica_of=replica_of, settings=settings)
         self.program = program
-        self.primary = replica_of
-        self.settings = dict(settings or {})
-
-    @property
-    def version_text(self) -> str:
-        """The version of its program."""
-        return self.program.version_text
 
     async def role(self) -> Role:
         """As it was built: only the server itself could tell of a later change."""
         return Role.PRIMARY if self.primary is None else Role.REPLICA
-
-    def _initial_password(self) -> Secret:
-        return super()._initial_password() if self.primary is None else self.primary.password
 
     async def _build_data(self) -> None:
         source = await _template(self.program, self.site)

@@ -5,8 +5,8 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
-from dbre.core.secrets import Secret
 from dbre.lab.account import Account
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
@@ -43,18 +43,11 @@ class RedisServer(LabServer):
         *,
         program: ServerProgram,
         port: int | None = None,
-        replica_of: "RedisServer | None" = None,
+        replica_of: Self | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(name, site, port=port)
+        super().__init__(name, site, version_text=program.version_text, port=port, replica_of=replica_of, settings=settings)
         self.program = program
-        self.primary = replica_of
-        self.settings = dict(settings or {})
-
-    @property
-    def version_text(self) -> str:
-        """The version of its program."""
-        return self.program.version_text
 
     async def role(self) -> Role:
         """What it says, or as it was built if it does not answer."""
@@ -62,9 +55,6 @@ class RedisServer(LabServer):
         if "role:" in answer:
             return Role.REPLICA if "role:slave" in answer else Role.PRIMARY
         return Role.PRIMARY if self.primary is None else Role.REPLICA
-
-    def _initial_password(self) -> Secret:
-        return super()._initial_password() if self.primary is None else self.primary.password
 
     async def _build_data(self) -> None:
         self.site.make_directory(self.data_directory)

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.secrets import Secret
@@ -53,9 +53,21 @@ class LabServer(ABC):
     observer_database: ClassVar[str | None]  # where the observer may log in to
     stop_signal: ClassVar[signal.Signals]
 
-    def __init__(self, name: str, site: Site, *, port: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        site: Site,
+        *,
+        version_text: str,
+        port: int | None,
+        replica_of: Self | None,
+        settings: Mapping[str, str] | None,
+    ) -> None:
         self.name = name
         self.site = site
+        self.version_text = version_text  # of its program
+        self.primary = replica_of  # as it was built; see role()
+        self.settings = dict(settings or {})
         self.directory = site.directory / name
         self.data_directory = self.directory / "data"
         self.log_file = self.directory / "server.log"
@@ -78,11 +90,6 @@ class LabServer(ABC):
     def was_started(self) -> bool:
         """Whether it has a port, and so an address."""
         return self._port is not None
-
-    @property
-    @abstractmethod
-    def version_text(self) -> str:
-        """The version of its program."""
 
     @abstractmethod
     async def role(self) -> Role:
@@ -225,7 +232,7 @@ class LabServer(ABC):
         await self._build_data()
 
     def _initial_password(self) -> Secret:
-        return Secret(secrets.token_urlsafe(18))
+        return Secret(secrets.token_urlsafe(18)) if self.primary is None else self.primary.password
 
     def _keep(self, name: str, text: str) -> None:
         """Write one of our own notes, readable by the runner only, whole or not at all."""

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import psycopg
 from psycopg import sql
@@ -62,18 +63,11 @@ class PostgresServer(LabServer):
         *,
         binaries: PostgresBinaries,
         port: int | None = None,
-        replica_of: "PostgresServer | None" = None,
+        replica_of: Self | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(name, site, port=port)
+        super().__init__(name, site, version_text=binaries.version_text, port=port, replica_of=replica_of, settings=settings)
         self.binaries = binaries
-        self.primary = replica_of
-        self.settings = dict(settings or {})
-
-    @property
-    def version_text(self) -> str:
-        """The version of its programs."""
-        return self.binaries.version_text
 
     async def role(self) -> Role:
         """A replica has a signal file, which a promotion removes."""
@@ -109,9 +103,6 @@ class PostgresServer(LabServer):
             self._template_password = await copy_template(source, self.data_directory, self.site)
             self.site.write_file(self.data_directory / "pg_hba.conf", _AUTHENTICATION)
         self._write_settings()
-
-    def _initial_password(self) -> Secret:
-        return super()._initial_password() if self.primary is None else self.primary.password
 
     def _write_settings(self) -> None:
         settings = {**_SETTINGS, "cluster_name": self.name}
