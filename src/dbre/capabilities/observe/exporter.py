@@ -65,5 +65,7 @@ class Exporter:
     async def _read_registries(self) -> None:
         while True:
             for place, registry in enumerate(self._registries):
-                self._exposition.put(Source("process", str(place)), list(registry.collect()))
+                for metric in registry.collect():
+                    self._exposition.put(Source("process", f"{place}/{metric.name}"), [metric])
+                    await asyncio.sleep(0)  # encoding a large family takes milliseconds: slots that are due go in between
             await self._clock.sleep(_OWN_SECONDS)
