@@ -4,18 +4,23 @@ import pytest
 
 from dbre.core.breaker import BreakerState, CircuitBreaker, CircuitOpen
 from dbre.core.errors import Denied, Unreachable
+from dbre.core.pool import PoolBusy
 from dbre.testing.clock import FakeClock
+
+
+def is_failure(error: Exception) -> bool | None:
+    return None if isinstance(error, PoolBusy) else isinstance(error, Unreachable)
 
 
 async def fail(breaker: CircuitBreaker, error: Exception | None = None) -> None:
     problem = error or Unreachable("gone")
     with pytest.raises(type(problem)):
-        async with breaker.guard():
+        async with breaker.guard(is_failure=is_failure):
             raise problem
 
 
 async def succeed(breaker: CircuitBreaker) -> None:
-    async with breaker.guard():
+    async with breaker.guard(is_failure=is_failure):
         pass
 
 
@@ -31,7 +36,7 @@ async def test_opens_after_failures_in_a_row_and_refuses_without_asking() -> Non
     assert breaker.state is BreakerState.OPEN
     asked = False
     with pytest.raises(CircuitOpen, match="pg1 is not asked: 3 failures in a row") as caught:
-        async with breaker.guard():
+        async with breaker.guard(is_failure=is_failure):
             asked = True
     assert not asked
     assert (caught.value.hint, caught.value.retryable) == ("the next trial is in 5.0 s", True)
@@ -46,29 +51,35 @@ async def test_half_open_lets_one_trial_through_and_its_end_decides() -> None:
         assert breaker.state is BreakerState.OPEN
         clock.step_monotonic(0.1)
         assert breaker.state is BreakerState.HALF_OPEN
-        async with breaker.guard():
-            with pytest.raises(CircuitOpen) as caught:
-                await succeed(breaker)
-            assert caught.value.hint == "a trial is running"
-            break
         await fail(breaker)
+    clock.step_monotonic(15)
+    async with breaker.guard(is_failure=is_failure):
+        with pytest.raises(CircuitOpen) as caught:
+            await succeed(breaker)
+        assert caught.value.hint == "a trial is running"
     assert breaker.state is BreakerState.CLOSED
     await fail(breaker)
-    clock.step_monotonic(5)
-    await fail(breaker)
-    clock.step_monotonic(5)
-    assert breaker.state is BreakerState.OPEN
-    clock.step_monotonic(5)
-    await succeed(breaker)
-    assert breaker.state is BreakerState.CLOSED
+    clock.step_monotonic(5)  # and it begins with the shortest pause again
+    assert breaker.state is BreakerState.HALF_OPEN
 
 
 async def test_an_answer_that_we_do_not_like_is_an_answer() -> None:
     breaker = CircuitBreaker("pg1", clock=FakeClock(), failures=1)
     await fail(breaker, Denied("wrong password"))
     assert breaker.state is BreakerState.CLOSED
-    await fail(breaker, ConnectionRefusedError())
+
+
+async def test_an_error_that_says_nothing_neither_counts_nor_forgives() -> None:
+    clock = FakeClock()
+    breaker = CircuitBreaker("pg1", clock=clock, failures=2, open_seconds=5)
+    await fail(breaker)
+    await fail(breaker, PoolBusy("busy"))
+    assert breaker.state is BreakerState.CLOSED
+    await fail(breaker)
     assert breaker.state is BreakerState.OPEN
+    clock.step_monotonic(5)
+    await fail(breaker, PoolBusy("busy"))
+    assert breaker.state is BreakerState.HALF_OPEN
 
 
 async def test_a_cancelled_trial_says_nothing_and_frees_its_place() -> None:
@@ -78,7 +89,7 @@ async def test_a_cancelled_trial_says_nothing_and_frees_its_place() -> None:
     clock.step_monotonic(5)
 
     async def trial() -> None:
-        async with breaker.guard():
+        async with breaker.guard(is_failure=is_failure):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(trial())
@@ -97,7 +108,7 @@ async def test_a_late_failure_of_an_old_call_does_not_lengthen_the_pause() -> No
     gate = asyncio.Event()
 
     async def old() -> None:
-        async with breaker.guard():
+        async with breaker.guard(is_failure=is_failure):
             await gate.wait()
             raise Unreachable("late")
 
@@ -105,7 +116,7 @@ async def test_a_late_failure_of_an_old_call_does_not_lengthen_the_pause() -> No
     await asyncio.sleep(0)
     await fail(breaker)
     clock.step_monotonic(5)
-    async with breaker.guard():
+    async with breaker.guard(is_failure=is_failure):
         gate.set()
         with pytest.raises(Unreachable):
             await task

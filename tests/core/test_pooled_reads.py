@@ -104,6 +104,20 @@ async def test_connections_that_stay_busy_say_so_and_do_not_speak_against_the_se
     assert await asking.ask(lambda _: asyncio.sleep(0, "well")) == "well"
 
 
+async def test_a_frozen_server_opens_the_circuit_although_most_questions_find_only_busy_connections() -> None:
+    asking = reads(limit_seconds=0.2, connections=2)
+
+    async def question() -> None:
+        await asking.ask(lambda _: asyncio.sleep(60))
+
+    for _ in range(4):
+        answers = await asyncio.gather(*(question() for _ in range(8)), return_exceptions=True)
+        if all(isinstance(answer, CircuitOpen) for answer in answers):
+            return
+        assert sum(isinstance(answer, PoolBusy) for answer in answers) >= 5
+    pytest.fail("the circuit is still closed after 8 questions went unanswered in a row")
+
+
 async def test_open_connections_are_known_while_they_are_busy_and_gone_when_closed() -> None:
     asking = reads(connections=2)
 

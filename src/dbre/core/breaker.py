@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 
 from dbre.core.clock import Clock
-from dbre.core.errors import DbreError, Unreachable
+from dbre.core.errors import Unreachable
 
 __all__ = ["BreakerState", "CircuitBreaker", "CircuitOpen"]
 
@@ -22,10 +22,6 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
-
-
-def _is_unreachable(error: BaseException) -> bool:
-    return isinstance(error, Unreachable | OSError) or (isinstance(error, DbreError) and error.retryable)
 
 
 class CircuitBreaker:
@@ -55,10 +51,11 @@ class CircuitBreaker:
         return BreakerState.HALF_OPEN if self._wait_seconds() <= 0 else BreakerState.OPEN
 
     @asynccontextmanager
-    async def guard(self, *, is_failure: Callable[[BaseException], bool] = _is_unreachable) -> AsyncIterator[None]:
+    async def guard(self, *, is_failure: Callable[[Exception], bool | None]) -> AsyncIterator[None]:
         """Run the block if the circuit allows it, and learn from how it ends.
 
-        Only errors that ``is_failure`` calls so count: a refused login is an answer. A cancelled block says nothing.
+        Only errors that ``is_failure`` calls so count; any other is an answer, as a refused login is, and closes the circuit.
+        Where it gives None the error says neither, and nothing is learned, as from a cancelled block.
 
         Raises: CircuitOpen, and whatever the block raises.
         """
@@ -66,9 +63,10 @@ class CircuitBreaker:
         try:
             yield
         except Exception as error:
-            if is_failure(error):
+            verdict = is_failure(error)
+            if verdict:
                 self._fail(is_trial)
-            else:
+            elif verdict is False:
                 self._succeed()
             raise
         else:

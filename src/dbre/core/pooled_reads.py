@@ -51,8 +51,8 @@ class PooledReads(Generic[Connection]):
     async def ask(self, work: Callable[[Connection], Awaitable[Answer]]) -> Answer:
         """Let ``work`` ask over one connection; it only reads, so that it may be asked twice.
 
-        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken; PoolBusy, which does not speak
-        against the server), and what ``translate`` makes.
+        Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken; PoolBusy, which speaks neither
+        for nor against the server), and what ``translate`` makes.
         """
         deadline = self._clock.monotonic() + self._policy.total_seconds
         async with self._breaker.guard(is_failure=self._is_broken):
@@ -68,8 +68,10 @@ class PooledReads(Generic[Connection]):
         except self._raised as error:
             raise self._translate(error) from error
 
-    def _is_broken(self, error: BaseException) -> bool:
-        return isinstance(error, Unreachable) and not isinstance(error, PoolBusy) and not self._is_slow(error)
+    def _is_broken(self, error: Exception) -> bool | None:
+        if isinstance(error, PoolBusy):
+            return None  # the server was not asked
+        return isinstance(error, Unreachable) and not self._is_slow(error)
 
     @property
     def open_connections(self) -> frozenset[Connection]:
