@@ -3,9 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-__all__ = ["Collector", "MetricFamily", "MetricKind", "Sample", "StatisticsPort"]
+from dbre.core.errors import UsageError
+from dbre.core.text import closest, printable
+
+__all__ = ["Collector", "MetricFamily", "MetricKind", "Sample", "StatisticsPort", "find_collector"]
+
+Found = TypeVar("Found")
 
 
 class MetricKind(StrEnum):
@@ -52,3 +57,14 @@ class StatisticsPort(Protocol):
     async def collect(self, collector: str) -> Sequence[MetricFamily]:
         """Run one collector. Raises as every facet does; the exporter reports the failure as a metric."""
         ...
+
+
+def find_collector(name: str, known: Mapping[str, Found]) -> Found:
+    """What an engine keeps under the name of a collector. Raises: UsageError with a did-you-mean."""
+    if name in known:
+        return known[name]
+    near = closest(name, known)
+    raise UsageError(
+        f"there is no collector {printable(name, limit=100)!r}",
+        hint=f"did you mean {near}?" if near else f"known are {', '.join(known)}",
+    )

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from dbre.core.errors import UsageError
-from dbre.core.text import printable
 from dbre.engines.mysql.connection import Row
 from dbre.engines.mysql.facts import MONITOR, PROCESS, Product
 from dbre.engines.mysql.link import Conversation, Link
 from dbre.engines.mysql.metrics import families, number_of, status_family, variable_family
-from dbre.ports.statistics import Collector, MetricFamily, MetricKind, Sample
+from dbre.ports.statistics import Collector, MetricFamily, MetricKind, Sample, find_collector
 
 __all__ = ["MySqlStatistics"]
 
@@ -46,9 +44,7 @@ class MySqlStatistics:
             _REPLICATION.name: _replication,
             _SIZES.name: _sizes,
         }
-        if collector not in known:
-            raise UsageError(f"there is no collector {printable(collector, limit=100)!r}", hint=f"known are {', '.join(known)}")
-        return await self._link.ask(known[collector])
+        return await self._link.ask(find_collector(collector, known))
 
 
 async def _status(conversation: Conversation) -> Sequence[MetricFamily]:

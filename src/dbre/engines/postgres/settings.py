@@ -7,10 +7,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from dbre.core.errors import UsageError
-from dbre.core.text import closest, printable
 from dbre.engines.postgres.link import Link
-from dbre.ports.settings import Applies, Setting
+from dbre.ports.settings import Applies, Setting, find_setting
 
 __all__ = ["PostgresSettings", "shown_value"]
 
@@ -42,14 +40,9 @@ class PostgresSettings:
 
     async def get(self, name: str) -> Setting:
         """One parameter, whatever the case of its letters. Raises: UsageError with a did-you-mean."""
-        every = await self.list()
-        found = next((setting for setting in every if setting.name.lower() == name.lower()), None)
-        if found is not None:
-            return found
-        near = closest(name, [setting.name for setting in every])
-        raise UsageError(
-            f"PostgreSQL at {self._link.access.address} shows our login no parameter {printable(name, limit=100)!r}",
-            hint=f"did you mean {near}?" if near else "some parameters are shown to members of pg_monitor only",
+        whose = f"PostgreSQL at {self._link.access.address} shows our login"
+        return find_setting(
+            name, await self.list(), whose=whose, otherwise="some parameters are shown to members of pg_monitor only"
         )
 
 

@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dbre.core.errors import Unsupported, UsageError
-from dbre.core.text import closest, printable
+from dbre.core.errors import Unsupported
 from dbre.engines.postgres.link import Conversation, Link
 from dbre.engines.postgres.metrics import COLLECTORS, ON_REQUEST, CollectorSpec, Reading
 from dbre.engines.postgres.queries import named
-from dbre.ports.statistics import Collector, MetricFamily, MetricKind, Sample
+from dbre.ports.statistics import Collector, MetricFamily, MetricKind, Sample, find_collector
 
 __all__ = ["PostgresStatistics"]
 
@@ -46,15 +45,9 @@ class PostgresStatistics:
 
     async def collect(self, collector: str) -> Sequence[MetricFamily]:
         """Run one collector over one connection."""
-        if collector in ON_REQUEST:
-            return await self._link.ask(_settings)
-        spec = COLLECTORS.get(collector)
+        spec = find_collector(collector, {**COLLECTORS, **dict.fromkeys(ON_REQUEST)})
         if spec is None:
-            near = closest(collector, [*COLLECTORS, *ON_REQUEST])
-            raise UsageError(
-                f"PostgreSQL has no collector {printable(collector, limit=100)!r}",
-                hint=f"did you mean {near}?" if near else f"known are {', '.join([*COLLECTORS, *ON_REQUEST])}",
-            )
+            return await self._link.ask(_settings)
 
         async def read(conversation: Conversation) -> Sequence[MetricFamily]:
             found: dict[str, Sequence[Any]] = {}

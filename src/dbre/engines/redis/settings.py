@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from dbre.core.errors import UsageError
-from dbre.core.text import closest, printable
 from dbre.engines.redis.facts import IMMUTABLE_SETTINGS, SECRET_SETTINGS
 from dbre.engines.redis.link import Conversation, Link
-from dbre.ports.settings import Applies, Setting
+from dbre.ports.settings import Applies, Setting, find_setting
 
 __all__ = ["RedisSettings"]
 
@@ -23,15 +21,7 @@ class RedisSettings:
 
     async def get(self, name: str) -> Setting:
         """One parameter. Raises: UsageError with a did-you-mean if the server has none of that name."""
-        settings = {setting.name: setting for setting in await self.list()}
-        wanted = name.lower()
-        if wanted in settings:
-            return settings[wanted]
-        nearest = closest(wanted, settings)
-        raise UsageError(
-            f"the server has no parameter {printable(name, limit=100)!r}",
-            hint=f"did you mean {nearest!r}?" if nearest else "see them all: dbre engine settings",
-        )
+        return find_setting(name, await self.list(), whose="the server has")
 
 
 async def _settings(conversation: Conversation) -> Sequence[Setting]:

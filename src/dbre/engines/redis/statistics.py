@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-from dbre.core.errors import UsageError
-from dbre.core.text import printable
 from dbre.engines.redis.link import Conversation, Link, sections_of
 from dbre.engines.redis.metrics import command_families, families, info_families
-from dbre.ports.statistics import Collector, MetricFamily
+from dbre.ports.statistics import Collector, MetricFamily, find_collector
 
 __all__ = ["RedisStatistics"]
 
@@ -31,9 +29,7 @@ class RedisStatistics:
     async def collect(self, collector: str) -> Sequence[MetricFamily]:
         """Run one collector. Raises: UsageError where there is none of that name; as every facet does."""
         known = {_INFO.name: _info, _COMMANDS.name: _commands}
-        if collector not in known:
-            raise UsageError(f"there is no collector {printable(collector, limit=100)!r}", hint=f"known are {', '.join(known)}")
-        return await self._link.ask(known[collector])
+        return await self._link.ask(find_collector(collector, known))
 
 
 async def _info(conversation: Conversation) -> Sequence[MetricFamily]:
