@@ -14,6 +14,7 @@ from dbre.engines.mysql.privileges import held_privileges
 from dbre.engines.mysql.queries import named
 from dbre.ports.engine import Access, NamedQuery
 from dbre.ports.held_privileges import HeldPrivileges
+from dbre.ports.pooled_reads import pooled_reads
 from dbre.ports.versions import format_version
 
 __all__ = ["STATEMENT_GRACE_SECONDS", "Conversation", "Link", "ask_named", "read_privileges"]
@@ -40,16 +41,11 @@ class Link:
     def __init__(self, access: Access) -> None:
         self.access = access
         clock = SystemClock()
-        limit = access.timeouts.connect_seconds + access.timeouts.statement_seconds
-        self._reads: PooledReads[Connection] = PooledReads(
+        self._reads: PooledReads[Connection] = pooled_reads(
             self._open,
-            name=f"MySQL at {access.address}",
-            connections=access.max_connections,
-            limit_seconds=limit,
+            access=access,
+            faults=FAULTS,
             clock=clock,
-            raised=FAULTS.raised,
-            translate=lambda error: FAULTS.translate(error, access, limit_seconds=limit),
-            may_pass=FAULTS.may_pass,
             is_slow=lambda error: error.context.get("error_number") in STATEMENT_TIMEOUTS,
         )
         self.privileges: HeldPrivileges[Connection] = HeldPrivileges(self._read_privileges, base=LOGIN, clock=clock)

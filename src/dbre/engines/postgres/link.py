@@ -22,6 +22,7 @@ from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.queries import named
 from dbre.ports.engine import Access, NamedQuery
 from dbre.ports.held_privileges import HeldPrivileges
+from dbre.ports.pooled_reads import pooled_reads
 from dbre.ports.versions import format_version
 
 __all__ = ["STATEMENT_GRACE_SECONDS", "Conversation", "Link", "read_privileges"]
@@ -49,16 +50,11 @@ class Link:
 
     def __init__(self, access: Access, *, clock: Clock) -> None:
         self.access = access
-        limit = access.timeouts.connect_seconds + access.timeouts.statement_seconds
-        self._reads: PooledReads[Connection] = PooledReads(
+        self._reads: PooledReads[Connection] = pooled_reads(
             self._open,
-            name=f"PostgreSQL at {access.address}",
-            connections=access.max_connections,
-            limit_seconds=limit,
+            access=access,
+            faults=FAULTS,
             clock=clock,
-            raised=FAULTS.raised,
-            translate=lambda error: FAULTS.translate(error, access, limit_seconds=limit),
-            may_pass=FAULTS.may_pass,
             is_slow=lambda error: error.context.get("sqlstate") == STATEMENT_TIMEOUT,
         )
         self.privileges: HeldPrivileges[Connection] = HeldPrivileges(self._read_privileges, base=CONNECT, clock=clock)

@@ -13,6 +13,7 @@ from dbre.engines.redis.facts import LOGIN
 from dbre.engines.redis.faults import FAULTS, error_word
 from dbre.engines.redis.features import with_joined
 from dbre.ports.engine import Access
+from dbre.ports.pooled_reads import pooled_reads
 
 __all__ = ["Conversation", "Link", "held_privileges", "sections_of"]
 
@@ -57,16 +58,11 @@ class Link:
     def __init__(self, access: Access) -> None:
         self.access = access
         self._dialer = Dialer(access, what="facets")
-        limit = access.timeouts.connect_seconds + access.timeouts.statement_seconds
-        self._reads: PooledReads[Connection] = PooledReads(
+        self._reads: PooledReads[Connection] = pooled_reads(
             lambda: self._dialer.open(access),
-            name=f"Redis at {access.address}",
-            connections=access.max_connections,
-            limit_seconds=limit,
+            access=access,
+            faults=FAULTS,
             clock=SystemClock(),
-            raised=FAULTS.raised,
-            translate=lambda error: FAULTS.translate(error, access, limit_seconds=limit),
-            may_pass=FAULTS.may_pass,
         )
 
     @property
