@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 import uvicorn
+from kit.report import report
 from kit.two_servers import fleet_on, quantile, two_servers
 
 from dbre.app import Engines
@@ -154,11 +155,7 @@ def main() -> int:
         print(json.dumps(asyncio.run(ask(port))))
         return 0
     configure_logging("error", sys.stderr)
-    result = asyncio.run(measure())
-    for key, value in result.items():
-        print(f"{key:28} {value}", file=sys.stderr)
-    print(json.dumps(result))
-    return 0 if result["is_ok"] else 1
+    return report(asyncio.run(measure()))
 
 
 if __name__ == "__main__":

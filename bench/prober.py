@@ -6,7 +6,6 @@ other one is, and every slot that was due has exactly one observation.
 """
 
 import asyncio
-import json
 import random
 import sys
 import time
@@ -14,6 +13,7 @@ from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 
+from kit.report import report
 from kit.two_servers import fleet_on, quantile, two_servers
 
 from dbre.app import Engines
@@ -124,11 +124,7 @@ def summary(
 
 def main() -> int:
     configure_logging("error", sys.stderr)
-    result = asyncio.run(measure())
-    for key, value in result.items():
-        print(f"{key:28} {value}", file=sys.stderr)
-    print(json.dumps(result))
-    return 0 if result["is_ok"] else 1
+    return report(asyncio.run(measure()))
 
 
 if __name__ == "__main__":
