@@ -1,8 +1,10 @@
 """The root command: start-up cost, forms of output, errors and exit codes."""
 
+import asyncio
 import importlib
 import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +16,12 @@ import yaml
 from dbre.cli import commands, root
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.cli.render import render
-from dbre.core.errors import ExitCode, Unreachable
+from dbre.core.errors import ExitCode, Unreachable, UsageError
 from dbre.core.progress import report
+from dbre.core.text import HIDDEN
 from dbre.core.view import Column, View
 
-HOSTILE = 'a"b\nc\x1b[31m<script>=1'
+HOSTILE = 'a"b\nc\x1b[31m<script>=1\x9b2J\u202e\udcff'
 
 
 def run(*arguments: str) -> int:
@@ -105,7 +108,8 @@ def test_asynchronous_command_runs_and_renders(probe_command, capsys: pytest.Cap
 @pytest.mark.parametrize("form", [one for one in OutputFormat if one is not OutputFormat.NAGIOS])
 def test_hostile_text_never_reaches_the_terminal_raw(form: OutputFormat) -> None:
     text, _ = render(View(kind="ThingList", items=[{"name": HOSTILE, "size_bytes": 1}]), form)
-    assert "\x1b" not in text
+    assert not HIDDEN.search(text.replace("\n", ""))
+    text.encode()
     if form is OutputFormat.JSON:
         assert json.loads(text)["items"][0]["name"] == HOSTILE
     if form is OutputFormat.YAML:
@@ -120,6 +124,53 @@ def test_csv_does_not_carry_formulas() -> None:
 def test_nagios_maps_findings_to_critical_with_perfdata() -> None:
     view = View(kind="Lag", items=[{"name": "pg1", "lag_seconds": 3.5}], notes=["1 | late"], exit_code=ExitCode.FINDINGS)
     assert render(view, OutputFormat.NAGIOS) == ("Lag CRITICAL - 1 / late | 'pg1_lag_seconds'=3.5\n", 2)
+
+
+def test_a_command_that_fails_is_no_answer_to_nagios_unless_the_target_is_what_does_not_answer(
+    probe_command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    errors = {
+        Unreachable("pg1 | did\nnot answer"): ("CRITICAL - pg1 / did not answer", 2),
+        UsageError("bad"): ("UNKNOWN - bad", 3),
+    }
+    for error, (line, code) in errors.items():
+
+        def fail(error: Exception = error) -> View:
+            raise error
+
+        probe_command(lambda: fail())
+        assert run("trial", "-o", "nagios") == code
+        assert capsys.readouterr().out == f"dbre {line}\n"
+    assert run("trial", "--nonsense", "-o", "nagios") == 3
+    assert capsys.readouterr().out == "dbre UNKNOWN - No such option: --nonsense\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "code", "said"),
+    [
+        ("| true; exit ${PIPESTATUS[0]}", 0, ""),
+        (
+            "> /dev/full",
+            1,
+            "dbre: standard output cannot be written: No space left on device\nhint: the result is incomplete\n",
+        ),
+    ],
+)
+def test_a_reader_that_leaves_is_no_error_and_a_full_disk_is_one(after: str, code: int, said: str) -> None:
+    words = ["bash", "-c", f"{sys.executable} -m dbre help exit-codes {after}"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, "", said)
+
+
+def test_ctrl_c_is_said_and_has_its_own_exit_code(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    async def wait() -> View:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(60)
+        return View(kind="T", items=[])
+
+    probe_command(wait)
+    assert run("trial") == ExitCode.INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_table_of_nothing_says_so_and_is_ok(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,13 @@
 """How a view leaves the process: which form, which columns, which order; and the exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 from dbre.cli.forms import OutputFormat
-from dbre.core.errors import UsageError
+from dbre.core.errors import DbreError, UsageError
 from dbre.core.text import closest, printable
 from dbre.core.view import Column, Row, View
 
@@ -50,8 +51,7 @@ class OutputOptions:
 
         shown = self._limited(self._sorted(self._with_columns(view)))
         text, code = render(shown, self.format)
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _write(text)
         if not self.quiet:
             for note in shown.notes:
                 sys.stderr.write(f"{printable(note)}\n")
@@ -81,6 +81,16 @@ class OutputOptions:
             return view
         cut: Sequence[Row] = view.items[: self.limit]
         return replace(view, items=cut, notes=[*view.notes, f"shown: {len(cut)} of {len(view.items)}"])
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: there is nothing more to say
+    except OSError as error:
+        raise DbreError(f"standard output cannot be written: {error.strerror}", hint="the result is incomplete") from error
 
 
 def _sortable(value: object) -> tuple[int, float, str]:

@@ -1,6 +1,5 @@
 """The root command, and the only place where an error becomes a message and an exit code."""
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -23,8 +22,7 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
     command = typer.main.get_command(_application(make_runtime))
     words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = command.main(args=words, prog_name="dbre", standalone_mode=False)
-        return int(code or 0)
+        code = int(command.main(args=words, prog_name="dbre", standalone_mode=False) or 0)
     except DbreError as error:
         return _fail(error, words)
     except ClickException as error:
@@ -32,12 +30,11 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
             sys.stdout.write(error.format_message() + "\n")
             return int(ExitCode.USAGE)
         return _fail(_usage_error(error), words)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
-        return int(ExitCode.OK)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
+        code = int(ExitCode.INTERRUPTED)
+    if code == ExitCode.INTERRUPTED:  # which Typer makes of Ctrl-C
         sys.stderr.write("interrupted\n")
-        return int(ExitCode.INTERRUPTED)
+    return code
 
 
 def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer:
@@ -60,8 +57,17 @@ def _usage_error(error: Any) -> DbreError:
 
 
 def _fail(error: DbreError, words: list[str]) -> int:
-    if _wants_json(words):
-        sys.stderr.write(json.dumps({"error": error.as_document()}, default=str, ensure_ascii=False) + "\n")
+    form = _form(words)
+    if form == "nagios":
+        from dbre.cli.render.lines import nagios_failure  # here, because rich costs time that --help must not pay
+
+        text, code = nagios_failure(error)
+        sys.stdout.write(text)
+        return code
+    if form in ("json", "jsonl"):
+        from dbre.cli.render.documents import json_text
+
+        sys.stderr.write(json_text({"error": error.as_document()}) + "\n")
         return int(error.exit_code)
     for line in error.message.splitlines() or [""]:
         sys.stderr.write(f"dbre: {printable(line)}\n")
@@ -70,9 +76,9 @@ def _fail(error: DbreError, words: list[str]) -> int:
     return int(error.exit_code)
 
 
-def _wants_json(words: list[str]) -> bool:
+def _form(words: list[str]) -> str:
+    """The form of output that the words ask for; they may be wrong, so that nobody else could tell."""
     forms = [second for first, second in pairwise(words) if first in ("-o", "--output")]
     forms += [word.partition("=")[2] for word in words if word.startswith("--output=")]
     forms += [word.removeprefix("-o") for word in words if word.startswith("-o") and word != "-o"]
-    chosen = forms[-1] if forms else os.environ.get("DBRE_OUTPUT", "")
-    return chosen in ("json", "jsonl")
+    return forms[-1] if forms else os.environ.get("DBRE_OUTPUT", "")

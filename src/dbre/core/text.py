@@ -4,11 +4,11 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["closest", "one_line", "printable"]
+__all__ = ["HIDDEN", "closest", "one_line", "printable"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # C0, DEL, C1: terminals obey them
     "\u00ad\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # direction, line ends, invisible
@@ -16,6 +16,7 @@ _HIDDEN = re.compile(
     "\U000e0000-\U000e007f"  # tag characters: invisible copies of ASCII
     "]"
 )
+"""A character that a terminal obeys, that cannot be seen, or that cannot be encoded."""
 
 
 def printable(text: str, *, limit: int = 2000) -> str:
@@ -28,7 +29,7 @@ def printable(text: str, *, limit: int = 2000) -> str:
     >>> printable("a\x1b[2Jb\n")
     'a\\x1b[2Jb\\n'
     """
-    shown = _HIDDEN.sub(_escape, text[: limit + 1])
+    shown = HIDDEN.sub(_escape, text[: limit + 1])
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
 
 

@@ -3,15 +3,16 @@
 import csv
 import io
 import json
+import sys
 from datetime import UTC, datetime
 
 import yaml
 
 from dbre.cli.render.values import as_json_value, as_words
-from dbre.core.text import printable
+from dbre.core.text import HIDDEN, printable
 from dbre.core.view import View
 
-__all__ = ["as_csv", "as_json", "as_jsonl", "as_yaml", "document"]
+__all__ = ["as_csv", "as_json", "as_jsonl", "as_yaml", "document", "json_text"]
 
 API_VERSION = "dbre/v1"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -24,19 +25,27 @@ def document(view: View) -> dict[str, object]:
     return head | body | {"partial": bool(view.errors), "errors": [as_json_value(one.as_document()) for one in view.errors]}
 
 
+def json_text(value: object, *, indent: int | None = None) -> str:
+    r"""A JSON value as text; what a terminal obeys, or cannot be encoded, is written ``\u009b``: the same value, harmless."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    return HIDDEN.sub(lambda found: found[0] if found[0] == "\n" else json.dumps(found[0])[1:-1], text)
+
+
 def as_json(view: View) -> str:
     """One indented JSON document."""
-    return json.dumps(document(view), indent=2, ensure_ascii=False) + "\n"
+    return json_text(document(view), indent=2) + "\n"
 
 
 def as_jsonl(view: View) -> str:
     """One compact JSON object a line and item."""
-    return "".join(json.dumps(as_json_value(item), ensure_ascii=False) + "\n" for item in view.items)
+    return "".join(json_text(as_json_value(item)) + "\n" for item in view.items)
 
 
 def as_yaml(view: View) -> str:
     """The same document as JSON, in YAML."""
-    return str(yaml.safe_dump(document(view), sort_keys=False, allow_unicode=True))
+    text = str(yaml.safe_dump(document(view), sort_keys=False, allow_unicode=True))
+    is_hidden = HIDDEN.search(text.replace("\n", ""))  # YAML takes some for printable, and cannot escape them one by one
+    return str(yaml.safe_dump(document(view), sort_keys=False)) if is_hidden else text
 
 
 def as_csv(view: View) -> str:
@@ -56,5 +65,5 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(plain, bool | int | float):
         return str(plain).lower() if isinstance(plain, bool) else str(plain)
-    text = as_words(plain) if isinstance(plain, dict | list) else printable(str(plain))
+    text = as_words(plain) if isinstance(plain, dict | list) else printable(str(plain), limit=sys.maxsize)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,12 +1,13 @@
 """Names for scripts, and the one line that Nagios and its kin read."""
 
 from dbre.cli.render.values import as_words
-from dbre.core.errors import ExitCode
+from dbre.core.errors import DbreError, ExitCode
 from dbre.core.view import View
 
-__all__ = ["as_nagios", "as_names"]
+__all__ = ["as_nagios", "as_names", "nagios_failure"]
 
 _NAGIOS_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_NAGIOS_STATES = {ExitCode.OK: 0, ExitCode.PENDING: 1, ExitCode.FINDINGS: 2, ExitCode.UNREACHABLE: 2}  # all others: unknown
 
 
 def as_names(view: View) -> str:
@@ -19,14 +20,22 @@ def as_nagios(view: View) -> tuple[str, int]:
 
     Source: Monitoring Plugins Development Guidelines, "Plugin Output" and "Performance data".
     """
-    state = {ExitCode.OK: 0, ExitCode.PENDING: 1, ExitCode.FINDINGS: 2, ExitCode.UNREACHABLE: 2}.get(view.exit_code, 3)
-    if view.errors:
-        state = 3
+    state = 3 if view.errors else _NAGIOS_STATES.get(view.exit_code, 3)
     text = view.notes[0] if view.notes else f"{len(view.items)} items"
     measured = [_perfdata(as_words(item.get("name", position)), item) for position, item in enumerate(view.items)]
-    line = f"{view.kind} {_NAGIOS_WORDS[state]} - {as_words(text).replace('|', '/')}"
+    line = _status(view.kind, state, text)
     values = " ".join(one for one in measured if one)
     return f"{line} | {values}\n" if values else f"{line}\n", state
+
+
+def nagios_failure(error: DbreError) -> tuple[str, int]:
+    """The line for a command that failed: 2 where the target does not answer, else 3, for nothing is known."""
+    state = _NAGIOS_STATES.get(error.exit_code, 3)
+    return _status("dbre", state, " ".join(error.message.split())) + "\n", state
+
+
+def _status(kind: str, state: int, text: str) -> str:
+    return f"{kind} {_NAGIOS_WORDS[state]} - {as_words(text).replace('|', '/')}"
 
 
 def _perfdata(name: str, item: object) -> str:
