@@ -143,6 +143,9 @@ async def test_doctor_reports_what_is_missing_frozen_and_refused(
     assert view.exit_code is ExitCode.FINDINGS
     assert "hunter2" not in str(view)
 
+    refused = await topology(context(runtime))
+    assert (len(refused.errors), refused.exit_code) == (2, ExitCode.DENIED)
+
     monkeypatch.delenv("WATCHER_PASSWORD")
     (row,) = (await doctor(context(runtime))).items
     assert (row["rule"], row["subject"]) == ("fleet.secret_unavailable", "orders")
@@ -189,6 +192,26 @@ async def test_doctor_sees_through_a_wrong_inventory(
     only_replica = text_of(postgres_pair, user="stranger", password="env:STRANGER_PASSWORD").splitlines()
     runtime = small(tmp_path, "\n".join(line for line in only_replica if "pg1" not in line), PostgresEngine())
     assert (await doctor(context(runtime))).items[0]["rule"] == "fleet.no_primary"
+
+
+async def test_a_server_that_cannot_even_be_tried_is_a_finding_beside_the_others(
+    postgres15: PostgresServer, tmp_path: Path
+) -> None:
+    (tmp_path / "password").touch(0o600)
+    (tmp_path / "password").write_text(postgres15.password.reveal())
+    address = postgres15.address
+    text = f"""\
+fleet:
+  clusters:
+    - {{name: odd, engine: postgresql, tls: verify-full, tls_ca_file: nowhere.pem,
+        instances: [{{name: odd1, host: {address.host}, port: 1}}]}}
+    - {{name: plain, engine: postgresql, user: {postgres15.superuser}, password: "file:password", tls: disable,
+        instances: [{{name: plain1, host: {address.host}, port: {address.port}}}]}}
+"""
+    runtime = small(tmp_path, text, PostgresEngine())
+    assert [row["subject"] for row in (await doctor(context(runtime))).items if row["severity"] == "error"] == ["odd1"]
+    view = await topology(context(runtime))
+    assert ([row["role"] for row in view.items], len(view.errors)) == ([None, "primary"], 1)
 
 
 async def test_an_engine_that_is_not_installed_is_one_finding(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dbre.ports.runtime import Runtime, runtime
 
 if TYPE_CHECKING:
     from dbre.core.fleet import Cluster, Instance
-    from dbre.ports.engine import Engine, NamedQuery
+    from dbre.ports.engine import Engine, EngineRegistry, NamedQuery
     from dbre.ports.support import Support
 
 __all__ = ["app"]
@@ -139,25 +139,23 @@ def _computed(engines: "Sequence[Engine]", product: str | None, version: str) ->
 async def _live(parts: Runtime, cluster: "Cluster", engine: str | None) -> View:
     if engine is not None and engine != cluster.engine:
         raise UsageError(f"cluster {cluster.name} runs {cluster.engine}, not {engine}", hint="leave out the engine")
-    driver = parts.engines.get(cluster.engine)
-    answers = await asyncio.gather(*(_ask(driver, cluster, instance) for instance in cluster.instances))
+    answers = await asyncio.gather(*(_ask(parts.engines, cluster, instance) for instance in cluster.instances))
     rows = [row for answer in answers if not isinstance(answer, DbreError) for row in answer]
     errors = [answer for answer in answers if isinstance(answer, DbreError)]
     return _support_view(rows, errors=errors)
 
 
-async def _ask(driver: "Engine", cluster: "Cluster", instance: "Instance") -> list[Row] | DbreError:
-    from dbre.ports.engine import Access
+async def _ask(engines: "EngineRegistry", cluster: "Cluster", instance: "Instance") -> list[Row] | DbreError:
+    from dbre.cli.fleet_contact import contact
     from dbre.ports.support import support_matrix
 
-    server = driver.connect(Access.to(cluster, instance.address, application_name="dbre:engine-support"))
     try:
-        identity = await server.session.identify()
-        privileges = await server.session.privileges()
+        async with contact(engines, cluster, instance.address, purpose="engine-support") as server:
+            identity = await server.session.identify()
+            privileges = await server.session.privileges()
     except DbreError as error:
         return error
-    finally:
-        await server.aclose()
+    driver = engines.get(cluster.engine)
     found = support_matrix(driver, product=identity.product, version=identity.version, privileges=privileges)
     return [_support_row(driver.name, instance.name, one) for one in found]
 

@@ -81,7 +81,7 @@ async def topology(ctx: typer.Context, selector: SelectorOption = "") -> View:
         Column(key="version", title="VERSION"),
         Column(key="system_id", title="SYSTEM", wide=True),
     ]
-    code = ExitCode.UNREACHABLE if rows and len(errors) == len(rows) else ExitCode.OK
+    code = errors[0].exit_code if errors and len(errors) == len(rows) else ExitCode.OK
     return View(kind="TopologyList", items=rows, columns=columns, errors=errors, exit_code=code, empty="no instances")
 
 

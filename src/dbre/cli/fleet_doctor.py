@@ -5,19 +5,18 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dbre.cli.fleet_contact import CONCURRENT_SERVERS, contact
 from dbre.core.checks import Finding, Severity
 from dbre.core.errors import DbreError, Denied, Unreachable, Unsupported
 from dbre.core.fleet import Address, Cluster, TlsMode
 from dbre.core.secrets import SecretUnavailable, prepare_secrets
 from dbre.core.text import printable
-from dbre.ports.engine import Access, Engine, EngineRegistry, Feature
+from dbre.ports.engine import Engine, EngineRegistry, Feature
 from dbre.ports.session import Role, ServerIdentity
 from dbre.ports.versions import VersionRange
 
 __all__ = ["examine"]
 
-LIMIT_SECONDS = 15.0  # of one address, whatever its driver does
-CONCURRENT_ADDRESSES = 16
 _RULES: tuple[tuple[type[DbreError], str, str], ...] = (
     (Unreachable, "fleet.unreachable", "check that the server runs, and the network between"),
     (Denied, "fleet.login_refused", "check user, password and the server's access rules"),
@@ -42,7 +41,7 @@ class _Examined:
 
 async def examine(clusters: Iterable[Cluster], engines: EngineRegistry) -> list[Finding]:
     """Findings on clusters: connects to each instance and endpoint once, side by side; reads only."""
-    limit = asyncio.Semaphore(CONCURRENT_ADDRESSES)
+    limit = asyncio.Semaphore(CONCURRENT_SERVERS)
     groups = await asyncio.gather(*(_examine_cluster(cluster, engines, limit) for cluster in clusters))
     return [finding for group in groups for finding in group]
 
@@ -51,8 +50,6 @@ async def _examine_cluster(cluster: Cluster, engines: EngineRegistry, limit: asy
     try:
         engine = engines.get(cluster.engine)
         await prepare_secrets([cluster.password])
-        if cluster.password is not None:
-            await asyncio.to_thread(cluster.password.reveal)
     except SecretUnavailable as error:
         return [_from_error("fleet.secret_unavailable", cluster.name, error, Severity.ERROR)]
     except DbreError as error:
@@ -60,7 +57,7 @@ async def _examine_cluster(cluster: Cluster, engines: EngineRegistry, limit: asy
 
     async def one(target: _Target) -> _Examined:
         async with limit:
-            return await _examine_address(target, engine)
+            return await _examine_address(target, engine, engines)
 
     examined = await asyncio.gather(*(one(target) for target in _targets(cluster)))
     findings = [finding for result in examined for finding in result.findings]
@@ -78,24 +75,18 @@ def _targets(cluster: Cluster) -> Iterator[_Target]:
                 yield _Target(cluster=cluster, address=address, name=f"{endpoint} {address}", is_instance=False)
 
 
-async def _examine_address(target: _Target, engine: Engine) -> _Examined:
+async def _examine_address(target: _Target, engine: Engine, engines: EngineRegistry) -> _Examined:
     identity: ServerIdentity | None = None
     findings: list[Finding] = []
-    server = engine.connect(Access.to(target.cluster, target.address, application_name="dbre:fleet.doctor"))
     try:
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with contact(engines, target.cluster, target.address, purpose="fleet.doctor") as server:
             identity = await server.session.identify()
             if target.is_instance:
                 held = await server.session.privileges()
                 findings += _missing(target, engine, identity, held)
-    except TimeoutError:
-        message = f"{engine.name} at {target.address} did not answer within {LIMIT_SECONDS:.0f} s"
-        findings.append(_from_error("fleet.unreachable", target.name, Unreachable(message), Severity.ERROR))
     except DbreError as error:
         rule, fix = next(((rule, fix) for kind, rule, fix in _RULES if isinstance(error, kind)), ("fleet.failed", None))
         findings.append(_from_error(rule, target.name, error, Severity.ERROR, fix=fix))
-    finally:
-        await server.aclose()
     return _Examined(target=target, identity=identity, findings=tuple(findings))
 
 

@@ -3,20 +3,18 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from dbre.core.errors import DbreError, Unreachable
+from dbre.cli.fleet_contact import CONCURRENT_SERVERS, contact
+from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.view import Row
-from dbre.ports.engine import Access, EngineRegistry
+from dbre.ports.engine import EngineRegistry
 
 __all__ = ["survey"]
-
-LIMIT_SECONDS = 15.0  # of one instance, whatever its driver does
-CONCURRENT_INSTANCES = 16
 
 
 async def survey(clusters: Iterable[Cluster], engines: EngineRegistry) -> tuple[list[Row], list[DbreError]]:
     """One row an instance, in the order of the inventory, and the errors of those that could not be asked."""
-    limit = asyncio.Semaphore(CONCURRENT_INSTANCES)
+    limit = asyncio.Semaphore(CONCURRENT_SERVERS)
 
     async def one(cluster: Cluster, instance: Instance) -> tuple[Row, DbreError | None]:
         async with limit:
@@ -42,15 +40,7 @@ async def _ask(cluster: Cluster, instance: Instance, engines: EngineRegistry) ->
         "system_id": None,
     }
     try:
-        if cluster.password is not None:
-            await asyncio.to_thread(cluster.password.reveal)
-        server = engines.get(cluster.engine).connect(
-            Access.to(cluster, instance.address, application_name="dbre:fleet.topology")
-        )
-    except DbreError as error:
-        return row, error
-    try:
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with contact(engines, cluster, instance.address, purpose="fleet.topology") as server:
             identity = await server.session.identify()
             row |= {"role": identity.role.value, "version": identity.version_text, "system_id": identity.system_id}
             status = await server.replication.status()
@@ -61,10 +51,6 @@ async def _ask(cluster: Cluster, instance: Instance, engines: EngineRegistry) ->
                 "replay_lag_bytes": status.replay_lag_bytes,
                 "replay_lag_seconds": status.replay_lag_seconds,
             }
-    except TimeoutError:
-        return row, Unreachable(f"{cluster.engine} at {instance.address} did not answer within {LIMIT_SECONDS:.0f} s")
     except DbreError as error:
         return row, error
-    finally:
-        await server.aclose()
     return row, None
