@@ -48,7 +48,7 @@ def test_token_file_that_is_a_link_is_not_written_through(tmp_path: Path) -> Non
 
 
 async def test_session_lasts_its_time_and_no_longer(gatekeeper: Gatekeeper, clock: FakeClock) -> None:
-    cookie = gatekeeper.log_in("correct-horse-battery")
+    cookie = gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
     await clock.advance(SESSION_SECONDS - 1)
     assert gatekeeper.session(cookie) is not None
     await clock.advance(2)
@@ -56,18 +56,26 @@ async def test_session_lasts_its_time_and_no_longer(gatekeeper: Gatekeeper, cloc
 
 
 def test_logged_out_session_is_gone(gatekeeper: Gatekeeper) -> None:
-    cookie = gatekeeper.log_in("correct-horse-battery")
+    cookie = gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
     gatekeeper.log_out(cookie)
     assert gatekeeper.session(cookie) is None
     assert gatekeeper.session(None) is None
     assert gatekeeper.session("invented\udcff") is None
 
 
-async def test_guessing_shuts_the_door_for_a_minute_even_for_the_right_token(gatekeeper: Gatekeeper, clock: FakeClock) -> None:
+async def test_guessing_shuts_the_door_of_that_client_for_a_minute_even_for_the_right_token(
+    gatekeeper: Gatekeeper, clock: FakeClock
+) -> None:
     for _ in range(10):
         with pytest.raises(Denied, match="is wrong"):
-            gatekeeper.log_in("guess")
+            gatekeeper.log_in("guess", client="10.0.0.1")
     with pytest.raises(Denied, match="10 wrong tokens"):
-        gatekeeper.log_in("correct-horse-battery")
+        gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
+    assert gatekeeper.session(gatekeeper.log_in("correct-horse-battery", client="10.0.0.2"))
     await clock.advance(61)
-    assert gatekeeper.session(gatekeeper.log_in("correct-horse-battery"))
+    assert gatekeeper.session(gatekeeper.log_in("correct-horse-battery", client="10.0.0.1"))
+
+
+def test_token_that_can_be_guessed_is_refused(clock: FakeClock) -> None:
+    with pytest.raises(UsageError, match="5 characters; at least 16"):
+        Gatekeeper(Secret("short"), clock)

@@ -17,7 +17,9 @@ __all__ = ["SESSION_COOKIE", "Gatekeeper", "Session", "load_or_create_token"]
 SESSION_COOKIE = "dbre_session"
 SESSION_SECONDS = 12 * 3600
 _MAX_SESSIONS = 1000
-_ATTEMPTS, _PER_SECONDS = 10, 60.0  # wrong tokens before the door stays shut for a while
+_ATTEMPTS, _PER_SECONDS = 10, 60.0  # wrong tokens of one client before its door stays shut for a while
+_MAX_CLIENTS = 1000  # whose wrong tokens are remembered
+_LEAST_CHARACTERS = 16
 
 
 def load_or_create_token(path: Path) -> Secret:
@@ -42,7 +44,7 @@ def _read_token(path: Path) -> Secret:
     if stat.S_IMODE(mode) & 0o077:
         raise UsageError(f"{path} holds the login token and others can read it", hint=f"chmod 600 {path}")
     token = path.read_text().strip()
-    if len(token) < 16:
+    if len(token) < _LEAST_CHARACTERS:
         raise UsageError(f"{path} holds no usable token", hint=f"rm {path}; a new one is made at the next start")
     return Secret(token)
 
@@ -62,21 +64,32 @@ class Gatekeeper:
     token: Secret
     clock: Clock
     _sessions: dict[str, Session] = field(default_factory=dict)
-    _failures: list[float] = field(default_factory=list)
+    _failures: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError where the token is so short that it can be guessed."""
+        length = len(self.token.reveal())
+        if length < _LEAST_CHARACTERS:
+            raise UsageError(
+                f"server.token has {length} characters; at least {_LEAST_CHARACTERS} are needed",
+                hint="make one: openssl rand -base64 32; or leave the key out, and dbre makes one",
+            )
 
     def accepts(self, presented: str) -> bool:
         """Whether this is the token; constant time, because both sides are hashed first."""
         expected = hashlib.sha256(self.token.reveal().encode()).digest()
         return hmac.compare_digest(expected, hashlib.sha256(presented.encode("utf-8", "surrogateescape")).digest())
 
-    def log_in(self, presented: str) -> str:
-        """Open a session and give its cookie. Raises: Denied for a wrong token, or after too many of them."""
+    def log_in(self, presented: str, *, client: str) -> str:
+        """Open a session and give its cookie. Raises: Denied for a wrong token, or after too many of them from ``client``."""
         now = self.clock.monotonic()
-        self._failures = [moment for moment in self._failures if now - moment < _PER_SECONDS]
-        if len(self._failures) >= _ATTEMPTS:
+        recent = [moment for moment in self._failures.get(client, ()) if now - moment < _PER_SECONDS]
+        if len(recent) >= _ATTEMPTS:
             raise Denied(f"{_ATTEMPTS} wrong tokens within {_PER_SECONDS:.0f} s", hint="wait a minute and try again")
         if not self.accepts(presented):
-            self._failures.append(now)
+            self._failures.pop(client, None)
+            self._failures[client] = [*recent, now]
+            self._failures = dict(list(self._failures.items())[-_MAX_CLIENTS:])
             raise Denied("the token is wrong", hint="the start-up message of `dbre server` names the file that holds it")
         self._forget_expired(now)
         cookie = secrets.token_urlsafe(32)

@@ -30,7 +30,7 @@ async def log_in(
 ) -> Response:
     """Exchange the token for a session cookie."""
     try:
-        cookie = wired.gatekeeper.log_in(token.strip())
+        cookie = wired.gatekeeper.log_in(token.strip(), client=request.client.host if request.client else "")
     except Denied as error:
         page = render(request, "login.html", title="Log in", next=_inside(next), refusal=f"{error.message}: {error.hint}")
         return HTMLResponse(page, status_code=403)
