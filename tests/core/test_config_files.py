@@ -1,6 +1,8 @@
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -55,19 +57,39 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     assert f"{listing}:1:1: the file must hold keys with values" in problem(listing)
 
 
+def _read_as_nobody(path: Path) -> str:
+    script = (
+        "import os, sys; from pathlib import Path; from dbre.core.config import *; import dbre.core.config.loader\n"
+        "b'x'.decode('utf-8-sig'); os.setgid(65534); os.setuid(65534)\n"  # codecs are loaded late, and nobody may not
+        "try: load([Path(sys.argv[1])], sections=[], environment={}, flags={})\n"
+        "except ConfigInvalid as error: print(error.message)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody who may not read the file")
 def test_a_file_that_this_user_may_not_read_says_so(tmp_path: Path) -> None:
     path = tmp_path / "dbre.yaml"
     path.write_text("door: {}\n")
     path.chmod(0o000)
-    script = (
-        "import os, sys; from pathlib import Path; from dbre.core.config import *; import dbre.core.config.loader\n"
-        "os.setgid(65534); os.setuid(65534)\n"
-        "try: load([Path(sys.argv[1])], sections=[], environment={}, flags={})\n"
-        "except ConfigInvalid as error: print(error.message)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=True)
-    assert "may not be read by this user" in done.stdout
+    assert "may not be read by this user" in _read_as_nobody(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody who may not read the directory")
+def test_includes_that_this_user_may_not_read_are_all_reported() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # the directories of tmp_path are closed to nobody
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "closed").mkdir(mode=0o700)
+        (directory / "dbre.yaml").write_text("include:\n  - closed\n  - closed/one.yaml\n  - closed/*.yaml\n")
+        said = _read_as_nobody(directory / "dbre.yaml")
+    assert re.findall(r"dbre\.yaml:(\d):5: (.*?) \(", said) == [
+        ("2", f"{directory}/closed may not be read by this user"),
+        ("3", f"{directory}/closed/one.yaml may not be read by this user"),
+        ("4", "include closed/*.yaml matches no file"),
+    ]
 
 
 def test_includes_take_files_directories_and_patterns_in_order(tmp_path: Path) -> None:

@@ -87,9 +87,14 @@ class FileReader:
         pattern = os.path.join(directory, os.path.expanduser(str(leaf.value)))  # noqa: PTH111, PTH118 - patterns are not paths
         if not glob.has_magic(pattern) or os.path.lexists(pattern):
             path = Path(pattern)
-            if not path.is_dir():
+            if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where a directory above may not be searched
                 return [path]  # one that is missing is reported when it is opened
-            found = sorted(child for child in path.iterdir() if child.suffix in _SUFFIXES and not child.name.startswith("."))
+            try:
+                children = sorted(path.iterdir())
+            except OSError as error:
+                self.problems.append(_unreadable(_shown(path), leaf.place, error))
+                return []
+            found = [child for child in children if child.suffix in _SUFFIXES and not child.name.startswith(".")]
         else:
             found = sorted(Path(one) for one in glob.glob(pattern, recursive=True) if not os.path.isdir(one))  # noqa: PTH207, PTH112
         if not found:
