@@ -88,7 +88,9 @@ def test_uuid7_sorts_by_time_and_never_repeats() -> None:
     assert len(same) == 1000
 
 
-@pytest.mark.parametrize("text", ["", "5", "s", "1.5s", "1s1m", "1m1m", "0s", "1 s", "-1s", "1y", "9" * 30 + "w", "1\u0661s"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "s", "1.5s", "1s1m", "1m1m", "0s", "1 s", "-1s", "1y", "9" * 17 + "w", "9" * 5000 + "s", "1\u0661s"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|no time|calendar"):
         parse_duration(text)

@@ -9,12 +9,12 @@ from dbre.core.errors import UsageError
 __all__ = ["Lsn", "format_bytes", "format_duration", "format_percent", "parse_bytes", "parse_duration", "parse_ratio"]
 
 _DURATION_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d|w)")
+_DURATION = re.compile(r"([0-9]{1,18})(ms|s|m|h|d|w)")
 _BYTE_UNITS = {
     "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
-_BYTES = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?i?B)")
+_BYTES = re.compile(r"([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*([kKMGT]?i?B)")
 
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]{1,3})?")  # Decimal reads more: other scripts, 9_9, nan
 
