@@ -69,6 +69,19 @@ def test_exceptions_are_a_list_of_lines_without_secrets(stream: io.StringIO) -> 
     assert "hunter2" not in stream.getvalue()
 
 
+def test_a_key_that_stretches_over_the_lines_of_an_exception_is_taken_out(stream: io.StringIO) -> None:
+    def fail() -> None:
+        raise ValueError("-----BEGIN PRIVATE KEY-----\nhunter2\nhunter3\n-----END PRIVATE KEY-----\ncannot be read")
+
+    try:
+        fail()
+    except ValueError:
+        logger("dbre.test").exception("step_failed")
+    (line,) = lines(stream)
+    assert line["exception"][-2:] == ["ValueError: ***", "cannot be read"]
+    assert "hunter" not in stream.getvalue()
+
+
 async def test_identifiers_follow_a_task_and_its_children_and_no_other(stream: io.StringIO) -> None:
     log = logger("dbre.test")
 

@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 from dbre.core.clock import Clock, SystemClock
 from dbre.core.telemetry.document import LogLevel
-from dbre.core.telemetry.redaction import clean
+from dbre.core.telemetry.redaction import clean, redact_text
 
 __all__ = ["configure_logging", "correlated", "logger"]
 
@@ -92,6 +92,7 @@ def _trace_identifiers(_: Any, __: str, event: EventDict) -> EventDict:
 
 def _render(_: Any, __: str, event: EventDict) -> str:
     if isinstance(event.get("exception"), str):
-        event["exception"] = event["exception"].splitlines()  # an array reads better than one line with \n in it
+        # An array reads better than one line with \n in it. Redacted before: a private key stretches over many lines.
+        event["exception"] = redact_text(event["exception"]).splitlines()
     names = [name for name in _FIRST if name in event] + [name for name in event if name not in _FIRST]
     return json.dumps({str(clean(name)): clean(event[name], key=name) for name in names}, ensure_ascii=False)
