@@ -107,7 +107,10 @@ class Application:
         from dbre.core.telemetry import LogLevel, configure_logging
 
         configure_logging((LogLevel.WARNING, LogLevel.INFO, LogLevel.DEBUG)[min(self._options.verbosity, 2)])
-        files = find_files(self._options.config_files, environment=os.environ, directory=Path.cwd())
+        try:
+            files = find_files(self._options.config_files, environment=os.environ, directory=Path.cwd())
+        except FileNotFoundError as error:
+            raise UsageError("the working directory does not exist any more", hint="change to one that does") from error
         return load(files, sections=sections(), environment=os.environ, flags=dict(self._options.overrides))
 
     @cached_property

@@ -1,6 +1,8 @@
 """The composition root on real parts."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,13 @@ async def test_a_password_of_the_store_that_changes_while_it_is_open_is_used_for
         async with await postgres15.connect() as admin:
             await admin.execute(sql.SQL("DROP DATABASE kept WITH (FORCE)"))
             await admin.execute("DROP ROLE keeper")
+
+
+def test_a_working_directory_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    words = 'cd "$0" && rmdir "$0" && exec "$1" -m dbre config show'
+    ended = subprocess.run(
+        ["sh", "-c", words, str(tmp_path / "gone"), sys.executable], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "dbre: the working directory does not exist any more\nhint: change to one that does\n"
