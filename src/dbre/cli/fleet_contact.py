@@ -19,7 +19,7 @@ LIMIT_SECONDS = 15.0  # of all questions to one server, whatever its driver does
 async def contact(engines: EngineRegistry, cluster: Cluster, address: Address, *, purpose: str) -> AsyncIterator[Server]:
     """A handle on the server at an address of a cluster, closed at the end; ``purpose`` is what its sessions are called by.
 
-    Raises: Unreachable after ``LIMIT_SECONDS``; SecretUnavailable, or Unsupported for a missing driver, before anything is asked.
+    Raises: Unreachable after ``LIMIT_SECONDS``; before that SecretUnavailable, or Unsupported for a missing driver.
     """
     engine = engines.get(cluster.engine)
     await prepare_secrets([cluster.password])

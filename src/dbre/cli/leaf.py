@@ -32,7 +32,7 @@ def _shared_options(
     columns: Annotated[str | None, typer.Option("--columns", help="Columns to show, by key, separated by commas.")] = None,
     sort: Annotated[str | None, typer.Option("--sort", help="Sort by this key; -key for descending.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Show at most this many items.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes and progress on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No notes on stderr.")] = False,
     watch: Annotated[str | None, typer.Option("--watch", "-w", metavar="INTERVAL", help="Repeat every INTERVAL: 2s.")] = None,
 ) -> None:
     """Carries the declarations only; its parameters are copied to every command."""
