@@ -139,7 +139,7 @@ def _postgres_error(error: BaseException, address: PostgresAddress) -> StoreErro
             hint="check state.url, state.password and pg_hba.conf",
             context=context,
         )
-    if state in ("53100", "53200"):
+    if state == "53100":
         return StoreFull(
             f"{subject} has no space left; PostgreSQL says {says}", hint="free space on the server", context=context
         )
@@ -149,7 +149,7 @@ def _postgres_error(error: BaseException, address: PostgresAddress) -> StoreErro
             hint=f"createdb {printable(address.database)!r}",
             context=context,
         )
-    if state in ("25006", "25P02"):
+    if state == "25006":
         return StoreNotWritable(
             f"{subject} takes no writes; PostgreSQL says {says}", hint="point state.url at the primary", context=context
         )
