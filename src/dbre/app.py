@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported at run time only by the commands that need them
     from dbre.core.config import Config, Section
     from dbre.core.fleet import Fleet
     from dbre.core.store import Store
+    from dbre.core.telemetry import LogLevel
     from dbre.ports.engine import Engine, EngineRegistry
 
 __all__ = ["Application", "Engines", "main"]
@@ -99,6 +100,13 @@ class Application:
         self.engines: EngineRegistry = Engines()
         self.sections = sections
 
+    @property
+    def asked_log_level(self) -> "LogLevel | None":
+        """What ``-v`` or ``-vv`` ask for; None where neither was given."""
+        from dbre.core.telemetry import LogLevel
+
+        return (None, LogLevel.INFO, LogLevel.DEBUG)[min(self._options.verbosity, 2)]
+
     @cached_property
     def config(self) -> "Config":
         """The validated configuration. Raises: ConfigInvalid with every problem at once."""
@@ -106,7 +114,7 @@ class Application:
         from dbre.core.config.locate import find_files
         from dbre.core.telemetry import LogLevel, configure_logging
 
-        configure_logging((LogLevel.WARNING, LogLevel.INFO, LogLevel.DEBUG)[min(self._options.verbosity, 2)])
+        configure_logging(self.asked_log_level or LogLevel.WARNING)
         try:
             files = find_files(self._options.config_files, environment=os.environ, directory=Path.cwd())
         except FileNotFoundError as error:

@@ -61,3 +61,19 @@ def test_a_working_directory_that_is_gone_is_said_so(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "dbre: the working directory does not exist any more\nhint: change to one that does\n"
+
+
+@pytest.mark.parametrize(("flags", "is_said"), [((), False), (("-v",), True)])
+def test_verbosity_counts_for_the_control_plane_above_its_configured_level(
+    flags: tuple[str, ...], is_said: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "dbre.yaml").write_text("server: {port: 0}\ntelemetry: {log_level: error}\n")
+    words = [sys.executable, "-m", "dbre", "server", *flags]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "log in with the token" in line:
+                process.terminate()
+                break
+        assert ('"event": "stop_requested"' in process.stderr.read()) is is_said
+        assert process.wait(30) == 0

@@ -57,7 +57,7 @@ class ControlPlane:
         Raises: Unsupported for a missing driver; Conflict if the port or the store is taken; any StoreError of opening.
         """
         telemetry = self._config.get(TELEMETRY)
-        configure_logging(telemetry.log_level)
+        configure_logging(self._application.asked_log_level or telemetry.log_level)
         check_engines(self._fleet, self._application.engines)
         with stop_signals() as told, exporting(telemetry, version=__version__):
             await until_told(told, self._work())
