@@ -4,14 +4,22 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, TlsMode
 
-__all__ = ["Target", "connect", "failure_word", "resolve", "tls_context"]
+__all__ = ["LIMIT_LOOKUPS", "Target", "connect", "failure_word", "resolve", "tls_context"]
+
+LIMIT_LOOKUPS = 256
+"""Names that are looked up at once in this process; further ones fail, as they would in a system without threads to spare."""
+
+_LOOKUPS = threading.BoundedSemaphore(LIMIT_LOOKUPS)
+_Found = tuple[Any, Any, Any, Any, Any]  # of getaddrinfo; the last is the address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +34,48 @@ async def resolve(address: Address) -> Sequence[Target]:
     """The numeric addresses of a host in the order of the system's preference (RFC 6724); at least one.
 
     A numeric address resolves without asking anybody. The caller sets the deadline: a name server that does not answer keeps
-    a thread busy for as long as the system's resolver wants, and the event loop free.
+    a thread busy for as long as the system's resolver wants. Each name has a thread of its own: the few of the event loop's
+    executor would all wait for such names, other names and secrets behind them, and the end of the process as well.
 
     Raises: OSError (socket.gaierror) where the name is unknown.
     """
     with suppress(ValueError):
         return [Target(host=str(ipaddress.ip_address(address.host)), port=address.port)]
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    answer: asyncio.Future[list[_Found]] = asyncio.get_running_loop().create_future()
+    if not _LOOKUPS.acquire(blocking=False):
+        raise socket.gaierror(socket.EAI_AGAIN, f"{LIMIT_LOOKUPS} names are being looked up already")
+    try:
+        threading.Thread(target=_look_up, args=(address, answer), name="dbre-resolve", daemon=True).start()
+    except RuntimeError as error:  # the system has no thread to spare
+        _LOOKUPS.release()
+        raise socket.gaierror(socket.EAI_AGAIN, str(error)) from error
+    found = await answer
     unique = dict.fromkeys((str(entry[4][0]), int(entry[4][1])) for entry in found)
     return [Target(host=host, port=port) for host, port in unique]
+
+
+def _look_up(address: Address, answer: "asyncio.Future[list[_Found]]") -> None:
+    found: list[_Found] = []
+    failure: OSError | None = None
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except ValueError:  # a label that is empty or too long
+        failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    except OSError as error:
+        failure = error
+    finally:
+        _LOOKUPS.release()
+
+    def settle() -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if failure is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(failure)
+
+    with suppress(RuntimeError):  # the event loop is closed
+        answer.get_loop().call_soon_threadsafe(settle)
 
 
 async def connect(target: Target) -> socket.socket:
