@@ -55,10 +55,10 @@ def unreachable(name: str, port: int) -> dict[str, object]:
 def configuration(
     clusters: Iterable[Mapping[str, object]], *, pager: Pager | None = None, directory: Path, port: int = 0
 ) -> dict:
-    """Two probes a second, a page after two that fail, resolved some ten seconds after the last."""
+    """A probe a second, a page after two that fail, resolved some ten seconds after the last."""
     document: dict[str, Any] = {
         "fleet": {"clusters": list(clusters)},
-        "probe": {"interval": "500ms", "connect_timeout": "300ms", "statement_timeout": "300ms", "total_timeout": "400ms"},
+        "probe": {"interval": "1s", "connect_timeout": "900ms", "statement_timeout": "900ms", "total_timeout": "900ms"},
         "slos": [
             {
                 "name": "writes",
@@ -66,7 +66,7 @@ def configuration(
                 "sli": {"kind": "availability", "purpose": "write"},
                 "target": "99.9%",
                 "window": {"rolling": "30d"},
-                "alerts": [{"severity": "page", "long": "1m", "factor": 10, "keep_firing": "1s", "name": "fast"}],
+                "alerts": [{"severity": "page", "long": "1m", "factor": 30, "keep_firing": "1s", "name": "fast"}],
                 "policies": {"low_traffic_guard": False},
             }
         ],

@@ -65,7 +65,7 @@ async def test_full_state_directory_stops_neither_probing_nor_pages_and_loses_no
         before = await slo(plane)
         await asyncio.sleep(4)
         during = await slo(plane)
-        assert during["total"] >= before["total"] + 6  # probing goes on, in memory
+        assert during["total"] >= before["total"] + 3  # probing goes on, in memory
         assert during["bad"] == 0
         assert (await _page(plane, "/slo/writes/orders")).status_code == 200
         assert (await _page(plane, "/")).status_code == 200
@@ -79,7 +79,7 @@ async def test_full_state_directory_stops_neither_probing_nor_pages_and_loses_no
     assert stored["total"] >= during["total"]
     assert stored["bad"] == 0
     assert after["total"] >= stored["total"]
-    assert stored["total"] + stored["missed"] <= 2 * seconds + 2, "more events than there were slots"
+    assert stored["total"] + stored["missed"] <= seconds + 2, "more events than there were slots"
 
 
 async def _stored(plane: ControlPlaneProcess) -> dict:
@@ -109,7 +109,7 @@ async def test_stops_in_order_within_five_seconds_although_databases_hang(
     async with running(tmp_path, document) as plane:
         await until(lambda: metric(plane, 'dbre_slo_good_total{cluster="orders",slo="writes"}'))
         await fresh_postgres.freeze()
-        await asyncio.sleep(2.2)
+        await asyncio.sleep(4.2)
         last = await slo(plane)
         began = time.monotonic()
         assert await plane.stop(number) == 0
@@ -117,7 +117,7 @@ async def test_stops_in_order_within_five_seconds_although_databases_hang(
         assert "Traceback" not in plane.log_tail()
         await fresh_postgres.thaw()
         stored = await _stored(plane)
-        assert stored["bad"] >= last["bad"] >= 3  # the last counts are in the store
+        assert stored["bad"] >= last["bad"] >= 2  # the last counts are in the store
         assert stored["total"] >= last["total"]
         await plane.start()
         assert len(await events(plane, "control_plane.started")) == 2
@@ -144,9 +144,9 @@ async def test_database_that_accepts_and_never_answers_disturbs_no_other(
             await asyncio.sleep(3)
             good, bad = await slo(plane, "orders"), await slo(plane, "silent")
             assert (good["bad"], good["missed"], good["excluded"]) == (0, 0, 0)
-            assert good["good"] >= 8
+            assert good["good"] >= 4
             assert bad["good"] == 0
-            assert bad["bad"] == bad["total"] >= 8
+            assert bad["bad"] == bad["total"] >= 4
             assert {one.data["cluster"] for one in pager.deliveries} == {"silent"}
             (first, *_) = await events(plane, "observe.endpoint_bad")
             assert first["data"]["code"] == "timeout"
@@ -171,34 +171,36 @@ async def test_clock_that_jumps_fires_nothing_and_counts_nothing_twice(
     assert FAKETIME is not None, "libfaketime is not installed; DBRE_REQUIRE_ALL=1"
     offset = tmp_path / "offset"
     offset.write_text("+0\n")
-    for name, value in {
+    faked = {
         "LD_PRELOAD": str(FAKETIME),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # the file is read once a second; each time would slow every look at a clock down
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }.items():
+    }
+    for name, value in faked.items():
         monkeypatch.setenv(name, value)
     with Pager(new_secret()) as pager:
-        async with running(
-            tmp_path, configuration([cluster(tmp_path, fresh_postgres)], pager=pager, directory=tmp_path)
-        ) as plane:
-            for name in ("LD_PRELOAD", "FAKETIME_TIMESTAMP_FILE", "FAKETIME_NO_CACHE", "FAKETIME_DONT_FAKE_MONOTONIC"):
+        document = configuration([cluster(tmp_path, fresh_postgres)], pager=pager, directory=tmp_path)
+        limits = dict.fromkeys(("connect_timeout", "statement_timeout", "total_timeout"), "3900ms")
+        document["probe"] = {"interval": "4s", **limits}  # the library makes every look at a clock slow
+        async with running(tmp_path, document) as plane:
+            for name in faked:
                 monkeypatch.delenv(name)
             await until(lambda: metric(plane, 'dbre_slo_good_total{cluster="orders",slo="writes"}'))
             began, first = time.monotonic(), await slo(plane)
             for jump in ("+7200", "-7200", "+0"):  # ahead, far back, and right again
                 offset.write_text(f"{jump}\n")
-                await asyncio.sleep(5)
+                await asyncio.sleep(9)
             elapsed, last = time.monotonic() - began, await slo(plane)
             stepped = await events(plane, "core.clock_stepped")
             seen = await metric(plane, 'dbre_slo_good_total{cluster="orders",slo="writes"}')
             assert [round(one["data"]["seconds"] / 100) for one in stepped] == [72, -144, 72]
+            assert last["bad"] == 0, await events(plane, "observe.endpoint_bad")
             assert pager.deliveries == []
-            assert last["bad"] == 0
-            assert last["total"] <= first["total"] + 2 * elapsed + 2
+            assert last["total"] <= first["total"] + elapsed / 4 + 2
             assert seen is not None
-            assert seen <= first["total"] + 2 * elapsed + 2
-            assert seen >= first["good"] + 2 * elapsed - 14  # /metrics is up to five seconds old; a step costs a slot at most
+            # /metrics is up to five seconds old
+            assert first["good"] + elapsed / 4 - 4 <= seen <= first["total"] + elapsed / 4 + 2
             await fresh_postgres.freeze()  # and it still pages at once
-            await until(lambda: fired(pager), seconds=15, what=plane.log_tail())
+            await until(lambda: fired(pager), seconds=40, what=plane.log_tail())
             assert await plane.stop() == 0

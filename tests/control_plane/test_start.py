@@ -237,11 +237,11 @@ async def test_secrets_that_cannot_be_read_are_told_and_stop_nobody_else(
         good = await slo(plane, "orders")
         assert good["bad"] == 0
         assert good["missed"] == 0  # nobody's password held up the event loop
-        assert good["good"] >= 15
+        assert good["good"] >= 8
         for name in ("missing", "hanging"):
             found = await slo(plane, name)
             assert found["total"] == 0, found
-            assert found["excluded"] >= 10, found
+            assert found["excluded"] >= 6, found
         listed = await until(lambda: _reasons(plane))
         assert "DBRE_NO_SUCH_VARIABLE" in listed
     finally:
