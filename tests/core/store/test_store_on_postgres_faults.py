@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from dbre.core.clock import SystemClock
-from dbre.core.errors import ExitCode
+from dbre.core.errors import ExitCode, StoreError
 from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
 from dbre.core.store.errors import StoreBusy, StoreDenied, StoreMissing, StoreNotWritable, StoreTimeout, StoreUnreachable
@@ -112,6 +112,69 @@ async def test_a_frozen_server_costs_the_limit_and_not_for_ever(
             await fresh_postgres.thaw()
         monkeypatch.undo()
         assert await _ask(store) == 1
+
+
+@asynccontextmanager
+async def _freezing_at(word: bytes, server: PostgresServer) -> AsyncIterator[str]:
+    """The URL of a server that answers no more once ``word`` is in what it is asked."""
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(server.address.host, server.address.port)
+
+        async def ask() -> None:
+            while (data := await reader.read(65536)) and word not in data:
+                to_server.write(data)
+            await ended.wait()
+
+        async def answer() -> None:
+            while data := await from_server.read(65536):
+                writer.write(data)
+
+        await asyncio.wait({asyncio.ensure_future(ask()), asyncio.ensure_future(answer())}, return_when=asyncio.FIRST_COMPLETED)
+        to_server.close()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as proxy:
+        try:
+            yield f"postgresql://{server.superuser}@127.0.0.1:{proxy.sockets[0].getsockname()[1]}/postgres?sslmode=disable"
+        finally:
+            ended.set()
+
+
+@pytest.mark.slow  # psycopg gives the cancelled statement 10 s to end
+async def test_a_server_that_freezes_while_the_store_is_opened_costs_the_limit_and_not_for_ever(
+    fresh_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _store(fresh_postgres, migrate=True):
+        pass
+    for module in ("opening", "control_plane", "status"):
+        monkeypatch.setattr(f"dbre.core.store.{module}.OPEN_SECONDS", 0.5)
+    monkeypatch.setattr("dbre.core.store.migrate.MIGRATE_SECONDS", 0.5)
+
+    async def failure_of(word: bytes, **options: bool) -> StoreError | None:
+        async with _freezing_at(word, fresh_postgres) as url:
+            if not options:
+                return (await inspect_store(url, password=fresh_postgres.password)).problem
+            with pytest.raises(StoreError) as caught:
+                async with open_store(url, clock=SystemClock(), password=fresh_postgres.password, **options):
+                    pass
+            return caught.value
+
+    async with asyncio.timeout(40):
+        failures = await asyncio.gather(
+            failure_of(b"pg_database_size"),
+            failure_of(b"dbre_schema", migrate=False),
+            failure_of(b"pg_try_advisory_lock", exclusive=True),
+            failure_of(b"pg_advisory_xact_lock", migrate=True),
+        )
+    assert [type(one) for one in failures] == [StoreTimeout] * 4
+    assert [one.message.rpartition(": ")[2].split(" was")[0] for one in failures] == [
+        "looking at it",
+        "opening it",
+        "taking the control plane's lock",
+        "migrating it",
+    ]
 
 
 async def test_a_writer_that_holds_the_lock_for_too_long_is_named(postgres_place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from dbre.core.clock import Clock
 from dbre.core.secrets import Secret
 from dbre.core.store.address import PostgresAddress
-from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import ControlPlaneLockLost
+from dbre.core.store.limits import OPEN_SECONDS, limited
 from dbre.core.store.postgres import holds_control_plane_lock, postgres_engine, take_control_plane_lock
 
 __all__ = ["WATCH_SECONDS", "ControlPlaneLease", "postgres_lease"]
@@ -56,13 +56,11 @@ async def postgres_lease(address: PostgresAddress, password: Secret | None, cloc
     engine = postgres_engine(address, password, purpose="control-plane", lasting=True)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.dispose)
-        try:
+        async with limited(address, OPEN_SECONDS, what="taking the control plane's lock"):
             connection = await stack.enter_async_context(engine.connect())
             stack.push_async_callback(connection.invalidate)  # ends the session and so the lock, without asking the server
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             pid = await take_control_plane_lock(connection, address)
-        except DBAPIError as error:
-            raise store_error(error, address) from error
         lease = ControlPlaneLease(address, pid)
         watch = asyncio.create_task(_watch(connection, lease, clock), name="control-plane-lock")
         try:

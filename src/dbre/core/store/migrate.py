@@ -10,6 +10,7 @@ from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress
 from dbre.core.store.copy import copy_sqlite, flush
 from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import SchemaOlder, StoreCorrupt, StoreNotWritable
+from dbre.core.store.limits import MIGRATE_SECONDS, limited
 from dbre.core.store.postgres import take_write_lock
 from dbre.core.store.schema import check_revision, head_revision, read_revision, upgrade
 from dbre.core.store.sqlite import reader_engine, refuse_orphaned_log, require_file, writer_engine
@@ -39,12 +40,9 @@ async def migrate_sqlite(address: SqliteAddress) -> None:
 
 async def migrate_postgres(engine: AsyncEngine, address: PostgresAddress) -> None:
     """Make or migrate the tables; the caller holds the control plane's lock. Raises: SchemaNewer."""
-    try:
-        async with engine.begin() as connection:
-            await take_write_lock(connection)
-            await _upgrade(connection, address)
-    except DBAPIError as error:
-        raise store_error(error, address) from error
+    async with limited(address, MIGRATE_SECONDS, what="migrating it"), engine.begin() as connection:
+        await take_write_lock(connection)
+        await _upgrade(connection, address)
 
 
 async def _create(address: SqliteAddress) -> None:

@@ -1,19 +1,16 @@
 """From a URL to an open store: the lock, the migration, the check of the schema, in this order."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dbre.core.clock import Clock
 from dbre.core.secrets import Secret
 from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress, parse_store_url
 from dbre.core.store.control_plane import postgres_lease
-from dbre.core.store.driver_errors import store_error
-from dbre.core.store.errors import StoreTimeout
+from dbre.core.store.limits import OPEN_SECONDS, limited
 from dbre.core.store.migrate import migrate_postgres, migrate_sqlite
 from dbre.core.store.mounts import place_warnings
 from dbre.core.store.postgres import postgres_engine
@@ -21,10 +18,7 @@ from dbre.core.store.schema import check_revision, read_revision
 from dbre.core.store.sqlite import control_plane_lock, make_private_directory, reader_engine, require_file, writer_engine
 from dbre.core.store.store import Store
 
-__all__ = ["OPEN_SECONDS", "open_store"]
-
-OPEN_SECONDS = 15.0
-"""How long the first question to the store may take; longer than two waits for a lock."""
+__all__ = ["open_store"]
 
 
 @asynccontextmanager
@@ -95,13 +89,6 @@ async def _open_postgres(
 
 
 async def _check(engine: AsyncEngine, address: StoreAddress) -> None:
-    try:
-        async with asyncio.timeout(OPEN_SECONDS), engine.connect() as connection, connection.begin():
-            revision = await read_revision(connection, address)
-    except TimeoutError as error:
-        raise StoreTimeout(
-            f"state store {address} did not answer within {OPEN_SECONDS:g} s", hint="look at its disk or server, then retry"
-        ) from error
-    except DBAPIError as error:
-        raise store_error(error, address) from error
+    async with limited(address, OPEN_SECONDS, what="opening it"), engine.connect() as connection, connection.begin():
+        revision = await read_revision(connection, address)
     check_revision(revision, address)

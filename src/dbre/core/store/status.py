@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dbre.core.errors import StoreError
 from dbre.core.secrets import Secret
 from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress, parse_store_url
-from dbre.core.store.driver_errors import store_error
 from dbre.core.store.errors import StoreCorrupt
+from dbre.core.store.limits import OPEN_SECONDS, limited
 from dbre.core.store.mounts import file_system_type, place_warnings
 from dbre.core.store.postgres import control_plane_session, postgres_engine
 from dbre.core.store.schema import check_revision, head_revision, read_revision
@@ -84,8 +83,10 @@ def _look_at_file(status: StoreStatus, address: SqliteAddress) -> None:
 
 
 async def _look_inside(status: StoreStatus, engine: AsyncEngine, address: StoreAddress, *, check: bool) -> None:
+    # A check reads the whole file, however long that takes.
+    seconds = None if check and isinstance(address, SqliteAddress) else OPEN_SECONDS
     try:
-        async with engine.connect() as connection, connection.begin():
+        async with limited(address, seconds, what="looking at it"), engine.connect() as connection, connection.begin():
             if isinstance(address, PostgresAddress):
                 await _look_at_server(status, connection)
             else:
@@ -93,8 +94,6 @@ async def _look_inside(status: StoreStatus, engine: AsyncEngine, address: StoreA
             status.revision = await read_revision(connection, address)
             if check and isinstance(address, SqliteAddress):
                 status.integrity = printable(str((await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one()))
-    except DBAPIError as error:
-        raise store_error(error, address) from error
     finally:
         await engine.dispose()
     check_revision(status.revision, address)

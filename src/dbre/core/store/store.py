@@ -6,25 +6,17 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import Table
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress
 from dbre.core.store.announcements import Announcements
 from dbre.core.store.control_plane import ControlPlaneLease
-from dbre.core.store.driver_errors import store_error
-from dbre.core.store.errors import StoreTimeout
+from dbre.core.store.limits import READ_SECONDS, WRITE_SECONDS, limited
 from dbre.core.store.observation import WriteObserver, observed
 from dbre.core.store.postgres import take_write_lock
 from dbre.core.store.upsert import upsert
 
-__all__ = ["READ_SECONDS", "WRITE_SECONDS", "Store"]
-
-WRITE_SECONDS = 30.0
-"""The longest write transaction, because it keeps every other writer waiting."""
-READ_SECONDS = 60.0
-"""The longest read transaction, because SQLite's log grows while a snapshot is held."""
+__all__ = ["Store"]
 
 
 class Store:
@@ -84,7 +76,7 @@ class Store:
             async with self._writing:
                 self._writing_task = asyncio.current_task()
                 try:
-                    async with self._limited(WRITE_SECONDS), self._writer.connect() as connection, connection.begin():
+                    async with limited(self._address, WRITE_SECONDS), self._writer.connect() as connection, connection.begin():
                         self._announcements.collect(connection)
                         if isinstance(self._address, PostgresAddress):
                             await take_write_lock(connection)
@@ -103,7 +95,7 @@ class Store:
 
         Raises: a StoreError in place of any driver's error (its cause).
         """
-        async with self._limited(READ_SECONDS), self._reader.connect() as connection:
+        async with limited(self._address, READ_SECONDS), self._reader.connect() as connection:
             if isinstance(self._address, PostgresAddress):
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             async with connection.begin(), _interrupted_after(connection, READ_SECONDS):
@@ -127,23 +119,6 @@ class Store:
         elif rows:
             async with self.begin() as own:
                 await upsert(own, table, rows, keys=keys, add=add)
-
-    @asynccontextmanager
-    async def _limited(self, seconds: float) -> AsyncIterator[None]:
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                yield
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise StoreTimeout(
-                f"state store {self._address}: a transaction was stopped after {seconds:g} s, the longest that one may last",
-                hint="retry; if it happens again, the store's disk or server is too slow",
-                context={"limit_seconds": seconds},
-            ) from error
-        except (DBAPIError, PoolTimeout) as error:
-            raise store_error(error, self._address) from error
 
 
 @asynccontextmanager
