@@ -103,6 +103,19 @@ def test_a_lab_whose_builder_was_killed_leaves_nothing_either(shell: Shell, post
     shell.run("down", "--name", "orders")
 
 
+def test_a_load_on_a_dead_primary_is_one_line(shell: Shell, postgres18: PostgresServer) -> None:
+    shell.run("up", "--name", "orders", "--replicas", "1")
+    try:
+        primary = shell.json("status", "--name", "orders")["items"][0]  # type: ignore[index]
+        os.kill(primary["pid"], signal.SIGKILL)
+        done = shell.run("load", "--name", "orders", "--duration", "1s", code=6)
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "the load cannot begin: Connection refused at 127.0.0.1:" in done.stderr
+        assert done.stdout == ""
+    finally:
+        shell.run("down", "--name", "orders")
+
+
 def test_ctrl_c_during_a_load_ends_it_with_a_report(shell: Shell, postgres18: PostgresServer) -> None:
     shell.run("up", "--name", "orders", "--replicas", "0")
     try:

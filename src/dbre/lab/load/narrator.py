@@ -17,12 +17,12 @@ async def narrate(client: LoadClient) -> tuple[LoadReport, LedgerAudit]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, client.stop)
     try:
-        async with asyncio.TaskGroup() as group:
-            voice = group.create_task(_tell_each_second(client))
-            try:
-                found = await client.run()
-            finally:
-                voice.cancel()
+        voice = asyncio.create_task(_tell_each_second(client), name="load-narrator")
+        try:  # not a task group: what the load raises must reach the user as it is
+            found = await client.run()
+        finally:
+            voice.cancel()
+            await asyncio.wait((voice,))
         for outage in found.outages:
             report(f"{outage.kind}s failed for {format_duration(outage.seconds)}: {outage.reason}")
         return found, await client.audit()
