@@ -83,6 +83,12 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(url: str) -> None:
     assert "s3cret" not in repr(caught.value.as_document())
 
 
+def test_a_circle_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(StoreUrlInvalid, match="cannot be followed"):
+        parse_store_url("sqlite:///circle/dbre.db", directory=tmp_path)
+
+
 def test_the_configuration_refuses_it_too() -> None:
     assert StateDocument().url == "sqlite:///dbre.db"
     with pytest.raises(ValueError, match="password does not belong"):

@@ -1,6 +1,7 @@
 """What can happen to a file: each fault is one clear error, and nothing is made worse."""
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -181,6 +182,20 @@ async def test_a_file_locked_by_another_process_is_waited_for_and_then_named(
         await asyncio.sleep(0.1)
         other.execute("COMMIT")
         await waiting  # a lock that is held for less than the wait is no error
+
+
+async def test_a_file_system_without_locks_is_named(file_place, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _make(file_place)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)  # no such file system can be mounted here
+    with pytest.raises(StoreNotWritable, match="cannot be locked: No locks available") as caught:
+        async with file_place.open(exclusive=True):
+            pass
+    assert "local disk" in str(caught.value.hint)
+    assert isinstance((await inspect_store(file_place.url)).problem, StoreNotWritable)
 
 
 async def test_a_directory_in_the_place_of_the_file(tmp_path: Path, make_place) -> None:

@@ -82,7 +82,10 @@ def _sqlite(url: str, parts: SplitResult, directory: Path) -> SqliteAddress:
         raise _invalid("a file is needed: what a control plane knows must survive it")
     if "\x00" in name:
         raise _invalid("a path holds no NUL")
-    return SqliteAddress(path=(directory / name).resolve())
+    try:
+        return SqliteAddress(path=(directory / name).resolve())
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 call a circle of links a RuntimeError
+        raise _invalid(f"the path cannot be followed: {printable(str(error))}") from error
 
 
 def _postgres(parts: SplitResult) -> PostgresAddress:

@@ -215,6 +215,11 @@ def _try_lock(descriptor: int, kind: int) -> bool:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # a network file system without locks
+        raise StoreNotWritable(
+            f"the lock file of the state store cannot be locked: {error.strerror}",
+            hint="put the store on a local disk, or into PostgreSQL for a team",
+        ) from error
     return True
 
 
