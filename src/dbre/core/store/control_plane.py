@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.core.clock import Clock
@@ -76,5 +76,5 @@ async def _watch(connection: AsyncConnection, lease: ControlPlaneLease, clock: C
             await clock.sleep(WATCH_SECONDS)
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await connection.execute(text("SELECT 1"))
-    except (DBAPIError, TimeoutError):
+    except (SQLAlchemyError, TimeoutError):
         lease.lost.set()
