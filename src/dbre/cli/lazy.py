@@ -1,7 +1,7 @@
 """A group whose commands are imported when they are run, so that ``dbre --help`` stays cheap."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer._click import Command, Context, HelpFormatter  # Typer vendors Click and offers these names nowhere else
@@ -9,6 +9,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from dbre.cli.commands import COMMANDS, TOPICS
 from dbre.cli.leaf import equip
+
+if TYPE_CHECKING:
+    from typer._click.shell_completion import CompletionItem
 
 __all__ = ["LazyGroup"]
 
@@ -34,6 +37,14 @@ class LazyGroup(TyperGroup):
         command = typer.main.get_command(application)
         command.name = cmd_name
         return equip(command)
+
+    def shell_complete(self, ctx: Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete names of commands from the table alone, and the root's own flags as Click does."""
+        from typer._click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(name, help=entry.summary) for name, entry in COMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002 - the signature is Click's
         """List the commands by topic from the table alone."""

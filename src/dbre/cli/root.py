@@ -21,6 +21,12 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
     """Run one command line and give its exit code; ``make_runtime`` builds what commands find in their context."""
     command = typer.main.get_command(_application(make_runtime))
     words = sys.argv[1:] if arguments is None else arguments
+    if "_DBRE_COMPLETE" in os.environ:  # a shell asks for completions, which Click answers instead of running a command
+        from typer._completion_classes import (
+            completion_init,
+        )  # Typer does it only with its own flags, and offers it nowhere else
+
+        completion_init()
     try:
         code = int(command.main(args=words, prog_name="dbre", standalone_mode=False) or 0)
     except DbreError as error:
