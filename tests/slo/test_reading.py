@@ -18,6 +18,7 @@ from dbre.capabilities.slo.model import worst_first
 from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
 from dbre.capabilities.slo.series import Run, SlotSeries, slot_at, slot_start
 from dbre.capabilities.slo.slot_repository import write_batch
+from dbre.capabilities.slo.state import SloState, state_of
 from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow, span
 from dbre.core.fleet import Fleet
@@ -172,3 +173,15 @@ async def test_a_history_of_slots_that_all_differ_does_not_hold_up_the_prober(sq
     watcher.cancel()
     assert chart.points
     assert longest < taken / 2
+
+
+@pytest.mark.parametrize("outcome", [Outcome.MISSED, Outcome.EXCLUDED])
+async def test_probes_that_never_gave_a_valid_event_are_neither_ok_nor_healthy(store, outcome):
+    world = World(store)
+    await world.probe(outcome, times=3)
+    (status,) = await report(store, world.definitions, world.fleet, world.clock.now())
+    assert (status.telemetry, state_of(status)) == (TelemetryState.NO_TRAFFIC, SloState.NO_TRAFFIC)
+    await world.probe(outcome, times=10, tick=False)
+    (status,) = await report(store, world.definitions, world.fleet, world.clock.now())
+    assert status.telemetry is TelemetryState.TELEMETRY_LOST
+    assert state_of(status) in (SloState.PAGE, SloState.TICKET, SloState.TELEMETRY_LOST)

@@ -92,7 +92,7 @@ def test_list_shows_the_worst_first_and_names_what_measures_nothing(project, cap
     assert code == 0
     lines = out.splitlines()
     assert lines[1].split()[:2] == ["writes@orders", "page"]
-    assert lines[2].split()[:2] == ["writes@quiet", "healthy"]
+    assert lines[2].split()[:3] == ["writes@quiet", "no", "traffic"]
     assert "SLO nothing selects no cluster" in err
     assert "did you mean orders?" in err
 
@@ -161,3 +161,10 @@ def test_a_store_that_does_not_exist_yet_is_said_so(tmp_path, capsys):
     assert code != 0
     assert out == ""
     assert "hint" in err
+
+
+def test_an_slo_that_measured_nothing_is_not_called_healthy(project, capsys):
+    assert items(project, capsys, "show", "writes@quiet")["state"] == "no_traffic"
+    _, out, _ = run(project, capsys, "budget", "writes@quiet")
+    assert "no traffic" in out
+    assert "healthy" not in out

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from dbre.capabilities.slo.model import AlertRecord, BurnDown, SloStatus, worst_first
     from dbre.capabilities.slo.reading import burn_down, recent_alerts, report
     from dbre.capabilities.slo.rows import alert_row, burn_down_rows, status_row
+    from dbre.capabilities.slo.state import SloState, state_of
 
 __all__ = [
     "ALERTING", "SLOS", "AlertRecord", "AlertingDocument", "BurnDown", "Definition", "EngineHealth", "SloDocument",
-    "SloEngine", "SloInstance", "SloMetrics", "SloStatus", "alert_row", "burn_down", "burn_down_rows", "definitions_from",
-    "explain", "instances_of", "problems_of", "recent_alerts", "report", "status_row", "worst_first",
+    "SloEngine", "SloInstance", "SloMetrics", "SloState", "SloStatus", "alert_row", "burn_down", "burn_down_rows",
+    "definitions_from", "explain", "instances_of", "problems_of", "recent_alerts", "report", "state_of", "status_row",
+    "worst_first",
 ]  # fmt: skip
 
-_MODULES = ("definition", "model", "documents", "explanation", "rows", "reading", "engine", "metrics")  # the lightest first
+# the lightest first
+_MODULES = ("definition", "model", "state", "documents", "explanation", "rows", "reading", "engine", "metrics")
 
 
 def __getattr__(name: str) -> object:

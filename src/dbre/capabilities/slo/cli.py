@@ -72,27 +72,26 @@ def _objective(value: object) -> str:
     return f"{(Decimal(str(value)) * 100).normalize():f} %"
 
 
+def _words(value: object) -> str:
+    return str(value).replace("_", " ")
+
+
 _ID = Column(key="id", title="SLO")
-_STATE = Column(key="state", title="STATE")
+_STATE = Column(key="state", title="STATE", format=_words)
 _OBJECTIVE = Column(key="objective_exact", title="OBJECTIVE", format=_objective, right=True)
 _SLI = Column(key="sli_ratio", title="SLI", format=_long_percent, right=True)
 _LEFT = Column(key="remaining_ratio", title="BUDGET LEFT", format=_percent, right=True)
 _LEFT_TIME = Column(key="remaining_seconds", title="LEFT AS OUTAGE", format=_duration, right=True)
-_TELEMETRY = Column(key="telemetry_state", title="TELEMETRY")
-
-
-def _state(status: "SloStatus") -> str:
-    """The worst that is to be said: page, ticket, or how much budget is left."""
-    severities = {alert.severity.value for alert in status.active_alerts}
-    return "page" if "page" in severities else "ticket" if severities else status.budget.health.value
+_TELEMETRY = Column(key="telemetry_state", title="TELEMETRY", format=_words)
 
 
 def _flat(status: "SloStatus") -> dict[str, object]:
     from dbre.capabilities.slo.rows import status_row
+    from dbre.capabilities.slo.state import state_of
 
     row = status_row(status)
     return {
-        "state": _state(status),
+        "state": state_of(status).value,
         **{key: row[key] for key in ("id", "name", "cluster", "objective_ratio", "objective_exact", "sli_ratio", "sli_exact")},
         "window": str(status.window),
         **{key: row[key] for key in ("good", "bad", "total", "missed", "excluded", "telemetry_state")},
@@ -202,7 +201,7 @@ async def show_budgets(ctx: typer.Context, name: OptionalName = None) -> View:
         items=items,
         columns=(
             _ID,
-            Column(key="health", title="HEALTH"),
+            _STATE,
             Column(key="bad", title="BAD", right=True),
             Column(key="allowed_bad", title="ALLOWED", format=lambda value: f"{value:.1f}", right=True),
             Column(key="consumed_ratio", title="SPENT", format=_percent, right=True),

@@ -100,7 +100,7 @@ def _budget(status: SloStatus) -> str:
 
 _TELEMETRY_TEXT = {
     TelemetryState.OK: "",
-    TelemetryState.NO_TRAFFIC: "No probe was due yet, or the cluster has no endpoint for this SLO.",
+    TelemetryState.NO_TRAFFIC: "There is no valid measurement yet, or the cluster has no endpoint for this SLO.",
     TelemetryState.TELEMETRY_LOST: "Measurements have stopped: the budget is not being kept, it is unknown.",
     TelemetryState.SOURCE_DOWN: "Every recent probe failed: for clients the database is down.",
 }

@@ -127,9 +127,10 @@ def _interval_ms(key: SeriesKey | None, given: timedelta | None) -> int:
 
 
 def _silent_seconds(series: SlotSeries, now: datetime) -> float:
-    """Seconds since the newest valid event ended its slot; 0 where nothing was ever measured, for then nothing is lost."""
+    """Seconds since the newest valid event ended its slot, or else since the first probe that gave none; 0 before any."""
     last = series.last_valid_slot(slot_at(now) + 1)
-    return 0.0 if last is None else max((now - slot_start(last + 1)).total_seconds(), 0.0)
+    since = series.first if last is None else last + 1
+    return 0.0 if since is None else max((now - slot_start(since)).total_seconds(), 0.0)
 
 
 async def burn_down(

@@ -27,7 +27,7 @@ class TelemetryState(StrEnum):
     """What the observations of the recent past say about our own sight."""
 
     OK = "ok"
-    NO_TRAFFIC = "no_traffic"  # nothing was due yet, or the cluster has no endpoint for this SLI
+    NO_TRAFFIC = "no_traffic"  # no valid event yet, and too early to call that a loss; or no endpoint for this SLI
     TELEMETRY_LOST = "telemetry_lost"  # probes were due, and none gave a valid event: missed, excluded, or absent
     SOURCE_DOWN = "source_down"  # probes run, and the database fails every one of them
 
@@ -52,7 +52,7 @@ def telemetry_state(
     if silent_seconds >= lost_after_seconds:
         return TelemetryState.TELEMETRY_LOST
     if not recent.total:
-        return TelemetryState.NO_TRAFFIC if not recent.observed else TelemetryState.OK
+        return TelemetryState.NO_TRAFFIC
     if trailing_bad >= max(sustained_failures, 1):
         return TelemetryState.SOURCE_DOWN
     return TelemetryState.OK

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from starlette.requests import Request
 
 from dbre import __version__
+from dbre.capabilities.slo import state_of
 from dbre.core.text import printable
 from dbre.core.units import format_duration, format_percent
 
@@ -37,7 +38,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
-    environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number}
+    environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number, "slo_state": state_of}
     return environment
 
 
