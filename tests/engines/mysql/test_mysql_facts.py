@@ -81,9 +81,15 @@ async def test_the_grant_script_names_its_user_whatever_the_sql_mode(mariadb: Ma
     assert {PROCESS, MONITOR, WRITE_HEARTBEAT} <= held_privileges(row[0] for row in rows)
 
 
+def test_the_grant_script_begins_with_the_account_that_must_be_there() -> None:
+    first, second = MySqlEngine().grants("dbre@10.0.0.%").split("\n")[:2]
+    assert first == "/* The account must be there: CREATE USER `dbre`@`10.0.0.%` */"
+    assert second.startswith("CREATE DATABASE")
+
+
 def test_the_grant_script_takes_a_host_and_refuses_impossible_names() -> None:
     assert "TO `dbre`@`10.0.0.%`" in MySqlEngine().grants("dbre@10.0.0.%")
-    for name in ("", "@%", "x" * 129, "nul\0", "\ud800"):
+    for name in ("", "@%", "x" * 129, "nul\0", "\ud800", "*/ DROP TABLE t; /*"):
         with pytest.raises(UsageError):
             MySqlEngine().grants(name)
 

@@ -57,6 +57,14 @@ async def test_the_script_opens_a_database_that_public_may_not_enter(subject: Su
         assert "SELECT ON dbre.heartbeat" not in await server.session.privileges()
 
 
+@pytest.mark.parametrize("name", ["dbre", 'we"ird', "line\nDROP ROLE x; --"])
+def test_the_first_line_names_the_role_that_must_be_there(name: str) -> None:
+    shown = '"' + name.replace('"', '""').replace("\n", "\\n") + '"'
+    first, second = grant_script(name).split("\n")[:2]
+    assert first == f"-- The role must be there: CREATE ROLE {shown} LOGIN"
+    assert second.startswith("DO ")
+
+
 @pytest.mark.parametrize("name", ["", "nul\0", "x" * 64, "ü" * 32, "\ud800"])
 def test_a_name_that_would_be_cut_or_cannot_be_is_refused(name: str) -> None:
     with pytest.raises(UsageError):

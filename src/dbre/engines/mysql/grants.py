@@ -1,6 +1,7 @@
 """The smallest script that lets a user do all that dbre asks of MySQL or MariaDB."""
 
 from dbre.core.errors import UsageError
+from dbre.core.text import printable
 from dbre.engines.mysql.queries import catalog
 
 __all__ = ["grant_script"]
@@ -13,7 +14,8 @@ def grant_script(user: str) -> str:
     """SQL for an administrator, to be run on the primary; running it again changes nothing.
 
     ``user`` may carry a host: ``dbre@10.0.0.%``; without one the account is for any host. Lines in ``/*! */`` are read by MySQL
-    8 only, lines in ``/*M! */`` by MariaDB only. The account itself, with its password, is the administrator's to create.
+    8 only, lines in ``/*M! */`` by MariaDB only. The account itself, with its password, is the administrator's to create;
+    the first line says so.
 
     Raises: UsageError where ``user`` cannot be the name of a user.
     """
@@ -25,11 +27,14 @@ def grant_script(user: str) -> str:
             f"a user's name has 1 to {_LONGEST_USER} characters of text, and this one has {len(name)}",
             hint="name the user that dbre logs in as: --user dbre, or --user dbre@10.0.0.%",
         )
+    if "*/" in user:  # it would end the executable comments, and be read as SQL
+        raise UsageError("a user's name without */ is needed", hint="name the user that dbre logs in as: --user dbre")
     account = f"{_quoted(name)}@{_quoted(host)}"
     create = {query.name: query.text for query in catalog().queries if query.name.startswith("heartbeat_")}
     table = "\n".join(line for line in create["heartbeat_table"].splitlines() if not line.startswith("--"))
     return "\n".join(
         (
+            f"/* The account must be there: CREATE USER {printable(account)} */",
             f"{create['heartbeat_schema']};",
             f"{table};",
             _granting("SELECT, INSERT, UPDATE ON dbre.heartbeat", account) + ";",

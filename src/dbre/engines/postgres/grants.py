@@ -3,6 +3,7 @@
 from psycopg import sql
 
 from dbre.core.errors import UsageError
+from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
 __all__ = ["grant_script"]
@@ -12,6 +13,8 @@ _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, 
 
 def grant_script(user: str) -> str:
     """SQL for an administrator, to be run in the database that dbre connects to; running it again changes nothing.
+
+    The role itself, with its password, is the administrator's to create; the first line says so.
 
     Raises: UsageError where ``user`` cannot be the name of a role.
     """
@@ -33,7 +36,8 @@ def grant_script(user: str) -> str:
         sql.SQL("GRANT USAGE ON SCHEMA dbre TO {}").format(role).as_string(None),
         sql.SQL("GRANT SELECT, INSERT, UPDATE ON dbre.heartbeat TO {}").format(role).as_string(None),
     )
-    return "".join(statement + ";\n" for statement in statements)
+    expected = f"-- The role must be there: CREATE ROLE {printable(role.as_string(None))} LOGIN\n"
+    return expected + "".join(statement + ";\n" for statement in statements)
 
 
 def _is_text(name: str) -> bool:
