@@ -3,18 +3,25 @@
 import asyncio
 import json
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from slo_kit import World, cluster
 
 from dbre.app import Application
 from dbre.capabilities.slo import SLOS, definitions_from
+from dbre.capabilities.slo.alert_rules import Severity
+from dbre.capabilities.slo.error_budget import Budget
+from dbre.capabilities.slo.plugin import plugin_status
+from dbre.capabilities.slo.telemetry_state import TelemetryState
 from dbre.cli import root
 from dbre.core.clock import SystemClock
 from dbre.core.config import load
 from dbre.core.fleet import EndpointPurpose, Fleet
 from dbre.core.store import open_store
+from dbre.core.view import PluginState
 from dbre.ports.probe import Outcome, ProbeObservation
 
 CONFIG = """
@@ -97,6 +104,43 @@ def test_list_shows_the_worst_first_and_names_what_measures_nothing(project, cap
     assert "did you mean orders?" in err
 
 
+def test_a_monitoring_plugin_learns_who_must_act(project, capsys):
+    code, out, _ = run(project, capsys, "list", "-o", "nagios")
+    status, _, perfdata = out.partition(" | ")
+    assert (code, status) == (2, "SloList CRITICAL - writes@orders page, writes@quiet no traffic")
+    labels = [one.partition("=")[0] for one in perfdata.split()]
+    assert "'writes@orders_bad'" in labels
+    assert len(labels) == len(set(labels))
+    code, out, _ = run(project, capsys, "list", "-o", "nagios", "--typo")
+    assert (code, out.split()[:2]) == (3, ["dbre", "UNKNOWN"])
+
+
+@pytest.mark.parametrize(
+    ("bad", "alert", "telemetry", "state"),
+    [
+        (0, None, TelemetryState.OK, PluginState.OK),
+        (500, None, TelemetryState.OK, PluginState.WARNING),
+        (1000, None, TelemetryState.TELEMETRY_LOST, PluginState.CRITICAL),
+        (0, None, TelemetryState.TELEMETRY_LOST, PluginState.UNKNOWN),
+        (0, Severity.TICKET, TelemetryState.OK, PluginState.WARNING),
+        (1000, Severity.TICKET, TelemetryState.OK, PluginState.CRITICAL),
+        (0, Severity.PAGE, TelemetryState.TELEMETRY_LOST, PluginState.CRITICAL),
+        (0, None, TelemetryState.SOURCE_DOWN, PluginState.CRITICAL),
+    ],
+)
+def test_plugin_state_is_that_of_the_worst(bad, alert, telemetry, state):
+    health = Budget(allowed_bad=Fraction(900), raw_allowed_bad=Fraction(900), bad=bad, seconds=Fraction(900)).health
+    status = SimpleNamespace(
+        id="a@b",
+        total=1000,
+        telemetry=telemetry,
+        budget=SimpleNamespace(health=health),
+        active_alerts=[SimpleNamespace(severity=alert)] if alert else [],
+    )
+    assert plugin_status([status]).state is state
+    assert plugin_status([]).state is PluginState.UNKNOWN
+
+
 def test_the_document_has_exact_numbers(project, capsys):
     found = items(project, capsys, "show", "writes@orders")
     assert (found["good"], found["bad"], found["total"], found["sli_exact"]) == (389, 12, 401, "389/401")
@@ -168,3 +212,17 @@ def test_an_slo_that_measured_nothing_is_not_called_healthy(project, capsys):
     _, out, _ = run(project, capsys, "budget", "writes@quiet")
     assert "no traffic" in out
     assert "healthy" not in out
+
+
+def test_a_defined_slo_without_a_cluster_is_not_called_unknown(project, capsys):
+    code, _, err = run(project, capsys, "show", "nothing")
+    assert code == 2
+    assert "SLO nothing selects no cluster" in err
+    assert "did you mean orders?" in err
+    assert "no SLO is named" not in err
+
+
+def test_validation_of_the_configuration_finds_slos_that_measure_nothing(project, capsys):
+    code = root.main(Application, ["--config", str(project / "dbre.yaml"), "config", "validate"])
+    assert code == 3
+    assert "SLO nothing selects no cluster and measures nothing" in capsys.readouterr().out

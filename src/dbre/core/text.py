@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["HIDDEN", "closest", "one_line", "printable"]
+__all__ = ["HIDDEN", "closest", "counted", "one_line", "printable"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -40,6 +40,15 @@ def one_line(text: str, *, limit: int = 300) -> str:
     'FATAL: the database system is starting up'
     """
     return printable(" ".join(text.split()), limit=limit)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun.
+
+    >>> counted(1, "item"), counted(0, "item")
+    ('1 item', '0 items')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from dbre.core.errors import DbreError, ExitCode
 
-__all__ = ["Column", "Row", "View"]
+__all__ = ["Column", "PluginState", "PluginStatus", "Row", "View"]
 
 Row = Mapping[str, object]
 """One item as it appears in JSON: snake_case keys, base units in the key, unknown is ``None`` and never left out."""
@@ -22,13 +23,31 @@ class Column:
     wide: bool = False  # shown with -o wide only
 
 
+class PluginState(IntEnum):
+    """What a monitoring plugin ends with. Source: Monitoring Plugins Development Guidelines, "Plugin Return Codes"."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginStatus:
+    """What ``-o nagios`` says of a result whose items are good or bad in themselves."""
+
+    state: PluginState
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """The result of one command.
 
     ``kind`` names the document (``SloBudgetList``); ``single`` prints ``items[0]`` as the document itself and, as a table,
     key by key. ``text`` replaces the table form where a table is the wrong shape (SQL, a chart, a script). ``notes`` go to
-    stderr. ``errors`` mark the document as partial. ``exit_code`` is what the process ends with.
+    stderr. ``errors`` mark the document as partial. ``exit_code`` is what the process ends with; ``plugin`` says it for
+    ``-o nagios`` where the exit code alone does not.
     """
 
     kind: str
@@ -41,3 +60,4 @@ class View:
     notes: Sequence[str] = ()
     errors: Sequence[DbreError] = field(default=())
     exit_code: ExitCode = ExitCode.OK
+    plugin: PluginStatus | None = None

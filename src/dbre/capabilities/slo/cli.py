@@ -43,7 +43,14 @@ async def _statuses(parts: Runtime, name: str | None) -> "list[SloStatus]":
 def _problems(parts: Runtime) -> list[str]:
     from dbre.capabilities.slo.definition import problems_of
 
-    return [f"{problem.message} ({problem.hint})" for problem in problems_of(_definitions(parts), parts.fleet)]
+    probe = next((parts.config.get(one) for one in parts.config.sections if one.key == "probe"), None)  # another's section
+    found = problems_of(
+        _definitions(parts),
+        parts.fleet,
+        probe_interval=getattr(probe, "interval", None),
+        probe_timeout=getattr(probe, "total_timeout", None),
+    )
+    return [f"{problem.message} ({problem.hint})" for problem in found]
 
 
 def _percent(value: object, digits: int = 1) -> str:
@@ -105,10 +112,13 @@ def _flat(status: "SloStatus") -> dict[str, object]:
 @app.command("list")
 async def list_slos(ctx: typer.Context) -> View:
     """Every SLO on every cluster, worst first."""
+    from dbre.capabilities.slo.plugin import plugin_status
+
     parts = runtime(ctx)
+    statuses = await _statuses(parts, None)
     return View(
         kind="SloList",
-        items=[_flat(status) for status in await _statuses(parts, None)],
+        items=[_flat(status) for status in statuses],
         columns=(
             _ID,
             _STATE,
@@ -123,6 +133,7 @@ async def list_slos(ctx: typer.Context) -> View:
         ),
         empty="no SLO selects a cluster; add some under `slos` in dbre.yaml",
         notes=_problems(parts),
+        plugin=plugin_status(statuses),
     )
 
 

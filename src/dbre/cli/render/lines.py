@@ -2,7 +2,8 @@
 
 from dbre.cli.render.values import as_words
 from dbre.core.errors import DbreError, ExitCode
-from dbre.core.view import View
+from dbre.core.text import counted
+from dbre.core.view import Row, View
 
 __all__ = ["as_nagios", "as_names", "nagios_failure"]
 
@@ -20,9 +21,13 @@ def as_nagios(view: View) -> tuple[str, int]:
 
     Source: Monitoring Plugins Development Guidelines, "Plugin Output" and "Performance data".
     """
-    state = 3 if view.errors else _NAGIOS_STATES.get(view.exit_code, 3)
-    text = view.notes[0] if view.notes else f"{len(view.items)} items"
-    measured = [_perfdata(as_words(item.get("name", position)), item) for position, item in enumerate(view.items)]
+    if view.plugin:
+        state, text = int(view.plugin.state), view.plugin.text
+    else:
+        state = _NAGIOS_STATES.get(view.exit_code, 3)
+        text = view.notes[0] if view.notes else counted(len(view.items), "item")
+    state = 3 if view.errors else state
+    measured = [_perfdata(as_words(_label(item, position)), item) for position, item in enumerate(view.items)]
     line = _status(view.kind, state, text)
     values = " ".join(one for one in measured if one)
     return f"{line} | {values}\n" if values else f"{line}\n", state
@@ -36,6 +41,10 @@ def nagios_failure(error: DbreError) -> tuple[str, int]:
 
 def _status(kind: str, state: int, text: str) -> str:
     return f"{kind} {_NAGIOS_WORDS[state]} - {as_words(text).replace('|', '/')}"
+
+
+def _label(item: Row, position: int) -> object:
+    return item.get("id", item.get("name", position))  # ids first: one SLO has the same name on each of its clusters
 
 
 def _perfdata(name: str, item: object) -> str:
