@@ -63,6 +63,7 @@ def test_validate_counts_what_it_found(path: Path) -> None:
         "sections": ["fleet", "telemetry"],
         "cluster_count": 1,
         "instance_count": 2,
+        "warnings": [],
     }
 
 

@@ -1,5 +1,6 @@
 """SLOs in the configuration: what is written is what is measured, and every mistake is reported at its place."""
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -188,6 +189,22 @@ def test_a_selector_that_selects_nothing_is_a_reported_problem(tmp_path, selecto
 def test_an_slo_of_replicas_on_a_cluster_without_any_is_a_reported_problem(tmp_path):
     found = problems_of(read(tmp_path, {"sli": "sli: {kind: freshness, max_age: 5s}"}), FLEET)
     assert "cluster orders has no replica endpoint" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sli": "sli: {kind: latency, query_class: write, threshold: 5s}"}, "probe.total_timeout ends them after 3"),
+        ({"sli": "sli: {kind: freshness, max_age: 5s}"}, "probe.interval is 10"),
+        ({"target": "target: 99.9999%"}, "a single one spends the whole budget"),
+    ],
+)
+def test_what_probes_cannot_measure_is_a_warning(tmp_path, changes, message):
+    limits = {"probe_interval": timedelta(seconds=10), "probe_timeout": timedelta(seconds=3)}
+    found = [one for one in problems_of(read(tmp_path, changes), FLEET, **limits) if not one.measures_nothing]
+    assert len(found) == 1
+    assert message in found[0].message
+    assert problems_of(read(tmp_path, {}), FLEET, **limits) == ()
 
 
 def test_other_rules_do_not_make_another_promise_and_another_target_does(tmp_path):

@@ -1,13 +1,18 @@
 """``dbre config``: what is configured, where it was written, and whether it holds."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.core.errors import UsageError
+from dbre.core.errors import ExitCode, UsageError
 from dbre.core.text import closest, printable
 from dbre.core.view import Column, View
+
+if TYPE_CHECKING:
+    from dbre.capabilities.slo.definition import DefinitionProblem
+    from dbre.core.config import Config
+    from dbre.core.fleet import Fleet
 
 __all__ = ["app"]
 
@@ -38,11 +43,15 @@ def show(
 
 @app.command()
 def validate(ctx: typer.Context) -> View:
-    """Check every file, variable and flag; all problems are reported at once."""
+    """Check every file, variable and flag; all problems are reported at once.
+
+    SLOs that can measure nothing, or not what they promise, are warnings; with one that measures nothing it ends with 3.
+    """
     from dbre.ports.runtime import runtime
 
     wired = runtime(ctx)
     config, fleet = wired.config, wired.fleet
+    problems = _slo_problems(config, fleet)
     notes = [] if config.files else ["no file was read: there is neither ./dbre.yaml nor ~/.config/dbre/dbre.yaml"]
     row = {
         "is_valid": True,
@@ -50,8 +59,22 @@ def validate(ctx: typer.Context) -> View:
         "sections": [section.key for section in config.sections if config.place(section.key) != "default"],
         "cluster_count": len(fleet.clusters),
         "instance_count": sum(len(cluster.instances) for cluster in fleet.clusters),
+        "warnings": [f"{problem.message} ({problem.hint})" for problem in problems],
     }
-    return View(kind="ConfigValidation", items=[row], single=True, notes=notes)
+    code = ExitCode.FINDINGS if any(problem.measures_nothing for problem in problems) else ExitCode.OK
+    return View(kind="ConfigValidation", items=[row], single=True, notes=notes, exit_code=code)
+
+
+def _slo_problems(config: "Config", fleet: "Fleet") -> "tuple[DefinitionProblem, ...]":
+    from dbre.capabilities.observe import PROBE
+    from dbre.capabilities.slo import SLOS, definitions_from, problems_of
+
+    if not {SLOS.key, PROBE.key} <= {section.key for section in config.sections}:
+        return ()
+    probe = config.get(PROBE)
+    return problems_of(
+        definitions_from(config.get(SLOS)), fleet, probe_interval=probe.interval, probe_timeout=probe.total_timeout
+    )
 
 
 @app.command()

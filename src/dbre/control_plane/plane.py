@@ -66,7 +66,7 @@ class ControlPlane:
         with contextlib.closing(listen(self._document)) as listener:
             async with self._application.open_store(exclusive=True) as store, self._secrets():
                 warn_of_store(store)
-                warn_of_definitions(self._definitions, self._fleet)
+                warn_of_definitions(self._definitions, self._fleet, self._config.get(PROBE))
                 await self._run_with(store, listener)
 
     @contextlib.asynccontextmanager

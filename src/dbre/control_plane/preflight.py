@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from dbre.capabilities.incident import ReceiverDocument, sign
+from dbre.capabilities.observe import ProbeDocument
 from dbre.capabilities.slo import Definition, problems_of
 from dbre.core.errors import DbreError, Unsupported
 from dbre.core.fleet import Cluster, Fleet
@@ -39,9 +40,9 @@ def warn_of_store(store: Store) -> None:
         _log.warning("store_place_doubtful", problem=warning)
 
 
-def warn_of_definitions(definitions: Sequence[Definition], fleet: Fleet) -> None:
-    """Tell which SLOs measure nothing; the engine logs the same."""
-    for problem in problems_of(definitions, fleet):
+def warn_of_definitions(definitions: Sequence[Definition], fleet: Fleet, probe: ProbeDocument) -> None:
+    """Tell which SLOs measure nothing, or not what they promise; the engine logs the former."""
+    for problem in problems_of(definitions, fleet, probe_interval=probe.interval, probe_timeout=probe.total_timeout):
         report(f"warning: {problem.message}; {problem.hint}")
 
 

@@ -4,15 +4,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from dbre.capabilities.slo.alert_rules import BurnRule, default_rules
-from dbre.capabilities.slo.sli import Sli
+from dbre.capabilities.slo.error_budget import scheduled_events
+from dbre.capabilities.slo.objective import allowed_ratio
+from dbre.capabilities.slo.sli import Sli, SliKind
 from dbre.capabilities.slo.window import Window
 from dbre.core.fleet import Cluster, Fleet
 from dbre.core.selector import Selector
 from dbre.core.text import closest, printable
+from dbre.core.units import format_duration
 
 __all__ = ["Definition", "DefinitionProblem", "NoDataPolicy", "Policies", "SloInstance", "instances_of", "problems_of"]
 
@@ -92,11 +96,12 @@ class SloInstance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionProblem:
-    """Something that makes an SLO measure nothing; it is shown wherever SLOs are listed."""
+    """Something that makes an SLO measure nothing, or not what it promises; it is shown wherever SLOs are listed."""
 
     slo: str
     message: str
     hint: str
+    measures_nothing: bool = True
 
 
 def instances_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[SloInstance, ...]:
@@ -108,8 +113,17 @@ def instances_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[SloIn
     )
 
 
-def problems_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[DefinitionProblem, ...]:
-    """Definitions that select no cluster, or a cluster that has no endpoint for what they measure."""
+def problems_of(
+    definitions: Sequence[Definition],
+    fleet: Fleet,
+    *,
+    probe_interval: timedelta | None = None,
+    probe_timeout: timedelta | None = None,
+) -> tuple[DefinitionProblem, ...]:
+    """Definitions that select no cluster, or a cluster that has no endpoint for what they measure.
+
+    With the limits of a probe also definitions that such probes cannot measure; ``probe_timeout`` is that of a whole probe.
+    """
     problems = []
     for definition in definitions:
         selected = fleet.select(definition.selector)
@@ -125,7 +139,50 @@ def problems_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[Defini
             for cluster in selected
             if cluster.endpoint(definition.sli.purpose) is None
         ]
+        if probe_interval is not None:
+            problems += _too_coarse(definition, probe_interval)
+        if probe_timeout is not None:
+            problems += _never_slow(definition, probe_timeout)
     return tuple(problems)
+
+
+def _shown(length: timedelta) -> str:
+    return format_duration(length.total_seconds())
+
+
+def _too_coarse(definition: Definition, interval: timedelta) -> list[DefinitionProblem]:
+    """What probes so far apart cannot tell."""
+    name, limit, found = definition.name, definition.sli.limit_ms, []
+    if definition.sli.kind is SliKind.FRESHNESS and limit is not None and timedelta(milliseconds=limit) < interval:
+        message = (
+            f"SLO {name} wants data at most {format_duration(limit / 1000)} old, and probe.interval is {_shown(interval)}:"
+            " an age between two probes is not seen"
+        )
+        hint = "raise sli.max_age, or lower probe.interval"
+        found.append(DefinitionProblem(slo=name, message=message, hint=hint, measures_nothing=False))
+    period = definition.window.longest_seconds
+    events = scheduled_events(period, interval_ms=interval // timedelta(milliseconds=1))
+    if (budget := allowed_ratio(definition.target) * events) < 1:
+        message = (
+            f"SLO {name} allows {float(budget):.2g} bad probes in {format_duration(period)}, one each {_shown(interval)}:"
+            " a single one spends the whole budget"
+        )
+        hint = "lower the target, lengthen the window, or lower probe.interval"
+        found.append(DefinitionProblem(slo=name, message=message, hint=hint, measures_nothing=False))
+    return found
+
+
+def _never_slow(definition: Definition, timeout: timedelta) -> list[DefinitionProblem]:
+    """A probe that is given up is bad for every SLO, and one that is not never takes longer than its limit."""
+    limit = definition.sli.limit_ms
+    if definition.sli.kind is not SliKind.LATENCY or limit is None or timedelta(milliseconds=limit) <= timeout:
+        return []
+    message = (
+        f"SLO {definition.name} calls probes slow above {format_duration(limit / 1000)}, and probe.total_timeout ends them"
+        f" after {_shown(timeout)}: it measures availability"
+    )
+    hint = "lower sli.threshold, or raise probe.total_timeout"
+    return [DefinitionProblem(slo=definition.name, message=message, hint=hint, measures_nothing=False)]
 
 
 def _selects_nothing(definition: Definition, fleet: Fleet) -> DefinitionProblem:

@@ -9,7 +9,7 @@ from dbre.capabilities.slo.alert_repository import load_alert_states, read_alert
 from dbre.capabilities.slo.alert_state import TrackedAlert
 from dbre.capabilities.slo.assessment import Measured, assess, longest_look_back
 from dbre.capabilities.slo.burn_chart import burn_down_points
-from dbre.capabilities.slo.definition import Definition, SloInstance, instances_of
+from dbre.capabilities.slo.definition import Definition, SloInstance, instances_of, problems_of
 from dbre.capabilities.slo.errors import UnknownSlo
 from dbre.capabilities.slo.model import AlertKey, AlertRecord, BurnDown, SloStatus
 from dbre.capabilities.slo.series import SLOT_SECONDS, SlotSeries, slot_at, slot_start
@@ -37,6 +37,8 @@ def select_instances(definitions: Sequence[Definition], fleet: Fleet, *, name: s
     chosen = tuple(one for one in instances if name in (one.definition.name, one.id))
     if chosen:
         return chosen
+    if idle := problems_of([one for one in definitions if one.name == name], fleet):  # with an instance it were chosen
+        raise UnknownSlo(idle[0].message, hint=idle[0].hint, context={"name": name})
     known = sorted({one.definition.name for one in instances} | {one.id for one in instances})
     guess = closest(name, known)
     raise UnknownSlo(
