@@ -202,3 +202,13 @@ def test_quiet_silences_progress_and_notes_but_no_data(probe_command, capsys: py
     assert "half-way\ndone" in capsys.readouterr().err
     assert run("trial", "-o", "name", "-q") == 0
     assert capsys.readouterr() == ("a\n", "")
+
+
+@pytest.mark.parametrize("words", ["--help", "slo --help", "version", "help exit-codes", "", "version -o nagios --typo"])
+@pytest.mark.parametrize("target", [">/dev/full", ">&-"])
+def test_a_standard_output_that_takes_nothing_is_one_message(words: str, target: str) -> None:
+    command = f"{sys.executable} -m dbre {words} {target}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr.startswith("dbre: standard output ")
+    assert (done.stderr.count("dbre: "), done.stderr.count("\n"), "Traceback" in done.stderr) == (1, 2, False)

@@ -11,7 +11,7 @@ from dbre.core.errors import DbreError, UsageError
 from dbre.core.text import closest, printable
 from dbre.core.view import Column, Row, View
 
-__all__ = ["OutputFormat", "OutputOptions"]
+__all__ = ["OutputFormat", "OutputOptions", "drop_stdout"]
 
 T = TypeVar("T")
 
@@ -88,9 +88,15 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: there is nothing more to say
+        drop_stdout()  # the reader left: there is nothing more to say
     except OSError as error:
+        drop_stdout()
         raise DbreError(f"standard output cannot be written: {error.strerror}", hint="the result is incomplete") from error
+
+
+def drop_stdout() -> None:
+    """Send what is still buffered nowhere, so that Python does not fail over it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sortable(value: object) -> tuple[int, float, str]:

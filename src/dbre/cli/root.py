@@ -11,6 +11,7 @@ from typer._click.exceptions import ClickException  # Typer vendors Click and of
 
 from dbre.cli.global_options import ConfigFlag, GlobalOptions, OverrideFlag, Runtimes, VerboseFlag
 from dbre.cli.lazy import LazyGroup
+from dbre.cli.output import drop_stdout
 from dbre.core.errors import DbreError, ExitCode, UsageError
 from dbre.core.text import printable
 
@@ -19,8 +20,35 @@ __all__ = ["GlobalOptions", "main"]
 
 def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] | None = None) -> int:
     """Run one command line and give its exit code; ``make_runtime`` builds what commands find in their context."""
+    if sys.stdout is None:  # Python's sign for a standard output that was closed before it started
+        _say(DbreError("standard output is closed", hint="the result would be lost; send it to /dev/null if it is not wanted"))
+        return int(ExitCode.FAILED)
+    try:
+        code = _run(make_runtime, sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except OSError as error:
+        if _stdout_works():
+            raise  # it was about something else
+        drop_stdout()
+        if not isinstance(error, BrokenPipeError):  # else the reader left: there is nothing more to say
+            _say(DbreError(f"standard output cannot be written: {error.strerror}", hint="the result is incomplete"))
+        return int(ExitCode.FAILED)
+    if code == ExitCode.INTERRUPTED:  # which Typer makes of Ctrl-C
+        sys.stderr.write("interrupted\n")
+    return code
+
+
+def _stdout_works() -> bool:
+    try:
+        sys.stdout.write("\n")  # a write tells: what failed before is not in the buffer any more
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _run(make_runtime: Callable[[GlobalOptions], object], words: list[str]) -> int:
     command = typer.main.get_command(_application(make_runtime))
-    words = sys.argv[1:] if arguments is None else arguments
     if "_DBRE_COMPLETE" in os.environ:  # a shell asks for completions, which Click answers instead of running a command
         from typer._completion_classes import (
             completion_init,
@@ -28,7 +56,7 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
 
         completion_init()
     try:
-        code = int(command.main(args=words, prog_name="dbre", standalone_mode=False) or 0)
+        return int(command.main(args=words, prog_name="dbre", standalone_mode=False) or 0)
     except DbreError as error:
         return _fail(error, words)
     except ClickException as error:
@@ -37,10 +65,7 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
             return int(ExitCode.USAGE)
         return _fail(_usage_error(error), words)
     except KeyboardInterrupt:
-        code = int(ExitCode.INTERRUPTED)
-    if code == ExitCode.INTERRUPTED:  # which Typer makes of Ctrl-C
-        sys.stderr.write("interrupted\n")
-    return code
+        return int(ExitCode.INTERRUPTED)
 
 
 def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer:
@@ -75,11 +100,15 @@ def _fail(error: DbreError, words: list[str]) -> int:
 
         sys.stderr.write(json_text({"error": error.as_document()}) + "\n")
         return int(error.exit_code)
+    _say(error)
+    return int(error.exit_code)
+
+
+def _say(error: DbreError) -> None:
     for line in error.message.splitlines() or [""]:
         sys.stderr.write(f"dbre: {printable(line)}\n")
     if error.hint:
         sys.stderr.write(f"hint: {printable(error.hint)}\n")
-    return int(error.exit_code)
 
 
 def _form(words: list[str]) -> str:
