@@ -226,3 +226,15 @@ def test_validation_of_the_configuration_finds_slos_that_measure_nothing(project
     code = root.main(Application, ["--config", str(project / "dbre.yaml"), "config", "validate"])
     assert code == 3
     assert "SLO nothing selects no cluster and measures nothing" in capsys.readouterr().out
+
+
+def test_the_burn_rate_that_rules_use_stands_first_and_that_of_measured_probes_is_named(project, capsys):
+    found = items(project, capsys, "show", "writes@orders")
+    rule = next(one for one in found["alerts"] if one["rule"] == "ticket-3d")
+    measured = next(one for one in found["burn_rates"] if one["window_seconds"] == rule["long_seconds"])
+    assert measured["burn_rate"] > 10 * rule["burn_rate"]
+    lines = run(project, capsys, "show", "writes@orders")[1].splitlines()
+    (used,) = [line for line in lines if line.startswith("BURN RATES")]
+    (seen,) = [line for line in lines if line.startswith("OF MEASURED PROBES ONLY")]
+    assert used.endswith(f"3d {rule['burn_rate']:.1f}x")
+    assert seen.endswith(f"3d {measured['burn_rate']:.1f}x")

@@ -159,7 +159,8 @@ async def show_slo(ctx: typer.Context, name: Name) -> View:
             _LEFT,
             _LEFT_TIME,
             Column(key="exhaustion_seconds", title="GONE IN", format=_duration, right=True),
-            Column(key="burn_rates", title="BURN RATES", format=_burn_line),
+            Column(key="alerts", title="BURN RATES", format=_burn_line),
+            Column(key="burn_rates", title="OF MEASURED PROBES ONLY", format=_measured_burn_line),
             Column(key="alerts", title="ALERTS", format=_alert_line),
             _TELEMETRY,
             Column(key="corrupt_slots", title="CORRUPT SLOTS", right=True),
@@ -178,6 +179,14 @@ def _window_text(value: object) -> str:
 
 
 def _burn_line(value: object) -> str:
+    """As rules count them: over all scheduled probes of a long window, also those from before the measuring began."""
+    rules = [row for row in value if row["kind"] == "burn"] if isinstance(value, list) else []
+    rates = {row["short_seconds"]: row["short_burn_rate"] for row in rules}
+    rates |= {row["long_seconds"]: row["burn_rate"] for row in rules}
+    return ", ".join(f"{_duration(seconds)} {_rate(rate)}" for seconds, rate in sorted(rates.items()))
+
+
+def _measured_burn_line(value: object) -> str:
     rows = value if isinstance(value, list) else []
     return ", ".join(f"{_duration(row['window_seconds'])} {_rate(row['burn_rate'])}" for row in rows)
 
