@@ -13,6 +13,7 @@ import pytest
 import typer
 import yaml
 
+from dbre import __version__
 from dbre.cli import commands, root
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.cli.render import render
@@ -212,3 +213,15 @@ def test_a_standard_output_that_takes_nothing_is_one_message(words: str, target:
     assert done.returncode == ExitCode.FAILED
     assert done.stderr.startswith("dbre: standard output ")
     assert (done.stderr.count("dbre: "), done.stderr.count("\n"), "Traceback" in done.stderr) == (1, 2, False)
+
+
+def test_the_program_tells_its_version_topics_and_help_as_others_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"dbre {__version__}\n"
+    for words in (["-h"], ["slo", "-h"], ["slo", "list", "-h"]):
+        assert run(*words) == 0
+        assert "Usage: dbre" in capsys.readouterr().out
+    assert run("help") == 0
+    assert "exit-codes" in capsys.readouterr().out
+    assert run("completion") == ExitCode.USAGE
+    assert "\\t" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The flags that say which configuration a command works with; they stand before the command or after it."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer._click import Context  # Typer vendors Click and offers this name nowhere else
 
+from dbre import __version__
 from dbre.core.errors import UsageError
 
-__all__ = ["ConfigFlag", "GlobalOptions", "OverrideFlag", "Runtimes", "VerboseFlag", "leaf_flags"]
+__all__ = ["ConfigFlag", "GlobalOptions", "OverrideFlag", "Runtimes", "VerboseFlag", "VersionFlag", "leaf_flags"]
 
 _HELP = "Configuration file; may be repeated. Default: ./dbre.yaml."
 ConfigFlag = Annotated[list[Path] | None, typer.Option("--config", "-c", envvar="DBRE_CONFIG", help=_HELP)]
@@ -18,6 +20,17 @@ OverrideFlag = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting: --set probe.interval=5s.")
 ]
 VerboseFlag = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log to stderr: -v info, -vv debug.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"dbre {__version__}\n")
+        raise typer.Exit
+
+
+VersionFlag = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version of dbre and exit.")
+]
 
 
 def leaf_flags(

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer._click.exceptions import ClickException  # Typer vendors Click and offers this name nowhere else
 
-from dbre.cli.global_options import ConfigFlag, GlobalOptions, OverrideFlag, Runtimes, VerboseFlag
+from dbre.cli.global_options import ConfigFlag, GlobalOptions, OverrideFlag, Runtimes, VerboseFlag, VersionFlag
 from dbre.cli.lazy import LazyGroup
 from dbre.cli.output import drop_stdout
 from dbre.core.errors import DbreError, ExitCode, UsageError
@@ -69,11 +69,18 @@ def _run(make_runtime: Callable[[GlobalOptions], object], words: list[str]) -> i
 
 
 def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer:
-    application = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
+    help_flags = {"help_option_names": ["--help", "-h"]}
+    application = typer.Typer(
+        cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, context_settings=help_flags
+    )
 
     @application.callback()
     def root(
-        context: typer.Context, config: ConfigFlag = None, override: OverrideFlag = None, verbose: VerboseFlag = 0
+        context: typer.Context,
+        config: ConfigFlag = None,
+        override: OverrideFlag = None,
+        verbose: VerboseFlag = 0,
+        version: VersionFlag = False,  # noqa: ARG001 - its callback did all
     ) -> None:
         """Run databases to their SLOs."""
         options = GlobalOptions().joined(config=config, override=override, verbose=verbose)
@@ -84,7 +91,7 @@ def _application(make_runtime: Callable[[GlobalOptions], object]) -> typer.Typer
 
 def _usage_error(error: Any) -> DbreError:
     where = error.ctx.command_path if getattr(error, "ctx", None) else "dbre"
-    return UsageError(error.format_message().rstrip("."), hint=f"see {where} --help")
+    return UsageError(" ".join(error.format_message().split()).rstrip("."), hint=f"see {where} --help")
 
 
 def _fail(error: DbreError, words: list[str]) -> int:

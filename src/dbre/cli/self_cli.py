@@ -52,6 +52,9 @@ class Topic(StrEnum):
     OUTPUT = "output"
 
 
+_TOPICS = {Topic.EXIT_CODES: "what each exit code means", Topic.OUTPUT: "the forms of -o"}
+
+
 class Shell(StrEnum):
     """Shells that completion scripts exist for."""
 
@@ -68,8 +71,11 @@ def version() -> View:
 
 
 @help_app.command(name="help")
-def explain(topic: Annotated[Topic, typer.Argument(help="What to explain.")]) -> View:
+def explain(topic: Annotated[Topic | None, typer.Argument(help="What to explain; none lists the topics.")] = None) -> View:
     """Help on a topic: exit-codes, output."""
+    if topic is None:
+        about = [{"name": one.value, "meaning": meaning} for one, meaning in _TOPICS.items()]
+        return View(kind="HelpTopicList", items=about, notes=["dbre help TOPIC explains one; dbre --help lists the commands"])
     if topic is Topic.EXIT_CODES:
         rows = [{"code": int(code), "name": code.name, "meaning": meaning} for code, meaning in _EXIT_CODES.items()]
         columns = [
