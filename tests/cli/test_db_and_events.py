@@ -144,7 +144,7 @@ def test_a_moment_that_cannot_be_read_is_refused(run: Run, events: list[str], si
     assert (code, bool(err)) == (2, True)
 
 
-@pytest.mark.parametrize("since", ["1000w", "900000w", "2026-11-21T04:00:00Z", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("since", ["1000w", "900000w", "2026-11-21T04:00:00Z", "2026-11-21", "0001-01-01T00:00:00+14:00"])
 def test_a_moment_far_away_is_only_a_moment(run: Run, events: list[str], since: str) -> None:
     code, _, err = run("events", "list", "--since", since)
     assert (code, err) == (0, "")
@@ -163,6 +163,13 @@ def test_failed_deliveries_are_shown_and_delivered_again_on_request(run: Run, ev
     assert json.loads(out)["item"]["deliveries_count"] == 2
     code, out, _ = run("events", "subscriptions", "-o", "json")
     assert json.loads(out)["items"][0]["pending_count"] == 3
+
+
+def test_deliveries_to_an_unknown_subscription_are_refused(run: Run, events: list[str]) -> None:
+    code, out, err = run("events", "deliveries", "--subscription", "pagr")
+    assert (code, out) == (2, "")
+    assert "did you mean pager?" in err
+    assert run("events", "deliveries", "--subscription", "pager")[0] == 0
 
 
 def test_replay_needs_a_known_subscription_and_a_choice(run: Run, events: list[str]) -> None:

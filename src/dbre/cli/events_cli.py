@@ -1,6 +1,6 @@
 """``dbre events``: things that happened, and how they were brought to whom."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -48,7 +48,10 @@ _SUBSCRIPTION_COLUMNS = (
     Column(key="registered_at", title="REGISTERED", wide=True),
 )
 
-Since = Annotated[str | None, typer.Option("--since", help="Not older than this: 2h, 3d, or a moment 2026-11-21T04:00:00Z.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Not older than this: 2h, 3d, a day of UTC 2026-11-21, or a moment 2026-11-21T04:00:00Z."),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most this many, the newest.")]
 
 
@@ -80,9 +83,12 @@ async def deliveries(
 ) -> View:
     """Show to whom events were brought, and what went wrong."""
     from dbre.core.events import deliveries as find
+    from dbre.core.events import require_subscription
     from dbre.ports.runtime import runtime
 
     async with runtime(ctx).open_store() as store, store.read() as connection:
+        if subscription is not None:
+            await require_subscription(connection, subscription)
         found = await find(connection, limit, failed=failed, subscription=subscription)
     return View(
         kind="DeliveryList",
@@ -151,6 +157,8 @@ def _moment(since: str | None, clock: "Clock") -> datetime | None:
         moment = datetime.fromisoformat(since)
     except ValueError:
         return clock.now() - _bounded(parse_duration(since))
+    if moment.tzinfo is None and len(since) <= len("2026-11-21"):
+        return moment.replace(tzinfo=UTC)  # a day alone; every time that dbre shows is of UTC
     if moment.tzinfo is None:
         raise UsageError(f"--since {since} has no time zone", hint=f"write {since}Z for UTC")
     return moment
