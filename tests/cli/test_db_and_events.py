@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from dbre.app import Application
 from dbre.cli import root
+from dbre.cli.events_cli import _event_row
 from dbre.core.clock import SystemClock
-from dbre.core.events import EventDelivery, EventLog, Subscription
+from dbre.core.events import Event, EventDelivery, EventLog, Subscription
 from dbre.core.events.fan_out import fan_out
 from dbre.core.store import Store, open_store
 from dbre.core.store.schema import head_revision
@@ -163,6 +165,19 @@ def test_failed_deliveries_are_shown_and_delivered_again_on_request(run: Run, ev
     assert json.loads(out)["item"]["deliveries_count"] == 2
     code, out, _ = run("events", "subscriptions", "-o", "json")
     assert json.loads(out)["items"][0]["pending_count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        ({"summary": "too\nmuch", "code": "x"}, "too much"),
+        ({"code": "probe.timeout", "reason": "no answer in 3 s"}, "probe.timeout: no answer in 3 s"),
+        ({"n": 1}, None),
+    ],
+)
+def test_an_event_says_why_in_a_few_words(data: dict[str, object], why: str | None) -> None:
+    event = Event(id=UUID(int=1), sequence=1, kind="a.b", subject="s", at=SystemClock().now(), data=data)
+    assert _event_row(event)["why"] == why
 
 
 def test_deliveries_to_an_unknown_subscription_are_refused(run: Run, events: list[str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -225,3 +226,18 @@ def test_the_program_tells_its_version_topics_and_help_as_others_do(capsys: pyte
     assert "exit-codes" in capsys.readouterr().out
     assert run("completion") == ExitCode.USAGE
     assert "\\t" not in capsys.readouterr().err
+
+
+def test_watch_has_a_shortest_interval_and_separates_rounds(probe_command, capsys: pytest.CaptureFixture[str]) -> None:
+    rounds = iter(range(2))
+
+    def one() -> View:
+        if next(rounds, None) is None:
+            raise Unreachable("enough")
+        return View(kind="ThingList", items=[{"name": "a"}])
+
+    probe_command(one)
+    assert run("trial", "--watch", "1ms") == ExitCode.USAGE
+    assert "--watch 1ms is shorter than 100 ms" in capsys.readouterr().err
+    assert run("trial", "--watch", "100ms") == ExitCode.UNREACHABLE
+    assert re.fullmatch(r"(NAME\na\n\n--- [-0-9]{10} [:0-9]{8}Z\n){2}", capsys.readouterr().out)

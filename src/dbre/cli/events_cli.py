@@ -7,10 +7,13 @@ from uuid import UUID
 import typer
 
 from dbre.core.errors import UsageError
+from dbre.core.text import one_line
 from dbre.core.units import parse_duration
 from dbre.core.view import Column, Row, View
 
 if TYPE_CHECKING:  # for annotations only: root help must stay cheap
+    from collections.abc import Mapping
+
     from dbre.core.clock import Clock
     from dbre.core.events import Delivery, Event
 
@@ -23,6 +26,7 @@ _EVENT_COLUMNS = (
     Column(key="at", title="AT"),
     Column(key="kind", title="KIND"),
     Column(key="subject", title="SUBJECT"),
+    Column(key="why", title="WHY"),
     Column(key="data", title="DATA", wide=True),
     Column(key="id", title="ID", wide=True),
 )
@@ -175,8 +179,16 @@ def _event_row(event: "Event") -> Row:
         "at": event.at,
         "kind": event.kind,
         "subject": event.subject,
+        "why": _why(event.data),
         "data": event.data,
     }
+
+
+def _why(data: "Mapping[str, object]") -> str | None:
+    """The summary of an event, else its code and reason, in one short line."""
+    parts = [data.get("summary")] if data.get("summary") else [data.get("code"), data.get("reason")]
+    text = ": ".join(str(part) for part in parts if part)
+    return one_line(text, limit=80) if text else None
 
 
 def _delivery_row(delivery: "Delivery") -> Row:

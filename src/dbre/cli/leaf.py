@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from copy import copy
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +23,7 @@ from dbre.core.view import View
 
 __all__ = ["equip"]
 
+_SHORTEST_WATCH_SECONDS = 0.1
 _ABSENT: dict[str, Any] = {"config": None, "override": None, "verbose": 0}
 
 
@@ -72,7 +74,7 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
         Runtimes.refine(get_current_context(), _ABSENT | {name: parameters.pop(name) for name in flags})
         watch = given.pop("watch", None)
         options = OutputOptions.of(**given)
-        interval = parse_duration(watch).total_seconds() if watch else None
+        interval = _interval(watch) if watch else None
         while True:
             with silenced(options.quiet):
                 view = _result(call, parameters)
@@ -82,8 +84,17 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
             time.sleep(interval)
             if options.clears_screen and sys.stdout.isatty():
                 sys.stdout.write("\x1b[H\x1b[2J")
+            elif options.clears_screen:
+                sys.stdout.write(f"\n--- {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n")  # machine forms stay as they are
 
     return run
+
+
+def _interval(text: str) -> float:
+    seconds = parse_duration(text).total_seconds()
+    if seconds < _SHORTEST_WATCH_SECONDS:
+        raise UsageError(f"--watch {text} is shorter than 100 ms", hint="write --watch 2s")
+    return seconds
 
 
 def _result(call: Callable[..., Any], parameters: dict[str, Any]) -> View | None:
