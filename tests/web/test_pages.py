@@ -1,6 +1,7 @@
 """The pages in a real browser: with JavaScript, without it, and judged by axe-core."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ async def test_axe_finds_no_serious_violation(browser: Browser, control_plane: C
         serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
         assert serious == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
         await context.close()
+
+
+async def test_interactive_chart_shows_utc_and_24_hours(browser: Browser, control_plane: ControlPlaneProcess) -> None:
+    context = await browser.new_context(timezone_id="Asia/Tokyo")
+    page = await log_in(context, control_plane, "/slo/writes/orders")
+    await page.wait_for_selector("#burn-down .uplot")
+    over = page.locator("#burn-down .u-over")
+    await over.scroll_into_view_if_needed()
+    box = await over.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    await page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 30)
+    legend = page.locator("#burn-down .u-legend .u-value").first
+    await expect(legend).to_contain_text(":")
+    shown = (await legend.inner_text()).strip()
+    moment = datetime.strptime(shown, "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+    assert abs(datetime.now(UTC) - moment) < timedelta(hours=2)
+    await context.close()
 
 
 async def test_login_returns_to_the_page_that_was_asked_for_and_logout_ends_it(

@@ -1,5 +1,8 @@
 // Draws the burn-down as an interactive chart beside the one that the server drew; without this file nothing is missing.
 (() => {
+  // 24 hours and the year first, as everywhere else
+  const fmtDate = (form, names) => uPlot.fmtDate(
+    form.replaceAll("{h}", "{HH}").replaceAll("{aa}", "").replaceAll("{M}/{D}/{YY}", "{YYYY}-{MM}-{DD}").replaceAll("{M}/{D}", "{MM}-{DD}"), names);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const draw = async () => {
     const place = document.getElementById("burn-down");
@@ -14,6 +17,8 @@
     new uPlot({
       width: place.clientWidth,
       height: 240,
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+      fmtDate,
       cursor: { drag: { x: true, y: false } },
       series: [{}, { label: "budget left %", stroke: css("--bar"), width: 2, paths: uPlot.paths.stepped({ align: 1 }), value: (u, v) => (v === null ? "" : v.toFixed(2)) }],
       axes: [axis, { ...axis, size: 60 }],
