@@ -241,3 +241,12 @@ def test_watch_has_a_shortest_interval_and_separates_rounds(probe_command, capsy
     assert "--watch 1ms is shorter than 100 ms" in capsys.readouterr().err
     assert run("trial", "--watch", "100ms") == ExitCode.UNREACHABLE
     assert re.fullmatch(r"(NAME\na\n\n--- [-0-9]{10} [:0-9]{8}Z\n){2}", capsys.readouterr().out)
+
+
+def test_a_narrow_terminal_cuts_names_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "50")
+    name = "availability@orders-primary-eu"
+    text, _ = render(View(kind="T", items=[{"name": name, "why": "x" * 60, "at": "y" * 20}]), OutputFormat.TABLE)
+    assert name in text
+    assert max(map(len, text.splitlines())) <= 50

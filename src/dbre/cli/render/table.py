@@ -13,6 +13,7 @@ __all__ = ["as_table"]
 
 _GAP = "  "
 _NARROWEST = 8
+_NARROWEST_NAME = 24
 
 
 def as_table(view: View, *, wide: bool) -> str:
@@ -59,8 +60,12 @@ def _line(texts: list[str], widths: list[int], columns: list[Column]) -> str:
 def _fitted(widths: list[int]) -> list[int]:
     room = int(os.environ.get("COLUMNS") or 0) or shutil.get_terminal_size().columns
     fitted = list(widths)
-    while sum(fitted) + len(_GAP) * (len(fitted) - 1) > room and max(fitted) > _NARROWEST:
-        fitted[fitted.index(max(fitted))] -= 1
+    for columns in (range(1, len(fitted)), range(1)):  # names stand in the first column: it is cut last
+        while sum(fitted) + len(_GAP) * (len(fitted) - 1) > room:
+            widest = max(columns, key=fitted.__getitem__, default=0)
+            if fitted[widest] <= (_NARROWEST if widest else _NARROWEST_NAME):
+                break
+            fitted[widest] -= 1
     return fitted
 
 
