@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -238,3 +239,12 @@ def test_the_burn_rate_that_rules_use_stands_first_and_that_of_measured_probes_i
     (seen,) = [line for line in lines if line.startswith("OF MEASURED PROBES ONLY")]
     assert used.endswith(f"3d {rule['burn_rate']:.1f}x")
     assert seen.endswith(f"3d {measured['burn_rate']:.1f}x")
+
+
+def test_tables_show_moments_alike_and_how_long_an_alert_fires_already(project, capsys):
+    (alert,) = items(project, capsys, "alerts", "--active")
+    assert alert["duration_seconds"] >= 0
+    line = run(project, capsys, "alerts")[1].splitlines()[1]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +firing +page ", line)
+    shown = run(project, capsys, "show", "writes@orders")[1]
+    assert not re.search(r"\dT\d", shown)

@@ -1,7 +1,7 @@
 """``dbre slo``: what is promised, what is left of it, and who was told."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,6 +77,11 @@ def _objective(value: object) -> str:
     from decimal import Decimal
 
     return f"{(Decimal(str(value)) * 100).normalize():f} %"
+
+
+def _when(value: object) -> str:
+    """A moment of a row as other tables show it: UTC, to the second."""
+    return f"{datetime.fromisoformat(value):%Y-%m-%d %H:%M:%SZ}" if isinstance(value, str) else "-"
 
 
 def _words(value: object) -> str:
@@ -164,8 +169,8 @@ async def show_slo(ctx: typer.Context, name: Name) -> View:
             Column(key="alerts", title="ALERTS", format=_alert_line),
             _TELEMETRY,
             Column(key="corrupt_slots", title="CORRUPT SLOTS", right=True),
-            Column(key="measured_since", title="MEASURED SINCE"),
-            Column(key="definition_since", title="DEFINED SINCE"),
+            Column(key="measured_since", title="MEASURED SINCE", format=_when),
+            Column(key="definition_since", title="DEFINED SINCE", format=_when),
         ),
     )
 
@@ -175,7 +180,7 @@ def _sli_text(value: object) -> str:
 
 
 def _window_text(value: object) -> str:
-    return f"{value['text']}, {value['start']} to {value['end']}" if isinstance(value, dict) else "-"
+    return f"{value['text']}, {_when(value['start'])} to {_when(value['end'])}" if isinstance(value, dict) else "-"
 
 
 def _burn_line(value: object) -> str:
@@ -194,7 +199,8 @@ def _measured_burn_line(value: object) -> str:
 def _alert_line(value: object) -> str:
     rows = value if isinstance(value, list) else []
     return (
-        ", ".join(f"{row['rule']} {row['state']} since {row['since']}" for row in rows if row["state"] != "inactive") or "none"
+        ", ".join(f"{row['rule']} {row['state']} since {_when(row['since'])}" for row in rows if row["state"] != "inactive")
+        or "none"
     )
 
 
@@ -298,10 +304,11 @@ async def list_alerts(
     if name is not None:
         select_instances(_definitions(parts), parts.fleet, name=name)
     slo, _, cluster = (name or "").partition("@")
+    now = parts.clock.now()
     async with parts.open_store() as store:
         found = await recent_alerts(store, limit=1_000, slo=slo or None, cluster=cluster or None)
     items: Sequence[dict[str, object]] = [
-        {**alert_row(one), "duration_seconds": _seconds(one.resolved_at - one.fired_at if one.resolved_at else None)}
+        {**alert_row(one), "duration_seconds": ((one.resolved_at or now) - one.fired_at).total_seconds()}
         for one in found
         if not (active and one.resolved_at)
     ]
@@ -309,7 +316,8 @@ async def list_alerts(
         kind="AlertList",
         items=items,
         columns=(
-            Column(key="fired_at", title="FIRED"),
+            Column(key="fired_at", title="FIRED", format=_when),
+            Column(key="is_active", title="STATE", format=lambda value: "firing" if value else "over"),
             Column(key="severity", title="SEVERITY"),
             Column(key="slo", title="SLO"),
             Column(key="cluster", title="CLUSTER"),
@@ -320,7 +328,3 @@ async def list_alerts(
         ),
         empty="no alert ever fired",
     )
-
-
-def _seconds(length: timedelta | None) -> float | None:
-    return None if length is None else length.total_seconds()
