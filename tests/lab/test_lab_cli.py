@@ -87,6 +87,43 @@ def test_ctrl_c_while_a_lab_goes_up_leaves_nothing(shell: Shell, postgres18: Pos
     assert not find_processes(directory)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.6])
+def test_ctrl_c_again_and_again_leaves_nothing(seconds: float, shell: Shell, postgres18: PostgresServer) -> None:
+    directory = shell.directory / "dbre" / "lab" / "orders"
+    going_up = subprocess.Popen(shell.command("up", "--name", "orders", "--replicas", "4"), env=shell.environment)
+    until = time.monotonic() + 60
+    while not directory.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    while going_up.poll() is None and time.monotonic() < until:
+        going_up.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    # The last one may come when Python is all but gone, and then ends it as a signal does; to a shell both are 130.
+    assert going_up.returncode in (130, -signal.SIGINT)
+    until = time.monotonic() + 30
+    while (directory.exists() or find_processes(directory)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not directory.exists()
+    assert not find_processes(directory)
+
+
+def test_a_removal_that_was_cut_short_is_repeated(shell: Shell, postgres18: PostgresServer) -> None:
+    shell.run("up", "--name", "orders", "--replicas", "4")
+    directory = shell.directory / "dbre" / "lab" / "orders"
+    for _ in range(3):
+        going_down = subprocess.Popen(shell.command("down", "--name", "orders"), env=shell.environment)
+        whole = set(directory.iterdir())
+        until = time.monotonic() + 60
+        while going_down.poll() is None and set(directory.iterdir()) == whole and time.monotonic() < until:
+            time.sleep(0.001)
+        going_down.kill()
+        going_down.wait()
+        if not directory.exists():
+            break
+    shell.run("down", "--name", "orders")
+    assert not directory.exists()
+
+
 def test_a_lab_whose_builder_was_killed_leaves_nothing_either(shell: Shell, postgres18: PostgresServer) -> None:
     directory = shell.directory / "dbre" / "lab" / "orders"
     going_up = subprocess.Popen(shell.command("up", "--name", "orders", "--replicas", "4"), env=shell.environment)

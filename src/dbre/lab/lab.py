@@ -14,6 +14,7 @@ from dbre.core.text import closest
 from dbre.lab.account import Account, choose_account
 from dbre.lab.build import Blueprint, build_servers, find_blueprint
 from dbre.lab.cache import cache_directory
+from dbre.lab.destruction import uninterrupted
 from dbre.lab.document import configuration
 from dbre.lab.errors import LabError, UnknownLab
 from dbre.lab.guardian import Guardian
@@ -56,24 +57,26 @@ class Lab:
         where = lab_directory(spec.name, directory, environment=environment)
         cache = cache_directory(account, environment)
         blueprint = await find_blueprint(spec, account=account, cache=cache)
-        claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
         watch = guardian or Guardian()
-        watch.watch(where)
+        claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
         try:
+            watch.watch(where)
             site = Site(directory=where, account=account, cache=cache, guardian=None, durable=spec.durable)
             lab = cls(where, spec, build_servers(spec, blueprint, site))
             lab._write_manifest(blueprint, account)
             await lab._start()
+            if guardian is None:
+                watch.release(where)
         except BaseException as error:
-            remove(where)
-            watch.release(where)
+            with uninterrupted():  # people press Ctrl-C twice
+                remove(where)
+                watch.release(where)
             if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise LabError(f"the lab cannot be built in {where}: {error}") from error
             raise
         finally:
             if guardian is None:
-                watch.release(where)
-                watch.close()
+                watch.close()  # which once more removes what could not be removed
         return lab
 
     @classmethod

@@ -12,13 +12,12 @@ from pathlib import Path
 from dbre.core.errors import Conflict, Denied
 from dbre.core.units import format_bytes
 from dbre.lab.account import Account, first_barrier, require_reachable
-from dbre.lab.destruction import destroy
+from dbre.lab.destruction import MARKER, destroy
 from dbre.lab.errors import DirectoryUnusable, LabError
 from dbre.lab.processes import find_processes
 
 __all__ = ["MARKER", "base_directory", "claim", "is_lab", "labs_in", "remove"]
 
-MARKER = ".dbre-lab"  # its owner is the lab's owner; nothing is ever removed where it is not
 NEEDED_BYTES = 200 * 2**20  # for each server: data, log, and a little to work with
 
 
