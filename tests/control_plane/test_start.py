@@ -52,6 +52,7 @@ async def test_port_that_is_taken_is_a_conflict_and_no_state_is_made(plane: Cont
     assert ended.code == ExitCode.CONFLICT
     assert f"127.0.0.1:{plane.port} is taken by another process" in ended.errors
     assert "--set server.port=" in ended.errors
+    assert "names a control plane that runs already" in ended.errors
     assert not (plane.directory / "dbre.db").exists()
 
 

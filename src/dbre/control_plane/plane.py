@@ -23,7 +23,7 @@ from dbre.core.store import Store
 from dbre.core.store.address import SqliteAddress
 from dbre.core.store.errors import ControlPlaneLockLost
 from dbre.core.telemetry import TELEMETRY, Metrics, configure_logging, exporting
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.web.document import SERVER
 from dbre.web.identity import Gatekeeper, load_or_create_token
 from dbre.web.services import Services
@@ -176,7 +176,7 @@ class ControlPlane:
 
     def _say_where(self, listener: socket.socket, store: Store) -> None:
         count = len(self._fleet.clusters)
-        report(f"control plane on {address_of(listener)} with {count} clusters; state in {store.address}")
+        report(f"control plane on {address_of(listener)} with {counted(count, 'cluster')}; state in {store.address}")
         origin = self._document.token or self._token_file(store)
         report(f"log in with the token from {printable(str(origin))}; stop with Ctrl-C or SIGTERM")
 

@@ -38,7 +38,7 @@ def listen(document: ServerDocument) -> socket.socket:
         ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            hint = "stop whoever has it (ss -ltnp), or set another: --set server.port=8433 (0 takes a free one)"
+            hint = "`dbre db status` names a control plane that runs already; else ss -ltnp, or --set server.port=8433 (0: any)"
             raise Conflict(f"{where} is taken by another process", hint=hint) from error
         if error.errno == errno.EADDRNOTAVAIL:
             hint = "ip address show lists the machine's own; 0.0.0.0 is all of them"
