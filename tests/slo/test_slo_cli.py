@@ -248,3 +248,7 @@ def test_tables_show_moments_alike_and_how_long_an_alert_fires_already(project, 
     assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +firing +page ", line)
     shown = run(project, capsys, "show", "writes@orders")[1]
     assert not re.search(r"\dT\d", shown)
+
+
+def test_names_for_scripts_tell_the_clusters_of_an_slo_apart(project, capsys):
+    assert run(project, capsys, "list", "-o", "name")[1].split() == ["writes@orders", "writes@quiet"]

@@ -12,8 +12,8 @@ _NAGIOS_STATES = {ExitCode.OK: 0, ExitCode.PENDING: 1, ExitCode.FINDINGS: 2, Exi
 
 
 def as_names(view: View) -> str:
-    """One name a line: the ``name`` or ``id`` of each item, else its first value."""
-    return "".join(f"{as_words(item.get('name', item.get('id', next(iter(item.values()), None))))}\n" for item in view.items)
+    """One name a line: the ``id`` or ``name`` of each item, else its first value."""
+    return "".join(f"{as_words(item.get('id', item.get('name', next(iter(item.values()), None))))}\n" for item in view.items)
 
 
 def as_nagios(view: View) -> tuple[str, int]:
