@@ -157,7 +157,7 @@ async def test_phases_show_where_a_connection_hangs(subject: Subject) -> None:
             await probe.aclose()
     assert {reading.code for reading in asked.values()} == {"timeout"}
     assert asked[0].phases.tls_seconds is not None
-    assert asked[0].phases.tls_seconds > 0.9
+    assert asked[0].phases.tls_seconds > 0.5
     assert asked[0].phases.auth_seconds is None or asked[0].phases.auth_seconds < 0.1
     assert asked[1].phases.auth_seconds is not None
     assert asked[1].phases.auth_seconds > 0.5
