@@ -117,6 +117,22 @@ async def test_garbage_is_refused_and_left_as_it_is(file_place, content: bytes, 
     assert file_place.path.read_bytes() == content
 
 
+async def test_damage_in_the_middle_is_noticed_before_a_control_plane_works_with_it(file_place) -> None:
+    await _make(file_place)
+    async with file_place.open() as store, store.begin() as connection:
+        await connection.execute(text("CREATE TABLE history (id INTEGER PRIMARY KEY, told TEXT)"))
+        rows = [{"told": "x" * 500} for _ in range(2_000)]
+        await connection.execute(text("INSERT INTO history (told) VALUES (:told)"), rows)
+    damaged = bytearray(file_place.path.read_bytes())
+    middle = len(damaged) // 8192 * 4096  # whole pages of rows that nobody reads at the start
+    damaged[middle : middle + 4 * 4096] = b"\xff" * (4 * 4096)
+    file_place.path.write_bytes(damaged)
+    with pytest.raises(StoreCorrupt, match="is damaged"):
+        async with file_place.open(exclusive=True, migrate=True):
+            pass
+    assert file_place.path.read_bytes() == damaged
+
+
 async def test_a_truncated_file_is_refused(file_place) -> None:
     await _make(file_place)
     await _fill(file_place, 100_000)

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from dbre.core.clock import Clock
 from dbre.core.secrets import Secret
 from dbre.core.store.address import PostgresAddress, SqliteAddress, StoreAddress, parse_store_url
 from dbre.core.store.control_plane import postgres_lease
+from dbre.core.store.errors import StoreCorrupt
 from dbre.core.store.limits import OPEN_SECONDS, limited
 from dbre.core.store.migrate import migrate_postgres, migrate_sqlite
 from dbre.core.store.mounts import place_warnings
@@ -17,8 +19,11 @@ from dbre.core.store.postgres import postgres_engine
 from dbre.core.store.schema import check_revision, read_revision
 from dbre.core.store.sqlite import control_plane_lock, make_private_directory, reader_engine, require_file, writer_engine
 from dbre.core.store.store import Store
+from dbre.core.text import printable
 
 __all__ = ["open_store"]
+
+_CHECKED_BYTES = 128 * 2**20  # a file up to this size is read whole for damage before a control plane works with it
 
 
 @asynccontextmanager
@@ -63,6 +68,8 @@ async def _open_sqlite(stack: AsyncExitStack, address: SqliteAddress, *, exclusi
     stack.push_async_callback(writer.dispose)  # closed last, because the last to close folds the log into the file
     stack.push_async_callback(reader.dispose)
     await _check(reader, address)
+    if exclusive and address.path.stat().st_size <= _CHECKED_BYTES:
+        await _refuse_damage(reader, address)
     return Store(address, writer=writer, reader=reader, warnings=place_warnings(address.path))
 
 
@@ -92,3 +99,14 @@ async def _check(engine: AsyncEngine, address: StoreAddress) -> None:
     async with limited(address, OPEN_SECONDS, what="opening it"), engine.connect() as connection, connection.begin():
         revision = await read_revision(connection, address)
     check_revision(revision, address)
+
+
+async def _refuse_damage(engine: AsyncEngine, address: SqliteAddress) -> None:
+    """A control plane on a damaged file would watch and page nobody. Raises: StoreCorrupt."""
+    async with limited(address, OPEN_SECONDS, what="checking it"), engine.connect() as connection, connection.begin():
+        verdict = str((await connection.execute(text("PRAGMA quick_check(1)"))).scalar_one())
+    if verdict != "ok":
+        raise StoreCorrupt(
+            f"state store {address} is damaged: {printable(verdict)}",
+            hint="keep the file aside and put an older copy in its place (dbre db backup makes them)",
+        )
