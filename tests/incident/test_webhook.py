@@ -14,7 +14,7 @@ from uuid import UUID
 
 import pytest
 
-from dbre.capabilities.incident import ReceiverDocument, Webhook, verify_signature, webhook, webhook_subscriptions
+from dbre.capabilities.incident import ReceiverDocument, Webhook, posting, verify_signature, webhook_subscriptions
 from dbre.capabilities.incident.webhook import webhook_body
 from dbre.core.clock import SystemClock
 from dbre.core.errors import Unreachable
@@ -224,7 +224,7 @@ async def test_a_dead_address_does_not_keep_a_page_from_the_others(key_file, mon
     async def two(address: Address) -> list[Target]:
         return [Target(host="127.0.0.9", port=address.port), Target(host="127.0.0.1", port=address.port)]
 
-    monkeypatch.setattr(webhook, "resolve", two)  # a name with two addresses; nobody listens on the first
+    monkeypatch.setattr(posting, "resolve", two)  # a name with two addresses; nobody listens on the first
     with receiver() as found:
         await send(key_file, found.port, host="pager.example")
     ((headers, _),) = found.requests

@@ -32,7 +32,20 @@ def test_every_wanted_package_is_present_or_left_out_with_a_reason() -> None:
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith(("present: ", "left out: "))]
     packages = {line.split()[1] if line.startswith("present") else line.split()[2] for line in lines}
-    assert packages == {"postgresql", "mariadb-server", "redis-server", "chromium", "libfaketime"}
+    assert packages == {
+        "postgresql",
+        "mariadb-server",
+        "redis-server",
+        "rabbitmq-server",
+        "prometheus",
+        "prometheus-alertmanager",
+        "victoria-metrics",
+        "nats-server",
+        "chromium",
+        "zsh",
+        "fish",
+        "libfaketime",
+    }
     assert all("(" in line for line in lines)
 
 

@@ -239,7 +239,9 @@ async def test_a_program_that_takes_too_long_is_ended_and_what_it_said_is_shown(
         await run_program(
             ["sh", "-c", "echo not yet; sleep 60"], account=site.account, directory=open_directory, timeout_seconds=1
         )
-    assert processes_in(open_directory) == []
+    async with asyncio.timeout(10):
+        while processes_in(open_directory):  # noqa: ASYNC110 - killed, and the kernel takes its time on a busy machine
+            await asyncio.sleep(0.05)
 
 
 def processes_in(directory: Path) -> list[str]:

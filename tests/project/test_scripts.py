@@ -9,7 +9,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TARGETS = ("setup", "demo", "test", "test-fast", "check", "fix", "bench", "soak", "docs")
+TARGETS = (
+    "setup",
+    "demo",
+    "test",
+    "test-fast",
+    "test-orchestrators",
+    "test-kafka",
+    "test-peers",
+    "check",
+    "fix",
+    "bench",
+    "soak",
+    "docs",
+)
 SHELL_SCRIPTS = sorted(
     path
     for path in [*(ROOT / "scripts").iterdir(), ROOT / ".ci/run"]

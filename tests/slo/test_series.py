@@ -3,6 +3,7 @@
 from collections import defaultdict
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,3 +107,26 @@ def test_a_healthy_month_is_one_run():
         series.add(slot, Counts(good=1))
     assert len(series) == 1
     assert series.window(0, 259_200) == Counts(good=259_200)
+
+
+def test_late_events_into_a_long_past_cost_one_summing_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    series, summed = SlotSeries(), 0
+    for slot in range(3_000):
+        series.add(slot, Counts(good=slot % 7 + 1, bad=slot % 2))
+    real = SlotSeries._append_sums
+
+    def counting(one: SlotSeries) -> None:
+        nonlocal summed
+        summed += 1
+        real(one)
+
+    monkeypatch.setattr(SlotSeries, "_append_sums", counting)
+    for slot in range(10, 1_010):
+        series.add(slot, Counts(good=1))
+    series.add(3_000, Counts(good=5))  # behind all others, before anybody asked
+    assert series.window(0, 3_001) == Counts(good=sum(slot % 7 + 1 for slot in range(3_000)) + 1_005, bad=1_500)
+    assert series.bad_and_total(10, 11) == (0, 5)
+    assert summed < 2 * 3_001
+    series.add(2, Counts(bad=1))
+    series.forget_before(2)
+    assert series.window(0, 10).bad == 1 + sum(slot % 2 for slot in range(2, 10))

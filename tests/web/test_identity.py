@@ -48,16 +48,16 @@ def test_token_file_that_is_a_link_is_not_written_through(tmp_path: Path) -> Non
 
 
 async def test_session_lasts_its_time_and_no_longer(gatekeeper: Gatekeeper, clock: FakeClock) -> None:
-    cookie = gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
+    cookie = await gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
     await clock.advance(SESSION_SECONDS - 1)
     assert gatekeeper.session(cookie) is not None
     await clock.advance(2)
     assert gatekeeper.session(cookie) is None
 
 
-def test_logged_out_session_is_gone(gatekeeper: Gatekeeper) -> None:
-    cookie = gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
-    gatekeeper.log_out(cookie)
+async def test_logged_out_session_is_gone(gatekeeper: Gatekeeper) -> None:
+    cookie = await gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
+    await gatekeeper.log_out(cookie)
     assert gatekeeper.session(cookie) is None
     assert gatekeeper.session(None) is None
     assert gatekeeper.session("invented\udcff") is None
@@ -68,12 +68,12 @@ async def test_guessing_shuts_the_door_of_that_client_for_a_minute_even_for_the_
 ) -> None:
     for _ in range(10):
         with pytest.raises(Denied, match="is wrong"):
-            gatekeeper.log_in("guess", client="10.0.0.1")
+            await gatekeeper.log_in("guess", client="10.0.0.1")
     with pytest.raises(Denied, match="10 wrong tokens"):
-        gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
-    assert gatekeeper.session(gatekeeper.log_in("correct-horse-battery", client="10.0.0.2"))
+        await gatekeeper.log_in("correct-horse-battery", client="10.0.0.1")
+    assert gatekeeper.session(await gatekeeper.log_in("correct-horse-battery", client="10.0.0.2"))
     await clock.advance(61)
-    assert gatekeeper.session(gatekeeper.log_in("correct-horse-battery", client="10.0.0.1"))
+    assert gatekeeper.session(await gatekeeper.log_in("correct-horse-battery", client="10.0.0.1"))
 
 
 def test_token_that_can_be_guessed_is_refused(clock: FakeClock) -> None:

@@ -1,5 +1,6 @@
 """The pages in a real browser: with JavaScript, without it, and judged by axe-core."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,21 +8,36 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from dbre.demo.control_plane import ControlPlaneProcess
-from dbre.testing.browser import CHROMIUM_FLAGS, find_chromium
 
-PAGES = ["/", "/slo", "/slo/writes/orders", "/slo/writes/gone", "/clusters/orders", "/clusters/gone", "/events", "/support"]
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    program = find_chromium()
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_FLAGS))
-        yield started
-        await started.close()
+PAGES = [
+    "/",
+    "/slo",
+    "/slo/writes/orders",
+    "/slo/writes/gone",
+    "/slo/writes/orders?graphs=all",
+    "/incidents",
+    "/incidents?state=open",
+    "/incidents/1",
+    "/oncall",
+    "/reports",
+    "/clusters/orders",
+    "/clusters/gone",
+    "/operations",
+    "/operations?state=attention&target=cluster/orders",
+    "/gates",
+    "/gates?cluster=orders&kind=settings.apply&risk=severe",
+    "/schedules",
+    "/workers",
+    "/stack",
+    "/events",
+    "/audit",
+    "/audit?actor=nobody",
+    "/audit/0",
+    "/support",
+]
 
 
 async def log_in(context: BrowserContext, control_plane: ControlPlaneProcess, target: str = "/") -> Page:
@@ -62,16 +78,21 @@ async def test_page_shows_its_content_and_breaks_no_rule(
     await page.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["light", "dark"])
+async def inspector(
+    browser: Browser, control_plane: ControlPlaneProcess, request: pytest.FixtureRequest
+) -> AsyncIterator[Page]:
+    context = await browser.new_context(color_scheme=request.param, bypass_csp=True)  # axe is injected as a script
+    yield await log_in(context, control_plane)
+    await context.close()
+
+
 @pytest.mark.parametrize("path", [*PAGES, "/login", "/nowhere"])
-async def test_axe_finds_no_serious_violation(browser: Browser, control_plane: ControlPlaneProcess, path: str) -> None:
-    for scheme in ("light", "dark"):
-        context = await browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe is injected as a script
-        page = await log_in(context, control_plane)
-        await page.goto(f"{control_plane.url}{path}")
-        found = await Axe().run(page)
-        serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
-        assert serious == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
-        await context.close()
+async def test_axe_finds_no_serious_violation(inspector: Page, control_plane: ControlPlaneProcess, path: str) -> None:
+    await inspector.goto(f"{control_plane.url}{path}")
+    found = await Axe().run(inspector)
+    serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
+    assert serious == [], [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]
 
 
 async def test_interactive_chart_shows_utc_and_24_hours(browser: Browser, control_plane: ControlPlaneProcess) -> None:
@@ -132,8 +153,38 @@ async def test_table_renews_itself_without_a_reload(browser: Browser, control_pl
     before = await cell.inner_text()
     await expect(cell).not_to_have_text(before, timeout=25_000)
     assert await page.evaluate("window.stayed")
-    assert await page.locator(".uplot").count() == 1
+    await expect(page.locator(".uplot")).to_have_count(1)
     await context.close()
+
+
+async def test_a_rule_that_fires_shows_its_burn_against_its_threshold(visitor: BrowserContext, control_plane) -> None:
+    async with control_plane.client() as client, asyncio.timeout(60):
+        while not (await client.get("/api/v1/alerts")).json()["items"]:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.5)
+    page = await visitor.new_page()
+    await page.goto(f"{control_plane.url}/slo/writes/gone")
+    graph = page.get_by_role("img", name="Burn rates of rule").first
+    await expect(graph).to_be_visible()
+    assert await graph.locator("line.threshold").count() == 1
+    assert await graph.locator("polyline.line").count() >= 1
+    assert await page.locator("svg g.mark.incident").count() == 1
+    await expect(page.locator("ul.marks a[href^='/incidents/']")).to_be_visible()
+    await page.goto(f"{control_plane.url}/slo/writes/orders?graphs=all")
+    await expect(page.get_by_role("img", name="Burn rates of rule")).not_to_have_count(0)
+    await page.close()
+
+
+async def test_composites_and_open_incidents_stand_where_they_belong(
+    visitor: BrowserContext, control_plane: ControlPlaneProcess
+) -> None:
+    page = await visitor.new_page()
+    await page.goto(f"{control_plane.url}/slo/reads/orders")
+    await expect(page.get_by_role("region", name="Composites").get_by_role("link", name="writes")).to_be_visible()
+    await page.goto(f"{control_plane.url}/slo")
+    await expect(page.get_by_role("region", name="Composites").get_by_role("row", name="shop")).to_contain_text("as a journey")
+    await page.goto(f"{control_plane.url}/clusters/gone")
+    await expect(page.locator("h2:has-text('Incidents') + ul a").first).to_be_visible()
+    await page.close()
 
 
 async def test_table_whose_session_ended_leads_to_the_login_page_and_back(
@@ -141,7 +192,7 @@ async def test_table_whose_session_ended_leads_to_the_login_page_and_back(
 ) -> None:
     context = await browser.new_context()
     page = await log_in(context, control_plane, "/slo")
-    await expect(page.get_by_role("table")).to_be_visible()
+    await expect(page.get_by_role("table").first).to_be_visible()
     await context.clear_cookies()
     await expect(page).to_have_url(f"{control_plane.url}/login?next=%2Fslo", timeout=25_000)
     await page.get_by_label("Token").fill(control_plane.token)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dbre.core.errors import ExitCode, UsageError
-from dbre.core.text import closest, printable
+from dbre.core.text import closest, quoted
 from dbre.core.view import Column, View
 
 if TYPE_CHECKING:
@@ -47,10 +47,14 @@ def validate(ctx: typer.Context) -> View:
 
     SLOs that can measure nothing, or not what they promise, are warnings; with one that measures nothing it ends with 3.
     """
+    from dbre.cli.config_references import dangling_references
+    from dbre.core.config import ConfigInvalid
     from dbre.ports.runtime import runtime
 
     wired = runtime(ctx)
     config, fleet = wired.config, wired.fleet
+    if dangling := dangling_references(config):
+        raise ConfigInvalid(dangling)
     problems = _slo_problems(config, fleet)
     notes = [] if config.files else ["no file was read: there is neither ./dbre.yaml nor ~/.config/dbre/dbre.yaml"]
     row = {
@@ -94,7 +98,7 @@ def schema(
     else:
         near = closest(section, sections)
         hint = f"did you mean {near}?" if near else f"the sections are {', '.join(sections)}"
-        raise UsageError(f"there is no section {printable(section, limit=100)!r}", hint=hint)
+        raise UsageError(f"there is no section {quoted(section, limit=100)}", hint=hint)
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return View(kind="JsonSchema", items=[document], single=True, text=text)
 

@@ -146,7 +146,7 @@ async def _live(parts: Runtime, cluster: "Cluster", engine: str | None) -> View:
 
 
 async def _ask(engines: "EngineRegistry", cluster: "Cluster", instance: "Instance") -> list[Row] | DbreError:
-    from dbre.cli.fleet_contact import contact
+    from dbre.ports.contact import contact
     from dbre.ports.support import support_matrix
 
     try:

@@ -1,20 +1,18 @@
 """``dbre events``: things that happened, and how they were brought to whom."""
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
 from dbre.core.errors import UsageError
+from dbre.core.moments import moment_of
 from dbre.core.text import one_line
-from dbre.core.units import parse_duration
 from dbre.core.view import Column, Row, View
 
 if TYPE_CHECKING:  # for annotations only: root help must stay cheap
     from collections.abc import Mapping
 
-    from dbre.core.clock import Clock
     from dbre.core.events import Delivery, Event
 
 __all__ = ["app"]
@@ -72,7 +70,7 @@ async def list_(
     from dbre.ports.runtime import runtime
 
     here = runtime(ctx)
-    moment = _moment(since, here.clock)
+    moment = moment_of("--since", since, here.clock)
     async with here.open_store() as store, store.read() as connection:
         found = await recent(connection, limit, kind=kind, subject=subject, since=moment)
     return View(kind="EventList", items=[_event_row(one) for one in found], columns=_EVENT_COLUMNS, empty="no event matches")
@@ -139,7 +137,9 @@ async def replay(
     if not (event or kind or since or dead):
         raise UsageError("nothing says which events to deliver again", hint="add --dead, --event ID, --kind KIND or --since 2h")
     here = runtime(ctx)
-    selection = ReplaySelection(ids=tuple(event or ()), kind=kind, since=_moment(since, here.clock), only_dead=dead)
+    selection = ReplaySelection(
+        ids=tuple(event or ()), kind=kind, since=moment_of("--since", since, here.clock), only_dead=dead
+    )
     async with here.open_store() as store, store.begin() as connection:
         await require_subscription(connection, subscription)
         count = await make_pending(connection, subscription, selection)
@@ -152,24 +152,6 @@ async def replay(
         ),
         single=True,
     )
-
-
-def _moment(since: str | None, clock: "Clock") -> datetime | None:
-    if since is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        return clock.now() - _bounded(parse_duration(since))
-    if moment.tzinfo is None and len(since) <= len("2026-11-21"):
-        return moment.replace(tzinfo=UTC)  # a day alone; every time that dbre shows is of UTC
-    if moment.tzinfo is None:
-        raise UsageError(f"--since {since} has no time zone", hint=f"write {since}Z for UTC")
-    return moment
-
-
-def _bounded(age: timedelta) -> timedelta:
-    return min(age, timedelta(days=36_500))  # further back there is nothing, and before year 1 no datetime
 
 
 def _event_row(event: "Event") -> Row:

@@ -1,17 +1,22 @@
 """``dbre fleet``: the inventory, who is what in it, and whether dbre can work with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.core.checks import Severity, exit_code_of, worst_first
+from dbre.core.checks import Severity, worst_first
 from dbre.core.errors import ExitCode
+from dbre.core.operation.act import Act
+from dbre.core.text import counted
 from dbre.core.units import format_bytes, format_duration
-from dbre.core.view import Column, View
+from dbre.core.view import Column, Row, View
 
 if TYPE_CHECKING:
+    from dbre.core.checks import Finding
     from dbre.core.fleet import Cluster, Fleet
+    from dbre.core.operation.model import OperationRecord
 
 __all__ = ["app"]
 
@@ -20,6 +25,8 @@ app = typer.Typer(help="The inventory: environments, clusters, instances.", no_a
 SelectorOption = Annotated[
     str, typer.Option("--selector", "-l", metavar="SELECTOR", help="Clusters by label: environment=prod,tier in (0,1).")
 ]
+
+FailOnOption = Annotated[Severity, typer.Option("--fail-on", help="End with exit code 3 from this severity on.")]
 
 
 @app.command(name="list")
@@ -89,28 +96,46 @@ async def topology(ctx: typer.Context, selector: SelectorOption = "") -> View:
 async def doctor(
     ctx: typer.Context,
     selector: SelectorOption = "",
-    fail_on: Annotated[
-        Severity, typer.Option("--fail-on", help="End with exit code 3 from this severity on.")
-    ] = Severity.ERROR,
+    fail_on: FailOnOption = Severity.ERROR,
 ) -> View:
     """Connect to every instance and endpoint, and report what keeps dbre from working with it."""
-    from dbre.cli.fleet_doctor import examine
+    from dbre.capabilities.review.checks import examine
+    from dbre.core.errors import UsageError
     from dbre.ports.runtime import runtime
 
     wired = runtime(ctx)
     clusters = _selected(wired.fleet, selector)
-    findings = worst_first(await examine(clusters, wired.engines))
-    rows = [
-        {
-            "severity": one.severity.value,
-            "subject": one.subject,
-            "rule": one.rule,
-            "summary": one.summary,
-            "fix": one.fix,
-            "evidence": dict(one.evidence),
-        }
-        for one in findings
-    ]
+    if selector and not clusters:
+        raise UsageError("no cluster fits the selector", hint="dbre fleet list shows the labels")
+    findings = worst_first(await examine(clusters, wired.engines, wired.clock, purpose="fleet.doctor"))
+    count = sum(len(cluster.instances) for cluster in clusters)
+    return _findings([_finding_row(one) for one in findings], fail_on=fail_on, instance_count=count)
+
+
+@app.command()
+def check(
+    ctx: typer.Context,
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")],
+    *,
+    checks: Annotated[
+        list[str] | None, typer.Option("--check", metavar="ID", help="Only this check; may be given again.")
+    ] = None,
+    fail_on: FailOnOption = Severity.ERROR,
+) -> Act:
+    """Run every read-only check on a cluster, and keep the findings with the operation."""
+    from dbre.ports.runtime import runtime
+
+    count = len(runtime(ctx).fleet.cluster(cluster).instances)
+
+    def view(record: "OperationRecord") -> View:
+        rows = ((record.outcome or {}).get("result") or {}).get("findings", [])
+        shown = _findings(rows, fail_on=fail_on, instance_count=count)
+        return shown if record.exit_code is ExitCode.OK else replace(shown, exit_code=record.exit_code)
+
+    return Act(kind="fleet.check", input={"cluster": cluster, "checks": checks or []}, view=view)
+
+
+def _findings(rows: Sequence[Row], *, fail_on: Severity, instance_count: int) -> View:
     columns = [
         Column(key="severity", title="SEVERITY"),
         Column(key="subject", title="SUBJECT"),
@@ -118,9 +143,21 @@ async def doctor(
         Column(key="fix", title="FIX"),
         Column(key="rule", title="RULE", wide=True),
     ]
-    count = sum(len(cluster.instances) for cluster in clusters)
-    empty = f"nothing is wrong with {count} instance{'' if count == 1 else 's'}" if count else "no instances to look at"
-    return View(kind="FindingList", items=rows, columns=columns, empty=empty, exit_code=exit_code_of(findings, fail_on=fail_on))
+    empty = f"nothing is wrong with {counted(instance_count, 'instance')}" if instance_count else "no instances to look at"
+    is_bad = any(Severity(str(row["severity"])).weight >= fail_on.weight for row in rows)
+    return View(
+        kind="FindingList",
+        items=rows,
+        columns=columns,
+        empty=empty,
+        exit_code=ExitCode.FINDINGS if is_bad else ExitCode.OK,
+    )
+
+
+def _finding_row(finding: "Finding") -> Row:
+    from dbre.capabilities.review.operations.check_fleet import finding_row
+
+    return finding_row(finding)
 
 
 def _selected(fleet: "Fleet", selector: str) -> "Sequence[Cluster]":

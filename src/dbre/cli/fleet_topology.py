@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
-from dbre.cli.fleet_contact import CONCURRENT_SERVERS, contact
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.view import Row
+from dbre.ports.contact import CONCURRENT_SERVERS, contact
 from dbre.ports.engine import EngineRegistry
 
 __all__ = ["survey"]

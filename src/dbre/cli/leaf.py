@@ -2,24 +2,30 @@
 
 import asyncio
 import inspect
+import re
 import sys
 import time
 from collections.abc import Callable
 from copy import copy
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer._click import Command  # Typer vendors Click and offers these names nowhere else
 from typer._click.globals import get_current_context
 from typer.core import TyperGroup
 
+from dbre.cli.acting_flags import ActingFlags, acting_flags
 from dbre.cli.global_options import Runtimes, leaf_flags
 from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.core.errors import UsageError
 from dbre.core.progress import silenced
 from dbre.core.units import parse_duration
 from dbre.core.view import View
+
+if TYPE_CHECKING:  # for annotations only: root help must stay cheap
+    from dbre.cli.acting import Acted
+    from dbre.core.operation.act import Act
 
 __all__ = ["equip"]
 
@@ -48,12 +54,16 @@ def _template(carrier: Callable[..., None]) -> list[Any]:
 
 def equip(command: Command) -> Command:
     """Give every leaf below ``command`` the shared options, and let it print what it returns."""
-    output, flags = _template(_shared_options), _template(leaf_flags)
+    output, flags, acting = _template(_shared_options), _template(leaf_flags), _template(acting_flags)
+    reading = [one for one in output if one.name != "watch"]
     pending = [command]
     while pending:
         one = pending.pop()
         if isinstance(one, TyperGroup):
             pending.extend(one.commands.values())
+        elif one.callback is not None and _acts(one.callback):
+            given = {"output": _add(one, reading), "flags": _add(one, flags), "acting": _add(one, acting)}
+            one.callback = _acting(one.callback, **given)
         elif one.callback is not None:
             one.callback = _rendering(one.callback, output=_add(one, output), flags=_add(one, flags))
     return command
@@ -88,6 +98,46 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
                 sys.stdout.write(f"\n--- {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n")  # machine forms stay as they are
 
     return run
+
+
+def _acts(call: Callable[..., Any]) -> bool:
+    """Whether a command returns an ``Act``; by the name alone, because many commands import it for type checkers only."""
+    given = inspect.unwrap(call).__annotations__.get("return")
+    return re.search(r"\bAct\b", given if isinstance(given, str) else getattr(given, "__name__", str(given))) is not None
+
+
+def _acting(
+    call: Callable[..., Any], *, output: tuple[str, ...], flags: tuple[str, ...], acting: tuple[str, ...]
+) -> Callable[..., None]:
+    def run(**parameters: Any) -> None:
+        given = {name: parameters.pop(name) for name in output}
+        Runtimes.refine(get_current_context(), _ABSENT | {name: parameters.pop(name) for name in flags})
+        options = OutputOptions.of(**given)
+        asked = ActingFlags.of({name: parameters.pop(name) for name in acting})
+        with silenced(options.quiet):
+            acted = asyncio.run(_carried_out(call, parameters, asked, options))
+        code = options.show(acted.view) if acted.view is not None else 0
+        if acted.text is not None:
+            options.write(acted.text)
+        raise typer.Exit(code if acted.code is None else acted.code)
+
+    return run
+
+
+async def _carried_out(
+    call: Callable[..., Any], parameters: dict[str, Any], flags: ActingFlags, options: OutputOptions
+) -> "Acted":
+    from dbre.cli.acting import Acted, act
+    from dbre.ports.runtime import runtime
+
+    result = call(**parameters)
+    if inspect.iscoroutine(result):
+        result = await result
+    if isinstance(result, View):
+        return Acted(view=result)
+    asked: Act = result
+    here = runtime(get_current_context())  # type: ignore[arg-type]  # Typer's own class of it
+    return await act(here, asked, flags, form=options.format, quiet=options.quiet)
 
 
 def _interval(text: str) -> float:

@@ -59,11 +59,17 @@ class OutputOptions:
             sys.stderr.write(f"dbre: {printable(error.message)}\n")
         return code
 
+    def write(self, text: str) -> None:
+        """Print text as it is to stdout: a document that another command takes."""
+        _write(text)
+
     def _with_columns(self, view: View) -> View:
         if not self.columns:
             return view
         known = {column.key: column for column in view.columns}
         known |= {key: Column(key=key, title=key) for item in view.items[:1] for key in item if key not in known}
+        for column in view.columns:  # people read the header; a key comes before another column's header
+            known.setdefault(column.title.lower().replace(" ", "_"), column)
         return replace(view, columns=[replace(_pick(known, name, "--columns"), wide=False) for name in self.columns], text=None)
 
     def _sorted(self, view: View) -> View:

@@ -10,7 +10,7 @@ from dbre.core.events import recent
 from dbre.core.store import Store
 from dbre.web.services import Readiness
 
-__all__ = ["readiness"]
+__all__ = ["find_trouble", "readiness"]
 
 _ANSWER_SECONDS = 2.0
 
@@ -18,6 +18,12 @@ _ANSWER_SECONDS = 2.0
 async def readiness(store: Store, slo: SloEngine, prober: Prober) -> Sequence[Readiness]:
     """One row a part; the store is asked, the others are looked at."""
     return (await _store(store), _slo(slo), _prober(prober))
+
+
+async def find_trouble(store: Store, slo: SloEngine, prober: Prober) -> str | None:
+    """What hinders the control plane from watching, or None; what a dead man's switch asks."""
+    bad = [f"{one.part}: {one.detail}" for one in await readiness(store, slo, prober) if not one.is_ready]
+    return "; ".join(bad) or None
 
 
 async def _store(store: Store) -> Readiness:

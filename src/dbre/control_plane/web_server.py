@@ -13,7 +13,7 @@ from dbre.web.application import create_app
 from dbre.web.document import ServerDocument
 from dbre.web.services import Services
 
-__all__ = ["address_of", "listen", "serve"]
+__all__ = ["address_of", "bind", "listen", "run_server", "serve"]
 
 _CONNECTIONS = 500
 _GRACE_SECONDS = 2  # for requests under way when told to stop
@@ -21,14 +21,22 @@ _GRACE_SECONDS = 2  # for requests under way when told to stop
 
 def listen(document: ServerDocument) -> socket.socket:
     """Take the port, before anything else is begun. Raises: Conflict if it is taken, UsageError if it cannot be had."""
-    where = f"{document.host}:{document.port}"
+    return bind(document.host, document.port)
+
+
+def bind(host: str, port: int, *, key: str = "server.host") -> socket.socket:
+    """Listen on an address; ``key`` is where it is configured. Raises: Conflict if it is taken, UsageError."""
+    where = f"{host}:{port}"
     try:
-        family, _, _, _, address = socket.getaddrinfo(document.host, document.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=128)
+        # Connections inherit it, and asyncio sets it only where a socket names its protocol, which this one does not: without
+        # it the body of an answer waits for the client to confirm the head, 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         raise UsageError(
-            f"server.host {document.host!r} is not an address of this machine: {reason}",
+            f"{key} {host!r} is not an address of this machine: {reason}",
             hint="127.0.0.1 for this machine only, 0.0.0.0 for all networks",
         ) from error
     except PermissionError as error:
@@ -42,8 +50,9 @@ def listen(document: ServerDocument) -> socket.socket:
             raise Conflict(f"{where} is taken by another process", hint=hint) from error
         if error.errno == errno.EADDRNOTAVAIL:
             hint = "ip address show lists the machine's own; 0.0.0.0 is all of them"
-            raise UsageError(f"server.host {document.host} is not an address of this machine", hint=hint) from error
+            raise UsageError(f"{key} {host} is not an address of this machine", hint=hint) from error
         raise UsageError(f"cannot listen on {where}: {error.strerror}", hint="see server.host and server.port") from error
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:
@@ -65,6 +74,7 @@ async def serve(services: Services, listener: socket.socket) -> None:
     """Answer requests until cancelled; then those under way get two seconds."""
     config = uvicorn.Config(
         create_app(services),
+        http="h11",  # its limits and its strictness are what pages and API are tested with; ingest has a listener of its own
         log_config=None,
         access_log=False,
         server_header=False,
@@ -74,6 +84,11 @@ async def serve(services: Services, listener: socket.socket) -> None:
         limit_concurrency=_CONNECTIONS,
         lifespan="off",
     )
+    await run_server(config, listener)
+
+
+async def run_server(config: uvicorn.Config, listener: socket.socket) -> None:
+    """Run a server until cancelled; then requests under way get two seconds."""
     server = _Server(config)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dbre.core.errors import ExitCode, UsageError
-from dbre.core.text import closest, printable
+from dbre.core.text import closest, quoted
 
 __all__ = ["Check", "CheckRegistry", "Finding", "Severity", "exit_code_of", "worst_first"]
 
@@ -64,7 +64,7 @@ class CheckRegistry:
         if identifier not in self._checks:
             near = closest(identifier, self._checks)
             hint = f"did you mean {near}?" if near else f"the checks are {', '.join(sorted(self._checks)) or 'none'}"
-            raise UsageError(f"no check is named {printable(identifier, limit=100)!r}", hint=hint)
+            raise UsageError(f"no check is named {quoted(identifier, limit=100)}", hint=hint)
         return self._checks[identifier]
 
     def all(self) -> tuple[Check, ...]:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from dbre.core.errors import UsageError
 from dbre.core.secrets import Secret
 from dbre.core.selector import Selector
-from dbre.core.text import closest, printable
+from dbre.core.text import closest, printable, quoted
 
 __all__ = [
     "Address",
@@ -64,7 +64,7 @@ class Address:
         port = match["port"] if match else None
         hint = "write host:port, [2001:db8::1]:port or /socket/directory:port"
         if not is_host(host):
-            raise UsageError(f"{printable(text, limit=200)!r} is not an address", hint=hint)
+            raise UsageError(f"{quoted(text, limit=200)} is not an address", hint=hint)
         if port is not None and not (len(port) <= 5 and 0 < int(port) < 65_536):
             raise UsageError(f"port {port[:20]} lies outside 1..65535", hint=hint)
         return cls(host, int(port) if port else default_port)
@@ -156,7 +156,7 @@ class Fleet:
         found = next((cluster for cluster in self.clusters if cluster.name == name), None)
         if found is None:
             hint = _instead(name, [cluster.name for cluster in self.clusters], "clusters", "fleet: clusters:")
-            raise UnknownCluster(f"no cluster is named {printable(name, limit=100)!r}", hint=hint, context={"cluster": name})
+            raise UnknownCluster(f"no cluster is named {quoted(name, limit=100)}", hint=hint, context={"cluster": name})
         return found
 
     def instance(self, name: str) -> Instance:
@@ -164,7 +164,7 @@ class Fleet:
         instances = {instance.name: instance for cluster in self.clusters for instance in cluster.instances}
         if name not in instances:
             hint = _instead(name, instances, "instances", "fleet: clusters:")
-            raise UnknownInstance(f"no instance is named {printable(name, limit=100)!r}", hint=hint, context={"instance": name})
+            raise UnknownInstance(f"no instance is named {quoted(name, limit=100)}", hint=hint, context={"instance": name})
         return instances[name]
 
     def select(self, selector: Selector) -> tuple[Cluster, ...]:

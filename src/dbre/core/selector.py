@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dbre.core.errors import UsageError
-from dbre.core.text import printable
+from dbre.core.text import printable, quoted
 
 __all__ = ["LABEL_KEY", "LABEL_VALUE", "NAME", "Selector"]
 
@@ -41,7 +41,7 @@ class Selector:
         for key, given in labels.items():
             values = (given,) if isinstance(given, str) else tuple(given)
             if not re.fullmatch(LABEL_KEY, key):
-                raise UsageError(f"{printable(key, limit=100)!r} is not a label", hint=f"labels fit {LABEL_KEY}")
+                raise UsageError(f"{quoted(key, limit=100)} is not a label", hint=f"labels fit {LABEL_KEY}")
             if not values:
                 raise UsageError(f"label {key} may have no value at all", hint=_HINT)
             for value in values:
@@ -65,7 +65,7 @@ class Selector:
         while position < len(text.rstrip()):
             match = _TERM.match(text, position)
             if match is None or (match.end() == len(text) and text.rstrip().endswith(",")):
-                raise UsageError(f"{printable(text, limit=200)!r} is not a selector", hint=_HINT)
+                raise UsageError(f"{quoted(text, limit=200)} is not a selector", hint=_HINT)
             if match["key"] in labels:
                 raise UsageError(f"label {match['key']} stands twice in the selector", hint=f"write {match['key']} in (a,b)")
             values = match["values"].split(",") if match["values"] is not None else [match["value"]]

@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["HIDDEN", "closest", "counted", "one_line", "printable"]
+__all__ = ["HIDDEN", "closest", "counted", "one_line", "printable", "quoted"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -31,6 +31,16 @@ def printable(text: str, *, limit: int = 2000) -> str:
     """
     shown = HIDDEN.sub(_escape, text[: limit + 1])
     return shown if len(shown) <= limit else shown[: max(limit - 1, 0)] + "…"
+
+
+def quoted(text: str, *, limit: int = 2000) -> str:
+    r"""``printable`` text between quotation marks, for words that somebody wrote.
+
+    >>> quoted("a\tb")
+    "'a\\tb'"
+    """
+    mark = '"' if "'" in text and '"' not in text else "'"
+    return f"{mark}{printable(text, limit=limit)}{mark}"
 
 
 def one_line(text: str, *, limit: int = 300) -> str:

@@ -118,7 +118,7 @@ class Lab:
 
     @property
     def observer(self) -> str:
-        """The login with which dbre watches: it holds what ``dbre engine sql --grants`` prints, and no more."""
+        """The login of dbre: it holds what ``dbre engine sql --grants`` prints, and may change a few parameters."""
         return OBSERVER
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ _REPLICATION_USER = "replicator"
 _ACCOUNTS_FILE = "accounts.sql"
 _GREETING = 0x0A  # first byte of the server's handshake, protocol version 10
 _INNODB = ("--innodb-log-file-size=16M", "--innodb-data-file-path=ibdata1:10M:autoextend")
+_REMARK = re.compile(r"/\*(?!M!).*?\*/", re.DOTALL)  # what is in /*! */ is for MySQL
 
 
 def find_mariadb(*, account: Account, bindir: Path | None = None) -> ServerProgram:
@@ -79,6 +81,7 @@ class MariaDbServer(LabServer):
             lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
             if login.is_observer:
                 lines += _single_lines(observer_grants(self.engine, f"{login.user}@127.0.0.1"))
+                lines.append(f"GRANT SUPER ON *.* TO {account};")  # `dbre settings apply` can be tried, as the script says
             else:
                 lines.append(f"GRANT ALL ON {DATABASE}.* TO {account};")
         if self.primary is not None:
@@ -150,9 +153,9 @@ def _native_hash(password: Secret) -> str:
 
 
 def _single_lines(script: str) -> list[str]:
-    """Statements as an init file wants them: one a line, none that is empty here since it is meant for MySQL."""
-    statements = (" ".join(part.split()) for part in script.split(";\n"))
-    return [statement + ";" for statement in statements if statement and not statement.startswith("/*!")]
+    """Statements as an init file wants them: one a line, none that MariaDB takes for a comment; it would stop at that line."""
+    statements = (" ".join(_REMARK.sub("", part).split()) for part in script.split(";\n"))
+    return [statement + ";" for statement in statements if statement]
 
 
 async def _template(program: ServerProgram, site: Site) -> Path:

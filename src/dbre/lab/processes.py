@@ -16,7 +16,11 @@ from typing import Self
 __all__ = ["SERVER_PROGRAMS", "Process", "find_processes", "kill_processes", "send", "start_ticks"]
 
 # The names that /proc/PID/exe ends with: Debian's redis-server is a link to redis-check-rdb.
-SERVER_PROGRAMS = frozenset({"postgres", "mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server"})
+SERVER_PROGRAMS = frozenset(
+    {"postgres", "mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server"}
+    | {"beam.smp", "epmd", "erl_child_setup"}  # RabbitMQ
+    | {"prometheus", "prometheus-alertmanager", "alertmanager"}
+)
 _POLL_SECONDS = 0.01
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Protocol, Self
 
@@ -147,6 +148,7 @@ class Feature:
     privilege: str  # what the login needs: "CONNECT", "pg_monitor"
     products: tuple[str, ...]  # of the engine's products, those that have it
     note: str = ""
+    is_opt_in: bool = False  # it changes the server: its privilege is no part of the grants for watching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +209,10 @@ class Engine(Protocol):
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
+        ...
+
+    def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:
+        """When the makers of a product stop mending this version; None where they give no date, or we know none."""
         ...
 
     def grants(self, user: str) -> str:

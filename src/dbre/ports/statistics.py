@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from dbre.core.errors import UsageError
-from dbre.core.text import closest, printable
+from dbre.core.text import closest, quoted
 
 __all__ = ["Collector", "MetricFamily", "MetricKind", "Sample", "StatisticsPort", "find_collector"]
 
@@ -65,6 +65,6 @@ def find_collector(name: str, known: Mapping[str, Found]) -> Found:
         return known[name]
     near = closest(name, known)
     raise UsageError(
-        f"there is no collector {printable(name, limit=100)!r}",
+        f"there is no collector {quoted(name, limit=100)}",
         hint=f"did you mean {near}?" if near else f"known are {', '.join(known)}",
     )

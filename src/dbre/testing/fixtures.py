@@ -31,6 +31,7 @@ __all__ = [
     "PostgresPair",
     "ServerPair",
     "fresh_postgres",
+    "installed",
     "lab_site",
     "mariadb",
     "postgres15",
@@ -98,7 +99,7 @@ async def postgres18(lab_site: Site) -> AsyncIterator[PostgresServer]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def mariadb(lab_site: Site) -> AsyncIterator[MariaDbServer]:
     """MariaDB, from the distribution."""
-    program = _installed(lambda: find_mariadb(account=lab_site.account))
+    program = installed(lambda: find_mariadb(account=lab_site.account))
     async with running(MariaDbServer("mariadb", lab_site, program=program)) as server:
         yield server
 
@@ -106,7 +107,7 @@ async def mariadb(lab_site: Site) -> AsyncIterator[MariaDbServer]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def redis_server(lab_site: Site) -> AsyncIterator[RedisServer]:
     """Redis, from the distribution."""
-    program = _installed(lambda: find_redis(account=lab_site.account))
+    program = installed(lambda: find_redis(account=lab_site.account))
     async with running(RedisServer("redis", lab_site, program=program)) as server:
         yield server
 
@@ -150,7 +151,8 @@ async def _postgres(site: Site, name: str, version: int | None) -> AsyncIterator
         yield server
 
 
-def _installed(find: Callable[[], ServerProgram]) -> ServerProgram:
+def installed(find: Callable[[], ServerProgram]) -> ServerProgram:
+    """What ``find`` finds; where it is not installed, the test is skipped, or fails where all are required."""
     try:
         return find()
     except Unsupported as error:

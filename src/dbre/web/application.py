@@ -12,7 +12,9 @@ from starlette.types import ASGIApp
 from dbre import __version__
 from dbre.web import api, pages, problems
 from dbre.web.access import LoginNeeded
+from dbre.web.body_limit import BodyLimit
 from dbre.web.headers import SecurityHeaders
+from dbre.web.ingest import past_the_pages
 from dbre.web.services import Services
 from dbre.web.tracking import RequestTracking
 
@@ -41,9 +43,10 @@ def create_app(wired: Services) -> ASGIApp:
     problems.install(app)
     app.add_exception_handler(LoginNeeded, _to_login)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(BodyLimit)
     # Around the application, not among its middleware: the answer to an unexpected error is made outside of that.
     secured = SecurityHeaders(app, allowed_hosts=wired.document.allowed_hosts)
-    return RequestTracking(secured, metrics=wired.request_metrics, clock=wired.clock)
+    return past_the_pages(RequestTracking(secured, metrics=wired.request_metrics, clock=wired.clock), wired.ingest)
 
 
 async def _to_login(request: Request, error: Exception) -> Response:

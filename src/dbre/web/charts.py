@@ -1,12 +1,13 @@
 """Charts drawn on the server as SVG, so that they are there without JavaScript. Pure: numbers in, coordinates out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LineChart", "line_chart"]
+__all__ = ["LineChart", "Mark", "RateChart", "line_chart", "rate_chart"]
 
 _WIDTH, _HEIGHT = 960, 260
+_RATE_HEIGHT = 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 12, 34
 
 
@@ -16,6 +17,17 @@ class Label:
 
     position: float
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Something that happened at a moment: a vertical line with its title."""
+
+    at: datetime
+    title: str
+    href: str
+    kind: str = "operation"  # or incident
+    position: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +43,17 @@ class LineChart:
     zero_y: float
     left: int
     right: int
+    top: int
     bottom: int
+    marks: Sequence[Mark]
 
 
-def line_chart(points: Sequence[tuple[datetime, float]], *, start: datetime, end: datetime) -> LineChart:
+def line_chart(
+    points: Sequence[tuple[datetime, float]], *, start: datetime, end: datetime, marks: Sequence[Mark] = ()
+) -> LineChart:
     """A step line of a ratio over time, drawn as percentages; the scale holds 0 and 100 % and whatever lies beyond.
 
-    ``points`` are in order of time; a value holds until the next point.
+    ``points`` are in order of time; a value holds until the next point. Marks outside of the time are left out.
     """
     low = min([0.0, *(value for _, value in points)])
     high = max([1.0, *(value for _, value in points)])
@@ -63,8 +79,70 @@ def line_chart(points: Sequence[tuple[datetime, float]], *, start: datetime, end
         zero_y=y(0),
         left=_LEFT,
         right=_WIDTH - _RIGHT,
+        top=_TOP,
         bottom=_HEIGHT - _BOTTOM,
+        marks=[replace(one, position=x(one.at)) for one in marks if start <= one.at <= end],
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateChart:
+    """Two lines of rates and the threshold that both must exceed; gaps where nothing was measured."""
+
+    width: int
+    height: int
+    long: Sequence[str]  # points of polylines, one for each stretch without a gap
+    short: Sequence[str]
+    threshold_y: float
+    x_axis: Sequence[Label]
+    y_axis: Sequence[Label]
+    zero_y: float
+    left: int
+    right: int
+    bottom: int
+
+
+def rate_chart(
+    points: Sequence[tuple[datetime, float | None, float | None]], *, threshold: float, start: datetime, end: datetime
+) -> RateChart:
+    """Burn rates over long and short windows; the scale reaches from 0 to above the threshold and the greatest rate."""
+    rates = [one for _, *pair in points for one in pair if one is not None]
+    high = max([threshold * 1.25, *rates])
+    seconds = max((end - start).total_seconds(), 1.0)
+
+    def x(moment: datetime) -> float:
+        return round(_LEFT + (moment - start).total_seconds() / seconds * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(value: float) -> float:
+        return round(_TOP + (high - value) / high * (_RATE_HEIGHT - _TOP - _BOTTOM), 1)
+
+    def line(position: int) -> list[str]:
+        stretches: list[list[str]] = [[]]
+        for moment, *pair in points:
+            if pair[position] is None:
+                stretches.append([])
+            else:
+                stretches[-1].append(f"{x(moment)},{y(pair[position] or 0.0)}")
+        return [" ".join(one) for one in stretches if one]
+
+    return RateChart(
+        width=_WIDTH,
+        height=_RATE_HEIGHT,
+        long=line(0),
+        short=line(1),
+        threshold_y=y(threshold),
+        x_axis=[Label(position=x(moment), text=text) for moment, text in _moments(start, end)],
+        y_axis=[Label(position=y(value), text=f"{value:g}") for value in _rate_levels(high)],
+        zero_y=y(0),
+        left=_LEFT,
+        right=_WIDTH - _RIGHT,
+        bottom=_RATE_HEIGHT - _BOTTOM,
+    )
+
+
+def _rate_levels(high: float) -> list[float]:
+    step = next((one * 10.0**power for power in range(-3, 12) for one in (1, 2, 5) if high / (one * 10.0**power) <= 4), high)
+    return [round(position * step, 6) for position in range(int(high / step) + 1)]
 
 
 def _steps(points: Sequence[tuple[float, float]], end_x: float) -> list[tuple[float, float]]:

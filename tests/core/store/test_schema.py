@@ -15,7 +15,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 import dbre.capabilities
+import dbre.capabilities.slo.ingest.tables
+import dbre.core.audit.tables
 import dbre.core.events.tables
+import dbre.core.operation.tables
 from dbre.core.errors import ExitCode
 from dbre.core.store import Store, metadata, schema
 from dbre.core.store.errors import ControlPlaneRunning, NotAStore, SchemaNewer, SchemaOlder, StoreMissing
@@ -34,12 +37,9 @@ def test_the_head_that_the_code_knows_is_alembics_and_the_history_is_linear() ->
 
 
 async def test_the_migrated_schema_is_the_one_that_the_tables_describe(store: Store) -> None:
-    for module in pkgutil.iter_modules(dbre.capabilities.__path__, "dbre.capabilities."):
-        try:
-            importlib.import_module(f"{module.name}.tables")
-        except ModuleNotFoundError as error:
-            if error.name != f"{module.name}.tables":
-                raise
+    for module in pkgutil.walk_packages(dbre.capabilities.__path__, "dbre.capabilities."):
+        if module.name.endswith(".tables"):
+            importlib.import_module(module.name)
 
     def differences(connection: Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True, "version_table": schema.VERSION_TABLE}

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from dbre.core.store.address import SqliteAddress
 from dbre.core.store.copy import copy_sqlite
 from dbre.core.store.errors import NotAStore, StoreBusy, StoreCorrupt, StoreFull, StoreMissing, StoreNotWritable
 from dbre.core.store.mounts import file_system_type, place_warnings
+from dbre.core.store.sqlite_connection import connect_sqlite
 from dbre.core.store.status import inspect_store
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which only root may")
@@ -318,3 +319,21 @@ def test_the_file_system_of_a_path_is_found_below_its_mount_point(tmp_path: Path
 def test_the_file_system_of_this_machine_is_found(tmp_path: Path) -> None:
     assert file_system_type(tmp_path)
     assert file_system_type(Path("/proc/self")) == "proc"
+
+
+@pytest.mark.parametrize("is_stopped_first", [False, True])
+async def test_a_connection_that_is_closed_and_stopped_at_once_ends(tmp_path: Path, is_stopped_first: bool) -> None:
+    connection = await connect_sqlite(str(tmp_path / "a.db"))
+    async with asyncio.timeout(20):  # SQLAlchemy does this to the connection of a task that was cancelled
+        if is_stopped_first:
+            connection.stop()
+            with suppress(ValueError):  # it is closed already
+                await connection.close()
+        else:
+            ending = asyncio.ensure_future(connection.close())
+            await asyncio.sleep(0)
+            connection.stop()
+            connection._thread.join(10)  # its answers come to this loop once the thread has ended
+            await ending
+    connection._thread.join(10)
+    assert not connection._thread.is_alive()

@@ -1,6 +1,7 @@
 """What can happen to the server of a PostgreSQL store: each fault is one clear error with its own exit code."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -195,3 +196,29 @@ async def test_a_replica_takes_no_state(postgres_pair: PostgresPair) -> None:
     with pytest.raises(StoreNotWritable, match="takes no writes"):
         async with _store(postgres_pair.replica) as store, store.begin() as connection:
             await connection.execute(text("UPDATE event SET kind = kind"))
+
+
+@pytest.mark.slow
+async def test_a_frozen_writer_keeps_others_waiting_for_ten_seconds_and_no_longer(fresh_postgres: PostgresServer) -> None:
+    async with _store(fresh_postgres, migrate=True) as store, _store(fresh_postgres) as other:
+        waited: list[float] = []
+
+        async def freeze() -> None:
+            async with other.begin() as connection:  # as of a process that was stopped: its transaction says nothing more
+                waited.append(await _seconds_until_written(store))
+                await connection.execute(text("SELECT 1"))
+
+        with pytest.raises(StoreError):
+            await freeze()
+        assert 8 < waited[0] < 16  # about half of the lease of those who wait
+
+
+async def _seconds_until_written(store: Store) -> float:
+    began = time.monotonic()
+    while True:
+        try:
+            async with store.begin() as connection:
+                await connection.execute(text("SELECT 1"))
+        except StoreBusy:
+            continue
+        return time.monotonic() - began

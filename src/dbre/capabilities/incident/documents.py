@@ -11,12 +11,13 @@ from dbre.core.config import Document, Duration, FilePath, SecretReference, Sect
 from dbre.core.config.section import Fault
 from dbre.core.errors import UsageError
 
-__all__ = ["RECEIVERS", "ReceiverDocument"]
+__all__ = ["RECEIVERS", "ReceiverDocument", "check_url"]
 
 _SEVERITIES = ("page", "ticket")
 
 
-def _check_url(text: str) -> str:
+def check_url(text: str) -> str:
+    """A URL of a web server that holds no password. Raises: UsageError, which never repeats it."""
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -43,7 +44,7 @@ class ReceiverDocument(Document):
     name: str = Field(
         pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="stays the same over time: deliveries are remembered by it"
     )
-    url: Annotated[str, AfterValidator(_check_url)] = Field(max_length=2_000, description="where alerts are posted to")
+    url: Annotated[str, AfterValidator(check_url)] = Field(max_length=2_000, description="where alerts are posted to")
     secret: SecretReference = Field(description="what signs: whsec_ and base64, or any text of 16 bytes or more")
     severities: list[Annotated[str, AfterValidator(_check_severity)]] = Field(
         default=list(_SEVERITIES), min_length=1, description="which alerts: page, ticket"

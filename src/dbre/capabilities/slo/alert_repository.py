@@ -17,13 +17,16 @@ from dbre.core.store import Store
 __all__ = ["apply_changes", "load_alert_states", "read_alerts"]
 
 
-async def load_alert_states(connection: AsyncConnection) -> dict[AlertKey, TrackedAlert]:
-    """Every alert that is not inactive."""
+async def load_alert_states(connection: AsyncConnection, *, cluster: str | None = None) -> dict[AlertKey, TrackedAlert]:
+    """Every alert that is not inactive, or those of one cluster."""
+    statement = select(slo_alert_states)
+    if cluster is not None:
+        statement = statement.where(slo_alert_states.c.cluster == cluster)
     return {
-        AlertKey(slo=row.slo, cluster=row.cluster, rule=row.rule): TrackedAlert(
+        AlertKey(slo=row.slo, cluster=row.cluster, rule=row.rule, group=row.group_key): TrackedAlert(
             state=AlertState(row.state), since=row.since, fired_at=row.fired_at, alert_id=row.alert_id
         )
-        for row in await connection.execute(select(slo_alert_states))
+        for row in await connection.execute(statement)
     }
 
 
@@ -39,19 +42,21 @@ async def _write_state(connection: AsyncConnection, store: Store, change: AlertC
     key, tracked = change.key, change.tracked
     if tracked.state is AlertState.INACTIVE:
         table = slo_alert_states
-        where = (table.c.slo == key.slo) & (table.c.cluster == key.cluster) & (table.c.rule == key.rule)
-        await connection.execute(delete(table).where(where))
+        where = (table.c.slo == key.slo) & (table.c.cluster == key.cluster) & (table.c.group_key == key.group)
+        await connection.execute(delete(table).where(where, table.c.rule == key.rule))
         return
     row = {
         "slo": key.slo,
         "cluster": key.cluster,
+        "group_key": key.group,
         "rule": key.rule,
         "state": tracked.state.value,
         "since": tracked.since,
         "fired_at": tracked.fired_at,
         "alert_id": tracked.alert_id,
     }
-    await store.insert_or_update(slo_alert_states, [row], keys=("slo", "cluster", "rule"), connection=connection)
+    keys = ("slo", "cluster", "group_key", "rule")
+    await store.insert_or_update(slo_alert_states, [row], keys=keys, connection=connection)
 
 
 async def _write_transition(
@@ -64,6 +69,7 @@ async def _write_transition(
         "sequence": sequence,
         "slo": record.slo,
         "cluster": record.cluster,
+        "group_key": record.group,
         "rule": record.rule,
         "severity": record.severity.value,
         "fired_at": record.fired_at,
@@ -76,12 +82,9 @@ async def _write_transition(
         "summary": record.summary,
     }
     await store.insert_or_update(slo_alerts, [row], keys=("alert_id",), connection=connection)
-    await events.emit(
-        connection,
-        kind=f"slo.alert_{transition}",
-        subject=f"{record.slo}@{record.cluster}",
-        data={**row, "fired_at": _text(record.fired_at), "resolved_at": _text(record.resolved_at)},
-    )
+    told: dict[str, object] = {**row, "fired_at": _text(record.fired_at), "resolved_at": _text(record.resolved_at)}
+    told["group"] = told.pop("group_key")
+    await events.emit(connection, kind=f"slo.alert_{transition}", subject=record.instance, data=told)
 
 
 def _text(moment: datetime | None) -> str | None:
@@ -89,7 +92,12 @@ def _text(moment: datetime | None) -> str | None:
 
 
 async def read_alerts(
-    connection: AsyncConnection, *, limit: int = 100, slo: str | None = None, cluster: str | None = None
+    connection: AsyncConnection,
+    *,
+    limit: int = 100,
+    slo: str | None = None,
+    cluster: str | None = None,
+    group: str | None = None,
 ) -> tuple[AlertRecord, ...]:
     """The newest alerts, the one with the newest transition first."""
     statement = select(slo_alerts).order_by(slo_alerts.c.sequence.desc()).limit(limit)
@@ -97,6 +105,8 @@ async def read_alerts(
         statement = statement.where(slo_alerts.c.slo == slo)
     if cluster is not None:
         statement = statement.where(slo_alerts.c.cluster == cluster)
+    if group is not None:
+        statement = statement.where(slo_alerts.c.group_key == group)
     return tuple(
         AlertRecord(
             alert_id=row.alert_id,
@@ -113,6 +123,7 @@ async def read_alerts(
             window_seconds=row.window_seconds,
             telemetry_state=TelemetryState(row.telemetry_state),
             summary=row.summary,
+            group=row.group_key,
         )
         for row in await connection.execute(statement)
     )

@@ -16,8 +16,10 @@ from dbre.core.units import format_duration
 
 __all__ = [
     "SUSTAINED_FAILURES",
+    "BudgetRule",
     "BurnRule",
     "Judgement",
+    "RuleKind",
     "Severity",
     "check_reachable",
     "compact_duration",
@@ -35,6 +37,25 @@ class Severity(StrEnum):
 
     PAGE = "page"  # a person, now
     TICKET = "ticket"  # a person, in working hours
+
+
+class RuleKind(StrEnum):
+    """What a rule watches."""
+
+    BURN = "burn"
+    BUDGET = "budget"  # how little is left
+    EXHAUSTION = "exhaustion"  # how soon nothing will be left
+    TELEMETRY = "telemetry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRule:
+    """Met while at most ``threshold`` of the budget is left, or while it will be gone within ``threshold`` seconds."""
+
+    name: str
+    kind: RuleKind
+    severity: Severity
+    threshold: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +202,8 @@ def judge(
     trailing_bad: int,
     has_guard: bool = True,
     sustained_failures: int = SUSTAINED_FAILURES,
+    units: int = 1,
+    whole_budget: Fraction | None = None,
 ) -> Judgement:
     """Decide one rule at one moment.
 
@@ -189,7 +212,8 @@ def judge(
     not look like a ruined hour. Probes that were missed or excluded do not count: somebody looked, and cannot tell.
 
     *Guard*: the bad events of the long window must be more than chance gives, or the last ``sustained_failures`` valid
-    events must all be bad.
+    events must all be bad, or the long window alone must have spent the whole budget (``whole_budget`` bad events): of a
+    service with few events chance never gives proof, and what is gone is gone. ``units`` are those of one event.
     """
     unseen = max(scheduled_long - long.observed, Fraction(0))
     allowed = allowed_ratio(target)
@@ -198,7 +222,10 @@ def judge(
     short_burn = burn_rate(short.bad, short.total, target=target)
     burns = long_burn > rule.factor and short_burn > rule.factor
     is_chance = (
-        has_guard and not exceeds_chance(long.bad, long.total, allowed=allowed) and not trailing_bad >= sustained_failures > 0
+        has_guard
+        and not exceeds_chance(long.bad // units, long.total // units, allowed=allowed)
+        and not trailing_bad >= sustained_failures > 0
+        and not (whole_budget is not None and long.bad >= max(whole_budget, Fraction(sustained_failures)) > 0)
     )
     return Judgement(
         rule=rule,

@@ -3,39 +3,35 @@
 from collections.abc import Iterable
 from fractions import Fraction
 
-from dbre.capabilities.slo.definition import Definition
-from dbre.capabilities.slo.error_budget import error_budget
+from dbre.capabilities.slo.assessment import Measured, budget_of
 from dbre.capabilities.slo.model import BurnDownPoint
-from dbre.capabilities.slo.series import SLOT_SECONDS, SlotSeries, slot_start
+from dbre.capabilities.slo.series import SlotSeries, slot_start
+from dbre.capabilities.slo.slice_series import SliceSeries
 from dbre.capabilities.slo.window import RollingWindow, WindowSpan
 
 __all__ = ["burn_down_points"]
 
 
-def burn_down_points(
-    series: SlotSeries, definition: Definition, at: WindowSpan, *, interval_ms: int, limit: int
-) -> tuple[BurnDownPoint, ...]:
+def burn_down_points(measured: Measured, at: WindowSpan, *, limit: int) -> tuple[BurnDownPoint, ...]:
     """Remaining budget from the start of the window (or the first measurement, if that is later) until now.
 
     The value changes only where a run of bad slots begins, ends, or leaves a rolling window: those are the moments that
     are looked at, besides an even grid. Each of ``limit / 3`` stretches keeps its least, its greatest and its last value.
     """
+    series = measured.budget_series
     first = series.first
     start = at.start_slot if first is None else max(at.start_slot, first)
     if first is None or start >= at.seen_slot:
         return ()
     length = at.end_slot - at.start_slot
-    is_rolling = isinstance(definition.window, RollingWindow)
+    is_rolling = isinstance(measured.instance.definition.window, RollingWindow)
     buckets = max((limit - 1) // 3, 1)
     width = max(-(-(at.seen_slot - start) // buckets), 1)
     moments = _moments(series, start, at.seen_slot, width, length if is_rolling else None)
 
     def remaining(slot: int) -> Fraction:
         low = slot - length if is_rolling else at.start_slot
-        counts = series.window(low, slot)
-        return error_budget(
-            counts, target=definition.target, window_seconds=length * SLOT_SECONDS, interval_ms=interval_ms
-        ).remaining_ratio
+        return budget_of(measured, low, low + length, slot).remaining_ratio
 
     return tuple(
         BurnDownPoint(at=slot_start(slot), remaining_ratio=value)
@@ -43,12 +39,12 @@ def burn_down_points(
     )
 
 
-def _moments(series: SlotSeries, start: int, end: int, width: int, ageing: int | None) -> list[int]:
+def _moments(series: SlotSeries | SliceSeries, start: int, end: int, width: int, ageing: int | None) -> list[int]:
     moments = {start, end, *range(start, end, width)}
     for run in series.runs(start - (ageing or 0), end):
         if run.counts.bad:
             for shift in (0, ageing) if ageing else (0,):
-                moments.update((run.start + shift, run.end + shift))
+                moments.update((run.start * series.unit_slots + shift, run.end * series.unit_slots + shift))
     return sorted(moment for moment in moments if start <= moment <= end)
 
 

@@ -6,19 +6,35 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.core.view import Column, View
+from dbre.capabilities.slo.compiler.cli import compile_slos, write_dashboards
+from dbre.capabilities.slo.corrections.cli import app as correct_app
+from dbre.capabilities.slo.ingest.cli import latency
+from dbre.capabilities.slo.interop.cli import app as interop_app
+from dbre.capabilities.slo.simulation.cli import app as simulation_app
+from dbre.core.errors import ExitCode
+from dbre.core.view import Column, PluginState, PluginStatus, View
 from dbre.ports.runtime import Runtime, runtime
 
 if TYPE_CHECKING:
     from dbre.capabilities.slo.definition import Definition
     from dbre.capabilities.slo.model import SloStatus
+    from dbre.core.gates.model import GateDecision
 
 __all__ = ["app"]
 
 app = typer.Typer(help="Service level objectives: budgets, burn rates, alerts.", no_args_is_help=True)
+app.add_typer(interop_app)
+app.add_typer(simulation_app)
+app.command("compile")(compile_slos)
+app.command("dashboards")(write_dashboards)
+app.command("latency")(latency)
 
-OptionalName = Annotated[str | None, typer.Argument(metavar="[SLO[@CLUSTER]]", help="One SLO, or one of its clusters.")]
-Name = Annotated[str, typer.Argument(metavar="SLO[@CLUSTER]", help="One SLO, or one of its clusters.")]
+app.add_typer(correct_app, name="correct")
+
+OptionalName = Annotated[
+    str | None, typer.Argument(metavar="[SLO[@CLUSTER[/GROUP]]]", help="One SLO, one of its clusters, or a group there.")
+]
+Name = Annotated[str, typer.Argument(metavar="SLO[@CLUSTER[/GROUP]]", help="One SLO, one of its clusters, or a group there.")]
 
 
 def _definitions(parts: Runtime) -> "tuple[Definition, ...]":
@@ -104,7 +120,10 @@ def _flat(status: "SloStatus") -> dict[str, object]:
     row = status_row(status)
     return {
         "state": state_of(status).value,
-        **{key: row[key] for key in ("id", "name", "cluster", "objective_ratio", "objective_exact", "sli_ratio", "sli_exact")},
+        **{
+            key: row[key]
+            for key in ("id", "name", "cluster", "group", "objective_ratio", "objective_exact", "sli_ratio", "sli_exact")
+        },
         "window": str(status.window),
         **{key: row[key] for key in ("good", "bad", "total", "missed", "excluded", "telemetry_state")},
         "remaining_ratio": float(status.budget.remaining_ratio),
@@ -271,15 +290,24 @@ async def show_burn_rates(ctx: typer.Context, name: OptionalName = None) -> View
 
 
 @app.command("explain")
-async def explain_slo(ctx: typer.Context, name: Name) -> View:
+async def explain_slo(
+    ctx: typer.Context,
+    name: Name,
+    lang: Annotated[str, typer.Option("--lang", metavar="LANGUAGE", help="en, or es for Spanish.")] = "en",
+) -> View:
     """One SLO in plain words: the promise, the budget, when somebody is told, and what is happening now."""
     from dbre.capabilities.slo.explanation import explain
+    from dbre.capabilities.slo.explanation_words import Language
     from dbre.capabilities.slo.rows import status_row
+    from dbre.core.errors import UsageError
+    from dbre.core.text import printable
 
+    if lang not in tuple(Language):
+        raise UsageError(f"{printable(lang, limit=20)} is no language of explanations", hint="write --lang en or --lang es")
     parts = runtime(ctx)
     definitions = {one.name: one for one in _definitions(parts)}
     statuses = await _statuses(parts, name)
-    texts = [explain(status, definitions[status.name]) for status in statuses]
+    texts = [explain(status, definitions[status.name], language=Language(lang)) for status in statuses]
     items = [{**status_row(status), "explanation": text} for status, text in zip(statuses, texts, strict=True)]
     return View(
         kind="SloExplanation" if len(items) == 1 else "SloExplanationList",
@@ -303,10 +331,11 @@ async def list_alerts(
     parts = runtime(ctx)
     if name is not None:
         select_instances(_definitions(parts), parts.fleet, name=name)
-    slo, _, cluster = (name or "").partition("@")
+    slo, _, rest = (name or "").partition("@")
+    cluster, _, group = rest.partition("/")
     now = parts.clock.now()
     async with parts.open_store() as store:
-        found = await recent_alerts(store, limit=1_000, slo=slo or None, cluster=cluster or None)
+        found = await recent_alerts(store, limit=1_000, slo=slo or None, cluster=cluster or None, group=group or None)
     items: Sequence[dict[str, object]] = [
         {**alert_row(one), "duration_seconds": ((one.resolved_at or now) - one.fired_at).total_seconds()}
         for one in found
@@ -321,10 +350,95 @@ async def list_alerts(
             Column(key="severity", title="SEVERITY"),
             Column(key="slo", title="SLO"),
             Column(key="cluster", title="CLUSTER"),
+            Column(key="group", title="GROUP", format=lambda value: str(value or "-")),
             Column(key="rule", title="RULE"),
             Column(key="duration_seconds", title="LASTED", format=_duration, right=True),
             Column(key="burn_rate", title="BURN", format=_rate, right=True),
             Column(key="summary", title="SUMMARY", wide=True),
         ),
         empty="no alert ever fired",
+    )
+
+
+@app.command("composites")
+async def list_composites(ctx: typer.Context) -> View:
+    """Several SLOs seen as one, on each cluster that has them all."""
+    from dbre.capabilities.slo.composite_documents import SLO_COMPOSITES, composites_from
+    from dbre.capabilities.slo.composite_reading import composite_report
+    from dbre.capabilities.slo.documents import ALERTING
+
+    parts = runtime(ctx)
+    composites, lost_after = composites_from(parts.config.get(SLO_COMPOSITES)), parts.config.get(ALERTING).telemetry_lost_after
+    async with parts.open_store() as store:
+        found = await composite_report(
+            store, composites, _definitions(parts), parts.fleet, parts.clock.now(), lost_after=lost_after
+        )
+    items = [
+        {
+            "name": one.composite.name,
+            "cluster": one.cluster,
+            "join": one.composite.join.value,
+            "objective_ratio": float(one.objective),
+            "sli_ratio": None if one.ratio is None else float(one.ratio),
+            "sli_exact": None if one.ratio is None else str(one.ratio),
+            "remaining_ratio": None if one.remaining_ratio is None else float(one.remaining_ratio),
+            "remaining_exact": None if one.remaining_ratio is None else str(one.remaining_ratio),
+            "worst": one.worst,
+            "members": [status.id for status in one.members],
+        }
+        for one in found
+    ]
+    return View(
+        kind="SloCompositeList",
+        items=items,
+        columns=(
+            Column(key="name", title="COMPOSITE"),
+            Column(key="cluster", title="CLUSTER"),
+            Column(key="join", title="JOIN"),
+            Column(key="objective_ratio", title="OBJECTIVE", format=_long_percent, right=True),
+            _SLI,
+            _LEFT,
+            Column(key="worst", title="WORST"),
+        ),
+        empty="no cluster has all SLOs of a composite; composites are made under `slo_composites` in dbre.yaml",
+    )
+
+
+@app.command("gate")
+async def check_budget_gate(
+    ctx: typer.Context,
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster that would be changed.")],
+    kind: Annotated[str, typer.Option("--kind", help="Suppose an operation of this kind.")] = "change",
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Suppose this tag: rollback, restore, failover.")] = None,
+) -> View:
+    """Whether error budgets allow a change of a cluster: exit code 0, or 5 with the reason."""
+    from dbre.capabilities.slo.budget_gate import stored_budget_gate
+    from dbre.core.gates.asking import Gates
+    from dbre.core.gates.supposing import Supposed, ask_supposing
+
+    parts = runtime(ctx)
+    parts.fleet.cluster(cluster)  # a wrong name is said before the store is opened
+    async with parts.open_store() as store:
+        gates = Gates([stored_budget_gate(store, parts.config, parts.fleet, parts.clock)], parts.clock, answer_seconds=10)
+        supposed = Supposed(cluster=cluster, kind=kind, tags=tuple(tag or ()))
+        (decision,) = await ask_supposing(gates, supposed, parts.fleet, parts.clock, requested_by="")
+    return _gate_view(decision)
+
+
+def _gate_view(decision: "GateDecision") -> View:
+    is_allowed = decision.verdict == "allow"
+    states = {"allow": PluginState.OK, "hold": PluginState.WARNING, "refuse": PluginState.CRITICAL}
+    item = {
+        "verdict": decision.verdict.value,
+        "reason": decision.reason,
+        "slos": decision.evidence.get("slos", []),
+        "findings": decision.evidence.get("findings", []),
+    }
+    return View(
+        kind="SloGate",
+        items=[item],
+        single=True,
+        columns=(Column(key="verdict", title="VERDICT"), Column(key="reason", title="REASON")),
+        exit_code=ExitCode.OK if is_allowed else ExitCode.REFUSED,
+        plugin=PluginStatus(state=states[decision.verdict], text=decision.reason),
     )

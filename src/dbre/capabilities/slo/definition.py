@@ -8,7 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from dbre.capabilities.slo.alert_rules import BurnRule, default_rules
+from dbre.capabilities.slo.alert_rules import BudgetRule, BurnRule, default_rules
+from dbre.capabilities.slo.budgeting_method import Method, TimeSlices
 from dbre.capabilities.slo.error_budget import scheduled_events
 from dbre.capabilities.slo.objective import allowed_ratio
 from dbre.capabilities.slo.sli import Sli, SliKind
@@ -18,7 +19,17 @@ from dbre.core.selector import Selector
 from dbre.core.text import closest, printable
 from dbre.core.units import format_duration
 
-__all__ = ["Definition", "DefinitionProblem", "NoDataPolicy", "Policies", "SloInstance", "instances_of", "problems_of"]
+__all__ = [
+    "OTHER_GROUP",
+    "Definition",
+    "DefinitionProblem",
+    "NoDataPolicy",
+    "Policies",
+    "SloInstance",
+    "instance_id",
+    "instances_of",
+    "problems_of",
+]
 
 
 class NoDataPolicy(StrEnum):
@@ -36,9 +47,22 @@ class Policies:
     has_low_traffic_guard: bool = True
     sustained_failures: int = 5
     no_data: NoDataPolicy = NoDataPolicy.ALERT
+    is_prorated: bool = False  # an SLO that begins within its window has only that part of the budget
 
 
 _EVERY_CLUSTER = Selector()
+
+OTHER_GROUP = "__other__"
+"""Where events go once an SLO has as many groups as it may have."""
+
+
+def instance_id(slo: str, cluster: str, group: str = "") -> str:
+    """How commands, pages and events name an instance.
+
+    >>> instance_id("checkout", "orders"), instance_id("checkout", "orders", "tenant-7")
+    ('checkout@orders', 'checkout@orders/tenant-7')
+    """
+    return f"{slo}@{cluster}/{group}" if group else f"{slo}@{cluster}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +77,18 @@ class Definition:
     window: Window
     rules: tuple[BurnRule, ...] | None = None
     policies: Policies = Policies()
+    watched_seconds: tuple[int, ...] = ()  # more windows whose burn rate is wanted: those of error-budget policies
+    max_groups: int = 100  # of one cluster; events of more groups count for ``OTHER_GROUP``
+    has_roll_up: bool = True  # a grouped SLO also has an instance that counts all groups together
+    slices: TimeSlices | None = None  # None: each event counts
+    budget_rules: tuple[BudgetRule, ...] = ()
+
+    @property
+    def method(self) -> Method:
+        """How events become the budget."""
+        if self.slices is None:
+            return Method.OCCURRENCES
+        return Method.TIMESLICES if self.slices.target is not None else Method.RATIO_TIMESLICES
 
     @property
     def hash(self) -> str:
@@ -61,13 +97,14 @@ class Definition:
 
     def as_document(self) -> dict[str, object]:
         """What is stored of a version, so that old reports can be understood."""
-        return {
+        document: dict[str, object] = {
             "name": self.name,
             "selector": {label: list(values) for label, values in sorted(self.selector.terms)},
-            "sli": {"kind": self.sli.kind, "purpose": self.sli.purpose, "limit_ms": self.sli.limit_ms},
+            "sli": self.sli.as_document(),
             "target": f"{self.target.normalize():f}",
             "window": str(self.window),
         }
+        return document if self.slices is None else {**document, "slices": self.slices.as_document()}
 
     def rules_for(self, period_seconds: int) -> tuple[BurnRule, ...]:
         """The alert rules for a compliance period of that many seconds."""
@@ -78,20 +115,22 @@ class Definition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SloInstance:
-    """One definition on one cluster."""
+    """One definition on one cluster, or one group of its events there; of a grouped SLO no group is all of them together."""
 
     definition: Definition
     cluster: Cluster
+    group: str = ""
 
     @property
     def id(self) -> str:
-        """``slo@cluster``: how commands, pages and events name it."""
-        return f"{self.definition.name}@{self.cluster.name}"
+        """``slo@cluster`` or ``slo@cluster/group``: how commands, pages and events name it."""
+        return instance_id(self.definition.name, self.cluster.name, self.group)
 
     @property
     def has_source(self) -> bool:
-        """Whether the cluster has an endpoint of the purpose whose probes the SLI counts."""
-        return self.cluster.endpoint(self.definition.sli.purpose) is not None
+        """Whether anything can measure it: probes need an endpoint of their purpose."""
+        sli = self.definition.sli
+        return not sli.is_probed or self.cluster.endpoint(sli.purpose) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +144,14 @@ class DefinitionProblem:
 
 
 def instances_of(definitions: Sequence[Definition], fleet: Fleet) -> tuple[SloInstance, ...]:
-    """Every definition on every cluster that its selector names, in the order of the configuration."""
+    """Every definition on every cluster that its selector names, in the order of the configuration.
+
+    Groups are not among them: they appear with their events.
+    """
     return tuple(
         SloInstance(definition=definition, cluster=cluster)
         for definition in definitions
+        if definition.has_roll_up or not definition.sli.is_grouped
         for cluster in fleet.select(definition.selector)
     )
 
@@ -137,11 +180,11 @@ def problems_of(
                 hint=f"add endpoints.{definition.sli.purpose} to the cluster, or narrow the selector",
             )
             for cluster in selected
-            if cluster.endpoint(definition.sli.purpose) is None
+            if definition.sli.is_probed and cluster.endpoint(definition.sli.purpose) is None
         ]
-        if probe_interval is not None:
+        if probe_interval is not None and definition.sli.is_probed:
             problems += _too_coarse(definition, probe_interval)
-        if probe_timeout is not None:
+        if probe_timeout is not None and definition.sli.is_probed:
             problems += _never_slow(definition, probe_timeout)
     return tuple(problems)
 

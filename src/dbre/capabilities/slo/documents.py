@@ -5,20 +5,20 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dbre.capabilities.slo.alert_rules import BurnRule, Severity, check_reachable, compact_duration
+from dbre.capabilities.slo.alert_rules import BudgetRule, BurnRule, RuleKind, Severity, check_reachable, compact_duration
+from dbre.capabilities.slo.budgeting_method import Method, NoSliceData, TimeSlices
 from dbre.capabilities.slo.definition import Definition, NoDataPolicy, Policies
-from dbre.capabilities.slo.errors import InvalidRule, InvalidWindow
+from dbre.capabilities.slo.errors import InvalidRule, InvalidSli, InvalidWindow
 from dbre.capabilities.slo.objective import check_target
 from dbre.capabilities.slo.series import SLOT_SECONDS
-from dbre.capabilities.slo.sli import Sli, SliKind
+from dbre.capabilities.slo.source_documents import SliDocument
 from dbre.capabilities.slo.window import CalendarUnit, CalendarWindow, RollingWindow, Window, time_zone
 from dbre.core.config import Document, Duration, Ratio, Section, between
 from dbre.core.config.section import Fault
-from dbre.core.fleet import EndpointPurpose
 from dbre.core.selector import Selector
 from dbre.core.units import format_duration
 
@@ -47,44 +47,6 @@ def _check_selector(selector: dict[str, str | list[str]]) -> dict[str, str | lis
 SlotDuration = Annotated[Duration, AfterValidator(_check_slots)]
 
 
-class AvailabilityDocument(Document):
-    """Probes of one purpose succeed."""
-
-    kind: Literal["availability"]
-    purpose: EndpointPurpose = Field(EndpointPurpose.WRITE, description="whose probes are counted: write, read or replica")
-
-    def sli(self) -> Sli:
-        """The indicator."""
-        return Sli(kind=SliKind.AVAILABILITY, purpose=self.purpose)
-
-
-class LatencyDocument(Document):
-    """Probes of one query class succeed in time; a failed probe is not in time."""
-
-    kind: Literal["latency"]
-    query_class: Literal["read", "write"] = Field(description="which probes are timed")
-    threshold: Duration = Field(description="a probe is good up to and including this time, from its scheduled moment")
-
-    def sli(self) -> Sli:
-        """The indicator."""
-        return Sli(kind=SliKind.LATENCY, purpose=EndpointPurpose(self.query_class), limit_ms=_ms(self.threshold))
-
-
-class FreshnessDocument(Document):
-    """What replicas show is young enough; a failed replica probe is not fresh."""
-
-    kind: Literal["freshness"]
-    max_age: Duration = Field(description="the newest heartbeat seen on the replica is at most this old")
-
-    def sli(self) -> Sli:
-        """The indicator."""
-        return Sli(kind=SliKind.FRESHNESS, purpose=EndpointPurpose.REPLICA, limit_ms=_ms(self.max_age))
-
-
-def _ms(duration: timedelta) -> int:
-    return duration // timedelta(milliseconds=1)
-
-
 class WindowDocument(Document):
     """The compliance period: rolling, or a unit of the civil calendar."""
 
@@ -110,6 +72,22 @@ class WindowDocument(Document):
         if self.calendar is not None:
             return CalendarWindow(unit=self.calendar, time_zone=self.time_zone or "UTC")
         return RollingWindow(seconds=(self.rolling or timedelta()) // timedelta(seconds=1))
+
+
+class TimeSlicesDocument(Document):
+    """Slices of time that are good or bad as a whole, or count with their ratio."""
+
+    length: Annotated[SlotDuration, between("10s", "1d")] = Field(timedelta(minutes=1), description="of one slice")
+    target: Annotated[Ratio, AfterValidator(_check_part)] | None = Field(
+        None, description="a slice is good with at least this part of good events; only with method: timeslices"
+    )
+    no_data: NoSliceData = Field(
+        NoSliceData.IGNORE, description="a slice without a valid event is good, bad, ignored, or carries on the one before"
+    )
+
+    def slices(self) -> TimeSlices:
+        """The slices."""
+        return TimeSlices(seconds=self.length // timedelta(seconds=1), target=self.target, no_data=self.no_data)
 
 
 class RuleDocument(Document):
@@ -155,6 +133,33 @@ def _whole_seconds(duration: timedelta | None, *, default: int) -> int:
     return default if duration is None else -(-duration // timedelta(seconds=1))
 
 
+class BudgetAlertDocument(Document):
+    """An alert about the budget itself: how little is left, or how soon nothing will be; write one of the two."""
+
+    name: str | None = Field(None, pattern=_NAME, description="default: budget-25, exhaustion-3d")
+    severity: Severity = Field(description="page or ticket")
+    remaining: Ratio | None = Field(None, description="fires when at most this part is left: 25%, or 0% when it is gone")
+    within: Annotated[Duration, between("1m", "400d")] | None = Field(
+        None, description="fires when the budget will be gone within this time at the pace of the last hour"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.remaining is None) == (self.within is None):
+            raise InvalidRule("an alert about the budget has either remaining or within", hint='write remaining: "25%"')
+        return self
+
+    def rule(self) -> BudgetRule:
+        """The rule."""
+        if self.remaining is not None:
+            name = f"budget-{(self.remaining * 100).to_integral_value():f}"
+            kind, threshold = RuleKind.BUDGET, Fraction(self.remaining)
+        else:
+            seconds = (self.within or timedelta()) // timedelta(seconds=1)
+            name, kind, threshold = f"exhaustion-{compact_duration(seconds)}", RuleKind.EXHAUSTION, Fraction(seconds)
+        return BudgetRule(name=self.name or name, kind=kind, severity=self.severity, threshold=threshold)
+
+
 class PoliciesDocument(Document):
     """How the SLO treats few events and none."""
 
@@ -162,10 +167,15 @@ class PoliciesDocument(Document):
     sustained_failures: int = Field(5, ge=0, le=1000, description="so many bad events in a row need no such proof; 0: never")
     no_data: NoDataPolicy = Field(NoDataPolicy.ALERT, description="lost telemetry: alert (ticket, then page), ticket, ignore")
 
+    prorate: bool = Field(False, description="an SLO that begins within its window has only that part of the budget")
+
     def policies(self) -> Policies:
         """The policies."""
         return Policies(
-            has_low_traffic_guard=self.low_traffic_guard, sustained_failures=self.sustained_failures, no_data=self.no_data
+            has_low_traffic_guard=self.low_traffic_guard,
+            sustained_failures=self.sustained_failures,
+            no_data=self.no_data,
+            is_prorated=self.prorate,
         )
 
 
@@ -177,19 +187,52 @@ class SloDocument(Document):
     selector: Annotated[dict[str, str | list[str]], AfterValidator(_check_selector)] = Field(
         min_length=1, description="label: value or list of values; cluster, environment and engine are labels too"
     )
-    sli: AvailabilityDocument | LatencyDocument | FreshnessDocument = Field(discriminator="kind")
+    sli: SliDocument
     target: Annotated[Ratio, AfterValidator(check_target)] = Field(description="strictly between 0 and 1: 99.9% or 0.999")
     window: WindowDocument
+    method: Method = Field(Method.OCCURRENCES, description="what the budget counts: occurrences, timeslices, ratio_timeslices")
+    time_slices: TimeSlicesDocument | None = Field(None, description="with the methods by time: their length and what is good")
+    max_groups: int = Field(100, ge=1, le=10_000, description="groups of one cluster; what comes behind counts as __other__")
+    roll_up: bool = Field(True, description="a grouped SLO also has an instance for all groups together")
     alerts: list[RuleDocument] | None = Field(
         None, max_length=20, description="rules of your own; default: four by the SRE Workbook"
     )
+    budget_alerts: list[BudgetAlertDocument] = Field(
+        default_factory=list, max_length=20, description="alerts about what is left of the budget"
+    )
     policies: PoliciesDocument = PoliciesDocument()
+
+    @model_validator(mode="after")
+    def _slices_fit(self) -> Self:
+        given = self.time_slices
+        if (self.method is Method.OCCURRENCES) != (given is None):
+            hint = "write method: timeslices and time_slices: {length: 1m, target: 95%}, or neither"
+            raise InvalidSli(f"method {self.method} and time_slices do not go together", hint=hint)
+        if given is None:
+            return self
+        if (self.method is Method.TIMESLICES) != (given.target is not None):
+            hint = "with method: timeslices write target: 95%; with ratio_timeslices none, because the ratio itself counts"
+            raise InvalidSli(f"time_slices.target does not go with method {self.method}", hint=hint)
+        seconds, period = given.slices().seconds, self.window.window()
+        odd = [
+            one
+            for rule in self.definition().rules_for(period.longest_seconds)
+            for one in (rule.long_seconds, rule.short_seconds)
+        ]
+        odd += [period.seconds] if isinstance(period, RollingWindow) else [3_600]
+        if wrong := next((one for one in odd if one % seconds), None):
+            raise InvalidSli(
+                f"time_slices.length {format_duration(seconds)} does not divide the window of {format_duration(wrong)}",
+                hint="write a length of 1m or 5m, or windows that are multiples of it",
+            )
+        return self
 
     @model_validator(mode="after")
     def _rules_can_fire(self) -> Self:
         period = self.window.window().longest_seconds
         rules = self.definition().rules_for(period)
-        twice = [name for name, count in Counter(rule.name for rule in rules).items() if count > 1]
+        names = Counter([*(rule.name for rule in rules), *(rule.name for rule in self.definition().budget_rules)])
+        twice = [name for name, count in names.items() if count > 1]
         if twice:
             raise InvalidRule(f"two alert rules are named {twice[0]}", hint="give each a name of its own")
         for rule in rules:
@@ -215,6 +258,10 @@ class SloDocument(Document):
             window=window,
             rules=rules,
             policies=self.policies.policies(),
+            slices=None if self.time_slices is None else self.time_slices.slices(),
+            budget_rules=tuple(one.rule() for one in self.budget_alerts),
+            max_groups=self.max_groups,
+            has_roll_up=self.roll_up,
         )
 
 

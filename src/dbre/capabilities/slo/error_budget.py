@@ -1,6 +1,6 @@
 """The error budget of one window: what may be bad, what was, what is left. Exact, and never clamped."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -30,13 +30,14 @@ class Budget:
 
     allowed_bad: Fraction
     raw_allowed_bad: Fraction
-    bad: int
+    bad: int | Fraction  # a fraction where slices of time count with their ratio
+    carried_ratio: Fraction = field(default=Fraction(0), kw_only=True)  # spent under earlier versions of the SLO
     seconds: Fraction  # the whole budget as time of total outage: window * (1 - target)
 
     @property
     def consumed_ratio(self) -> Fraction:
-        """Part of the budget that is spent; above 1 where it is overspent."""
-        return self.bad / self.allowed_bad
+        """Part of the budget that is spent; above 1 where it is overspent. Nothing is spent before the first event."""
+        return self.carried_ratio + (Fraction(self.bad) / self.allowed_bad if self.allowed_bad else Fraction(0))
 
     @property
     def remaining_ratio(self) -> Fraction:
@@ -46,12 +47,12 @@ class Budget:
     @property
     def raw_consumed_ratio(self) -> Fraction | None:
         """Part of the budget of the events seen so far that is spent; None before the first event."""
-        return self.bad / self.raw_allowed_bad if self.raw_allowed_bad else None
+        return Fraction(self.bad) / self.raw_allowed_bad if self.raw_allowed_bad else None
 
     @property
     def remaining_bad(self) -> Fraction:
         """How many more events may be bad; negative where the budget is overspent."""
-        return self.allowed_bad - self.bad
+        return self.allowed_bad * self.remaining_ratio
 
     @property
     def remaining_seconds(self) -> Fraction:
@@ -70,16 +71,20 @@ class Budget:
 
 
 def scheduled_events(window_seconds: int, *, interval_ms: int) -> Fraction:
-    """How many probes a window of that length is to hold, one each ``interval_ms``.
+    """How many probes a window of that length is to hold, one each ``interval_ms``; 0: nothing is scheduled.
 
     >>> scheduled_events(3600, interval_ms=10_000)
     Fraction(360, 1)
     """
-    return Fraction(window_seconds * 1000, interval_ms)
+    return Fraction(window_seconds * 1000, interval_ms) if interval_ms else Fraction(0)
 
 
-def error_budget(counts: Counts, *, target: Decimal, window_seconds: int, interval_ms: int) -> Budget:
-    """The budget of a window: ``(1 - target) * max(events seen, events scheduled in the whole window)`` may be bad.
+def error_budget(
+    counts: Counts, *, target: Decimal, window_seconds: int, interval_ms: int = 0, expected: Fraction | None = None
+) -> Budget:
+    """The budget of a window: ``(1 - target) * max(events seen, events expected in the whole window)`` may be bad.
+
+    Where events come one each ``interval_ms`` that says how many are expected.
 
     99.9 % over 30 days of probes each 10 s allows 259.2 bad ones, 43.2 minutes:
 
@@ -88,7 +93,9 @@ def error_budget(counts: Counts, *, target: Decimal, window_seconds: int, interv
     (Fraction(1296, 5), Fraction(2592, 1))
     """
     allowed = allowed_ratio(target)
-    volume = max(Fraction(counts.total), scheduled_events(window_seconds, interval_ms=interval_ms))
+    volume = max(
+        Fraction(counts.total), scheduled_events(window_seconds, interval_ms=interval_ms) if expected is None else expected
+    )
     return Budget(
         allowed_bad=allowed * volume,
         raw_allowed_bad=allowed * counts.total,

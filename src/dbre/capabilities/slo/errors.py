@@ -2,13 +2,25 @@
 
 from dbre.core.errors import DbreError, UsageError
 
-__all__ = ["InvalidObjective", "InvalidRule", "InvalidWindow", "SlotCorrupt", "UnknownSlo"]
+__all__ = ["InvalidCorrection", "InvalidObjective", "InvalidRule", "InvalidSli", "InvalidWindow", "SlotCorrupt", "UnknownSlo"]
 
 
 class InvalidObjective(UsageError):
     """A target that is no objective."""
 
     code = "slo.invalid_objective"
+
+
+class InvalidSli(UsageError):
+    """An indicator, or a way of counting it, that contradicts itself."""
+
+    code = "slo.invalid_sli"
+
+
+class InvalidCorrection(UsageError):
+    """A correction that cannot be made or revoked."""
+
+    code = "slo.invalid_correction"
 
 
 class InvalidWindow(UsageError):

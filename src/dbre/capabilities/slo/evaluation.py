@@ -46,7 +46,7 @@ def changes_of(status: SloStatus, now: datetime, *, new_id: Callable[[], str]) -
         record = None if transition is None else _record(status, rule, following, transition, now)
         changes.append(
             AlertChange(
-                key=AlertKey(slo=status.name, cluster=status.cluster, rule=rule.rule),
+                key=AlertKey(slo=status.name, cluster=status.cluster, rule=rule.rule, group=status.group),
                 tracked=following,
                 transition=transition,
                 record=record,
@@ -72,9 +72,10 @@ def _record(status: SloStatus, rule: RuleStatus, tracked: TrackedAlert, transiti
         burn_rate=None if rule.burn_rate is None else float(rule.burn_rate),
         threshold=float(rule.threshold),
         budget_remaining_ratio=float(status.budget.remaining_ratio),
-        window_seconds=rule.long_seconds if rule.kind is RuleKind.BURN else int(rule.threshold),
+        window_seconds=int(rule.threshold) if rule.kind is RuleKind.TELEMETRY else rule.long_seconds,
         telemetry_state=status.telemetry,
         summary=alert_summary(status, rule, transition),
+        group=status.group,
     )
 
 
@@ -107,6 +108,7 @@ def removals(
                 window_seconds=record.window_seconds,
                 telemetry_state=TelemetryState.NO_TRAFFIC,
                 summary=removed_summary(record.slo, record.cluster, record.rule),
+                group=record.group,
             )
         changes.append(
             AlertChange(

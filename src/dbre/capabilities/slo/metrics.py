@@ -1,4 +1,7 @@
-"""SLOs as metrics, for dashboards and rules outside dbre. Labels are ``slo``, ``cluster`` and ``window`` or ``rule``."""
+"""SLOs as metrics, for dashboards and rules outside dbre. Labels are ``slo``, ``cluster`` and ``window`` or ``rule``.
+
+An instance that is a group of an SLO also has the label ``group``.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -9,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from dbre.capabilities.slo.alert_rules import compact_duration
 from dbre.capabilities.slo.counts import Counts
+from dbre.capabilities.slo.definition import SloInstance
 from dbre.capabilities.slo.engine import SloEngine
 from dbre.capabilities.slo.model import SloStatus
 from dbre.core.clock import Clock
@@ -49,14 +53,19 @@ class SloMetrics(Collector):
         yield from _states(self._statuses)
 
 
-def _totals(seen: Sequence[tuple[str, str, Counts]]) -> Iterator[Metric]:
+def _totals(seen: Sequence[tuple[SloInstance, Counts]]) -> Iterator[Metric]:
     good = CounterMetricFamily("dbre_slo_good", "Good events since this process started.", labels=_LABELS)
     bad = CounterMetricFamily("dbre_slo_bad", "Bad events since this process started.", labels=_LABELS)
-    for slo, cluster, counts in seen:
-        good.add_metric([slo, cluster], counts.good)
-        bad.add_metric([slo, cluster], counts.bad)
+    for one, counts in seen:
+        key = _key(one.definition.name, one.cluster.name, one.group)
+        good.add_sample("dbre_slo_good_total", key, counts.good)
+        bad.add_sample("dbre_slo_bad_total", key, counts.bad)
     yield good
     yield bad
+
+
+def _key(slo: str, cluster: str, group: str) -> dict[str, str]:
+    return {"slo": slo, "cluster": cluster, "group": group} if group else {"slo": slo, "cluster": cluster}
 
 
 def _states(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
@@ -72,15 +81,16 @@ def _states(statuses: Sequence[SloStatus]) -> Iterator[Metric]:
         "dbre_slo_alert_firing", "1 from the moment an alert fires until it is resolved.", labels=[*_LABELS, "rule"]
     )
     for one in statuses:
-        key = [one.name, one.cluster]
-        objective.add_metric(key, float(one.objective))
-        remaining.add_metric(key, float(one.budget.remaining_ratio))
+        key = _key(one.name, one.cluster, one.group)
+        objective.add_sample(objective.name, key, float(one.objective))
+        remaining.add_sample(remaining.name, key, float(one.budget.remaining_ratio))
         if one.ratio is not None:
-            sli.add_metric(key, float(one.ratio))
+            sli.add_sample(sli.name, key, float(one.ratio))
         for reading in one.burn_rates:
             if reading.rate is not None:
-                rate.add_metric([*key, compact_duration(reading.window_seconds)], float(reading.rate))
+                window = compact_duration(reading.window_seconds)
+                rate.add_sample(rate.name, {**key, "window": window}, float(reading.rate))
         active = {alert.rule for alert in one.active_alerts}
         for alert in one.alerts:
-            firing.add_metric([*key, alert.rule], float(alert.rule in active))
+            firing.add_sample(firing.name, {**key, "rule": alert.rule}, float(alert.rule in active))
     yield from (objective, sli, remaining, rate, firing)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from fractions import Fraction
 
-from dbre.capabilities.slo.alert_rules import Severity
+from dbre.capabilities.slo.alert_rules import RuleKind, Severity
 from dbre.capabilities.slo.alert_state import AlertState, TrackedAlert, Transition
-from dbre.capabilities.slo.counts import Counts
+from dbre.capabilities.slo.budgeting_method import Method
+from dbre.capabilities.slo.counts import NOTHING, Counts
+from dbre.capabilities.slo.definition import instance_id
 from dbre.capabilities.slo.error_budget import Budget
 from dbre.capabilities.slo.exhaustion import Exhaustion
 from dbre.capabilities.slo.sli import Sli
@@ -26,15 +27,9 @@ __all__ = [
     "RuleKind",
     "RuleStatus",
     "SloStatus",
+    "VersionPart",
     "worst_first",
 ]
-
-
-class RuleKind(StrEnum):
-    """What a rule watches."""
-
-    BURN = "burn"
-    TELEMETRY = "telemetry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +43,7 @@ class RuleStatus:
     since: datetime | None  # when the state began; None: never left inactive
     fired_at: datetime | None
     alert_id: str | None
-    threshold: Fraction  # burn: the factor; telemetry: seconds of silence
+    threshold: Fraction  # burn: the factor; telemetry: seconds of silence; budget: what is left; exhaustion: seconds until then
     burn_rate: Fraction | None  # burn: over the long window, as the rule counts it; None for telemetry rules
     short_burn_rate: Fraction | None
     long_seconds: int
@@ -67,6 +62,17 @@ class BurnReading:
     window_seconds: int
     counts: Counts
     rate: Fraction | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPart:
+    """An earlier version of the SLO within the window; what it spent stays spent as it counted."""
+
+    start: datetime
+    end: datetime
+    objective: Decimal
+    counts: Counts
+    consumed_ratio: Fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +95,25 @@ class SloStatus:
     corrupt_slots: int  # stored slots whose counts contradict each other; they are left out of every sum
     measured_since: datetime | None  # the oldest slot that is counted; None: none yet
     definition_since: datetime | None  # when the present version of the definition took effect; None: not stored yet
-    interval_seconds: float  # of the probes; the scheduled volume follows from it
+    interval_seconds: float  # of the probes; the scheduled volume follows from it; 0: events come when they come
+    group: str = ""  # empty: the SLO has no groups, or this is all of them together
+    method: Method = Method.OCCURRENCES
+    events: Counts = NOTHING  # of the window, whatever the method; ``counts`` are slices where slices are good or bad
+    exact_ratio: Fraction | None = None
+    versions: tuple[VersionPart, ...] = ()  # earlier ones, the oldest first
+    raw_events: Counts = NOTHING  # with what corrections leave out
+    raw_budget: Budget | None = None  # without any correction; the assessment always gives it
+    corrected_seconds: int = 0  # of the window
 
     @property
     def id(self) -> str:
-        """``slo@cluster``."""
-        return f"{self.name}@{self.cluster}"
+        """``slo@cluster``, with the group behind a slash where there is one."""
+        return instance_id(self.name, self.cluster, self.group)
 
     @property
     def ratio(self) -> Fraction | None:
         """The SLI over the window, exact; None where there was no valid event."""
-        return self.counts.ratio
+        return self.exact_ratio
 
     @property
     def good(self) -> int:
@@ -161,6 +175,12 @@ class AlertRecord:
     window_seconds: int
     telemetry_state: TelemetryState
     summary: str
+    group: str = ""
+
+    @property
+    def instance(self) -> str:
+        """The SLO instance: ``slo@cluster`` or ``slo@cluster/group``."""
+        return instance_id(self.slo, self.cluster, self.group)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +190,7 @@ class AlertKey:
     slo: str
     cluster: str
     rule: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,3 +220,4 @@ class BurnDown:
     start: datetime
     end: datetime
     points: tuple[BurnDownPoint, ...]
+    group: str = ""

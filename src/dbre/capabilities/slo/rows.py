@@ -3,7 +3,8 @@
 from datetime import datetime
 from fractions import Fraction
 
-from dbre.capabilities.slo.model import AlertRecord, BurnDown, RuleStatus, SloStatus
+from dbre.capabilities.slo.budgeting_method import Method
+from dbre.capabilities.slo.model import AlertRecord, BurnDown, RuleKind, RuleStatus, SloStatus
 
 __all__ = ["alert_row", "burn_down_rows", "burn_rows", "rule_row", "status_row"]
 
@@ -22,7 +23,7 @@ def _moment(value: datetime | None) -> str | None:
 
 def rule_row(rule: RuleStatus) -> dict[str, object]:
     """One rule and its alert."""
-    is_burn = rule.burn_rate is not None
+    is_burn, is_part = rule.kind is RuleKind.BURN, rule.kind is RuleKind.BUDGET
     return {
         "rule": rule.rule,
         "kind": rule.kind.value,
@@ -32,7 +33,8 @@ def rule_row(rule: RuleStatus) -> dict[str, object]:
         "fired_at": _moment(rule.fired_at),
         "alert_id": rule.alert_id,
         "threshold_burn_rate": float(rule.threshold) if is_burn else None,
-        "threshold_seconds": None if is_burn else float(rule.threshold),
+        "threshold_seconds": None if is_burn or is_part else float(rule.threshold),
+        "threshold_remaining_ratio": float(rule.threshold) if is_part else None,
         "burn_rate": _number(rule.burn_rate),
         "short_burn_rate": _number(rule.short_burn_rate),
         "long_seconds": rule.long_seconds,
@@ -50,10 +52,12 @@ def status_row(status: SloStatus) -> dict[str, object]:
         "id": status.id,
         "name": status.name,
         "cluster": status.cluster,
+        "group": status.group,
         "description": status.description,
         "sli": {
             "kind": status.sli.kind.value,
-            "purpose": status.sli.purpose.value,
+            "source": status.sli.source.kind.value,
+            "purpose": status.sli.purpose.value if status.sli.is_probed else None,
             "limit_seconds": None if status.sli.limit_ms is None else status.sli.limit_ms / 1000,
             "text": str(status.sli),
         },
@@ -71,7 +75,9 @@ def status_row(status: SloStatus) -> dict[str, object]:
         "missed": status.missed,
         "excluded": status.excluded,
         "sli_ratio": _number(status.ratio),
-        "sli_exact": None if status.ratio is None else f"{status.good}/{status.total}",
+        "sli_exact": _exact(status),
+        "method": status.method.value,
+        "events": {"good": status.events.good, "bad": status.events.bad, "total": status.events.total},
         "budget": {
             "health": budget.health.value,
             "allowed_bad": float(budget.allowed_bad),
@@ -85,6 +91,8 @@ def status_row(status: SloStatus) -> dict[str, object]:
             "total_seconds": float(budget.seconds),
             "raw_consumed_ratio": _number(budget.raw_consumed_ratio),
         },
+        "earlier_versions": _version_rows(status),
+        "correction": _correction_row(status),
         "burn_rates": burn_rows(status),
         "alerts": [rule_row(rule) for rule in status.alerts],
         "telemetry_state": status.telemetry.value,
@@ -95,6 +103,38 @@ def status_row(status: SloStatus) -> dict[str, object]:
         "definition_since": _moment(status.definition_since),
         "interval_seconds": status.interval_seconds,
     }
+
+
+def _version_rows(status: SloStatus) -> list[dict[str, object]]:
+    return [
+        {
+            "start": _moment(one.start),
+            "end": _moment(one.end),
+            "objective_exact": f"{one.objective.normalize():f}",
+            "good": one.counts.good,
+            "bad": one.counts.bad,
+            "consumed_ratio": float(one.consumed_ratio),
+            "consumed_exact": str(one.consumed_ratio),
+        }
+        for one in status.versions
+    ]
+
+
+def _correction_row(status: SloStatus) -> dict[str, object]:
+    return {
+        "corrected_seconds": status.corrected_seconds,
+        "raw_good": status.raw_events.good,
+        "raw_bad": status.raw_events.bad,
+        "raw_total": status.raw_events.total,
+        "raw_remaining_ratio": None if status.raw_budget is None else float(status.raw_budget.remaining_ratio),
+        "raw_remaining_exact": None if status.raw_budget is None else str(status.raw_budget.remaining_ratio),
+    }
+
+
+def _exact(status: SloStatus) -> str | None:
+    if status.ratio is None or status.method is Method.RATIO_TIMESLICES:
+        return None if status.ratio is None else str(status.ratio)
+    return f"{status.good}/{status.total}"
 
 
 def burn_rows(status: SloStatus) -> list[dict[str, object]]:
@@ -118,6 +158,7 @@ def alert_row(alert: AlertRecord) -> dict[str, object]:
         "sequence": alert.sequence,
         "slo": alert.slo,
         "cluster": alert.cluster,
+        "group": alert.group,
         "rule": alert.rule,
         "severity": alert.severity.value,
         "is_active": alert.resolved_at is None,
@@ -137,6 +178,7 @@ def burn_down_rows(chart: BurnDown) -> dict[str, object]:
     return {
         "slo": chart.slo,
         "cluster": chart.cluster,
+        "group": chart.group,
         "start": _moment(chart.start),
         "end": _moment(chart.end),
         "at_seconds": [point.at.timestamp() for point in chart.points],

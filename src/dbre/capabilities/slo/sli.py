@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from dbre.capabilities.slo.counts import Counts
+from dbre.capabilities.slo.sources import (
+    EventSource,
+    ProbeSource,
+    PrometheusSource,
+    ServiceSource,
+    SliSource,
+    SourceKind,
+    SqlSource,
+)
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.units import format_duration
 from dbre.ports.probe import Outcome, ProbeObservation
 
 __all__ = ["Sli", "SliKind", "classify"]
 
+_PROBES = ProbeSource()
 _GOOD, _BAD, _MISSED, _EXCLUDED = Counts(good=1), Counts(bad=1), Counts(missed=1), Counts(excluded=1)
 
 
@@ -28,17 +38,58 @@ class Sli:
     """One service level indicator; ``limit_ms`` is the latency threshold or the greatest age of data."""
 
     kind: SliKind
-    purpose: EndpointPurpose  # whose probes are counted
+    purpose: EndpointPurpose = EndpointPurpose.WRITE  # whose probes are counted; means nothing for other sources
     limit_ms: int | None = None  # None: availability
+    source: SliSource = _PROBES
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether our own probes measure it."""
+        return self.source.kind is SourceKind.PROBE
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its events come in groups, each of which is an instance of its own."""
+        match self.source:
+            case EventSource(group_attribute=name) | PrometheusSource(group_label=name):
+                return name is not None
+            case _:
+                return False
+
+    def interval_ms(self, probe_interval_ms: int) -> int:
+        """How far apart its events are; 0: they come when they come."""
+        match self.source:
+            case ProbeSource():
+                return probe_interval_ms
+            case SqlSource(interval_seconds=seconds):
+                return seconds * 1000
+            case _:
+                return 0
+
+    def as_document(self) -> dict[str, object]:
+        """What is counted, in plain values."""
+        if self.is_probed:
+            return {"kind": self.kind, "purpose": self.purpose, "limit_ms": self.limit_ms}
+        return {"kind": self.kind, "limit_ms": self.limit_ms, "source": self.source.as_document()}
 
     @property
     def hash(self) -> str:
         """Identity of what is counted: slots of different hashes are never added up."""
-        text = json.dumps({"kind": self.kind, "purpose": self.purpose, "limit_ms": self.limit_ms}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.as_document(), sort_keys=True).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         limit = format_duration((self.limit_ms or 0) / 1000)
+        match self.source:
+            case EventSource():
+                return f"requests succeed within {limit}" if self.kind is SliKind.LATENCY else "requests succeed"
+            case PrometheusSource(prometheus=name):
+                return f"events counted by Prometheus {name} are good"
+            case SqlSource(limit=None):
+                return "what a query counts is good"
+            case SqlSource(limit=value):
+                return f"the value of a query is at most {value:g}"
+            case ServiceSource(service=name):
+                return f"checks of {name} succeed"
         match self.kind:
             case SliKind.AVAILABILITY:
                 return f"{self.purpose} probes succeed"

@@ -1,17 +1,22 @@
 """Slots, series and definitions in the state store."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from sqlalchemy import and_, delete, func, select, tuple_
+from sqlalchemy import and_, delete, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from dbre.capabilities.slo.batch_repository import note_batch
+from dbre.capabilities.slo.coarsening import coarsened
 from dbre.capabilities.slo.counts import Counts
 from dbre.capabilities.slo.definition import Definition, SloInstance
-from dbre.capabilities.slo.series import Run, SlotSeries
-from dbre.capabilities.slo.tables import slo_definitions, slo_flushes, slo_series, slo_slots
+from dbre.capabilities.slo.look_back import look_back_slots
+from dbre.capabilities.slo.series import Run, SlotSeries, slot_at
+from dbre.capabilities.slo.tables import slo_definitions, slo_flushes, slo_heard, slo_series, slo_slots, slo_source_marks
 from dbre.core.store import Store
 
 __all__ = [
@@ -23,13 +28,18 @@ __all__ = [
     "find_series",
     "forget_slots",
     "forget_writers",
+    "load_heard",
+    "load_marks",
     "load_slots",
     "register_definitions",
     "register_series",
+    "stored_groups",
     "write_batch",
+    "write_heard",
 ]
 
 MAX_RUN_SLOTS = 8_640  # a day: a reader finds every row that reaches into its window without looking further back
+NO_MARKS: Mapping[str, str] = MappingProxyType({})
 _CHUNK = 500
 _YIELD_EVERY = 500  # rows between two turns of the event loop
 _COUNTED = ("good", "bad", "total", "missed", "excluded")
@@ -51,45 +61,89 @@ class LoadedSeries:
     corrupt_slots: int = 0
 
 
-def _identity(instance: SloInstance) -> tuple[str, str, str]:
-    return instance.definition.name, instance.cluster.name, instance.definition.sli.hash
+def _identity(instance: SloInstance) -> tuple[str, str, str, str]:
+    return instance.definition.name, instance.cluster.name, instance.group, instance.definition.sli.hash
 
 
 async def find_series(connection: AsyncConnection, instances: Sequence[SloInstance]) -> dict[str, SeriesKey]:
-    """The series of those instances that have one, by ``slo@cluster``."""
+    """The series of those instances that have one, by their id."""
     found: dict[str, SeriesKey] = {}
-    columns = tuple_(slo_series.c.slo, slo_series.c.cluster, slo_series.c.sli_hash)
+    columns = tuple_(slo_series.c.slo, slo_series.c.cluster, slo_series.c.group_key, slo_series.c.sli_hash)
     for start in range(0, len(instances), _CHUNK):
         by_identity = {_identity(one): one.id for one in instances[start : start + _CHUNK]}
         rows = await connection.execute(select(slo_series).where(columns.in_(list(by_identity))))
         for row in rows:
-            found[by_identity[(row.slo, row.cluster, row.sli_hash)]] = SeriesKey(row.id, row.interval_ms)
+            found[by_identity[(row.slo, row.cluster, row.group_key, row.sli_hash)]] = SeriesKey(row.id, row.interval_ms)
     return found
 
 
 async def register_series(
     connection: AsyncConnection, store: Store, instances: Sequence[SloInstance], *, interval_ms: int, now: datetime
 ) -> dict[str, SeriesKey]:
-    """The series of all instances, made where they do not exist; the interval of the probes is brought up to date."""
+    """The series of all instances, made where they do not exist; the interval is brought up to date.
+
+    ``interval_ms`` is that of the probes; other sources have their own.
+    """
     existing = await find_series(connection, instances)
     rows = [
         {
             "slo": one.definition.name,
             "cluster": one.cluster.name,
+            "group_key": one.group,
             "sli_hash": one.definition.sli.hash,
-            "interval_ms": interval_ms,
+            "interval_ms": one.definition.sli.interval_ms(interval_ms),
             "created_at": now,
         }
         for one in instances
         if one.id not in existing
     ]
-    keys = ("slo", "cluster", "sli_hash")
+    keys = ("slo", "cluster", "group_key", "sli_hash")
     await store.insert_or_update(slo_series, rows, keys=keys, connection=connection)
-    changed = [key.id for key in existing.values() if key.interval_ms != interval_ms]
-    for start in range(0, len(changed), _CHUNK):
-        statement = slo_series.update().where(slo_series.c.id.in_(changed[start : start + _CHUNK]))
-        await connection.execute(statement.values(interval_ms=interval_ms))
+    changed = defaultdict[int, list[int]](list)
+    for one in instances:
+        wanted, key = one.definition.sli.interval_ms(interval_ms), existing.get(one.id)
+        if key is not None and key.interval_ms != wanted:
+            changed[wanted].append(key.id)
+    for wanted, numbers in changed.items():
+        for start in range(0, len(numbers), _CHUNK):
+            statement = slo_series.update().where(slo_series.c.id.in_(numbers[start : start + _CHUNK]))
+            await connection.execute(statement.values(interval_ms=wanted))
     return await find_series(connection, instances)
+
+
+async def stored_groups(connection: AsyncConnection, instances: Sequence[SloInstance], *, now: datetime) -> list[SloInstance]:
+    """The groups of grouped SLOs that have a slot within reach of their windows, in the order of their names.
+
+    ``instances`` are those without a group; a group that was last counted before that is as if it had never been.
+    """
+    found: list[SloInstance] = []
+    for one in instances:
+        if not one.definition.sli.is_grouped:
+            continue
+        oldest = slot_at(now) - look_back_slots(one) - MAX_RUN_SLOTS
+        series = slo_series.c
+        is_own = (series.slo == one.definition.name) & (series.cluster == one.cluster.name)
+        is_own &= (series.sli_hash == one.definition.sli.hash) & (series.group_key != "")
+        is_alive = exists().where(slo_slots.c.series_id == series.id, slo_slots.c.slot >= oldest)
+        rows = await connection.execute(select(series.group_key).where(is_own, is_alive).order_by(series.group_key))
+        found += [replace(one, group=row.group_key) for row in rows]
+    return found
+
+
+async def load_marks(connection: AsyncConnection) -> dict[str, str]:
+    """How far each source has been counted."""
+    return {row.source: row.position for row in await connection.execute(select(slo_source_marks))}
+
+
+async def write_heard(connection: AsyncConnection, store: Store, heard: Mapping[tuple[str, str], datetime]) -> None:
+    """Note when the sources of SLOs were last alive."""
+    rows = [{"slo": slo, "cluster": cluster, "heard_at": moment} for (slo, cluster), moment in heard.items()]
+    await store.insert_or_update(slo_heard, rows, keys=("slo", "cluster"), connection=connection)
+
+
+async def load_heard(connection: AsyncConnection) -> dict[tuple[str, str], datetime]:
+    """When the source of each SLO and cluster was last alive."""
+    return {(row.slo, row.cluster): row.heard_at for row in await connection.execute(select(slo_heard))}
 
 
 async def definition_starts(connection: AsyncConnection) -> dict[str, tuple[str, datetime]]:
@@ -166,9 +220,16 @@ def _is_sound(good: int, bad: int, total: int, missed: int, excluded: int) -> bo
 
 
 async def write_batch(
-    connection: AsyncConnection, store: Store, *, writer: str, sequence: int, runs: Sequence[tuple[int, Run]], now: datetime
+    connection: AsyncConnection,
+    store: Store,
+    *,
+    writer: str,
+    sequence: int,
+    runs: Sequence[tuple[int, Run]],
+    now: datetime,
+    marks: Mapping[str, str] = NO_MARKS,
 ) -> bool:
-    """Add a batch of (series, run) unless it is there already; whether it was new.
+    """Add a batch of (series, run), and how far it brings its sources, unless it is there already; whether it was new.
 
     The writer numbers its batches. A batch whose commit failed with an unknown outcome is handed in again under the same
     number, and counts once.
@@ -180,6 +241,9 @@ async def write_batch(
     await store.insert_or_update(slo_slots, rows, keys=("series_id", "slot", "length"), add=_COUNTED, connection=connection)
     marker = {"writer": writer, "sequence": sequence, "flushed_at": now}
     await store.insert_or_update(slo_flushes, [marker], keys=("writer",), connection=connection)
+    positions = [{"source": source, "position": position, "marked_at": now} for source, position in marks.items()]
+    await store.insert_or_update(slo_source_marks, positions, keys=("source",), connection=connection)
+    await note_batch(connection, writer=writer, sequence=sequence, runs=runs)
     return True
 
 
@@ -205,8 +269,10 @@ def _as_row(series_id: int, run: Run) -> dict[str, int]:
     }
 
 
-async def compact(connection: AsyncConnection, store: Store, series_id: int, *, start: int, end: int) -> int:
+async def compact(connection: AsyncConnection, store: Store, series_id: int, *, start: int, end: int, width: int = 1) -> int:
     """Write the slots ``[start, end)`` of a series, which lie within one day, as runs; how many rows that saved.
+
+    With ``width`` the counts of so many slots are put together (``coarsening``); both ends are whole multiples of it.
 
     Does nothing where a row is damaged, so that the evidence stays.
     """
@@ -221,6 +287,8 @@ async def compact(connection: AsyncConnection, store: Store, series_id: int, *, 
             return 0
         series.add(row.slot, Counts(row.good, row.bad, row.missed, row.excluded), length=row.length)
         count += 1
+    if width > 1:
+        series = coarsened(series.runs(), width)
     if count == len(series):
         return 0
     await connection.execute(delete(slo_slots).where(where))

@@ -1,10 +1,11 @@
 """Brings counts from memory into the store: every event exactly once, however the store fails."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import uuid4
 
 import structlog
 
+from dbre.capabilities.slo.coarsening import levels_of
 from dbre.capabilities.slo.series import Run, SlotSeries, slot_at
 from dbre.capabilities.slo.slot_repository import MAX_RUN_SLOTS, compact, forget_slots, write_batch
 from dbre.capabilities.slo.track import Track
@@ -27,7 +28,8 @@ class SlotWriter:
     """Takes what is pending in all tracks, in numbered batches.
 
     A batch is fixed when it is made, and handed in again, with the same number, until the store is known to have it; the
-    number is stored in the same transaction. New events gather behind it meanwhile.
+    number is stored in the same transaction, and so is how far it brings the sources that were counted. New events gather
+    behind it meanwhile.
     """
 
     def __init__(self, store: Store, tracks: Sequence[Track], clock: Clock) -> None:
@@ -38,6 +40,10 @@ class SlotWriter:
         self._sequence = 0
         self._dirty: dict[int, Track] = {}  # by identity
         self._batch: list[tuple[Track, Run]] = []
+        self._batch_marks: dict[str, str] = {}
+        self._marks: dict[str, str] = {}  # of what is pending
+        self.positions: dict[str, str] = {}  # by source: what the store is known to have
+        self.register: Callable[[Sequence[Track]], Awaitable[None]] | None = None  # gives new groups their series
         self._lengths: dict[int, int] = {}  # runs pending of each track, by identity
         self._unsaved_runs = 0
         self._queue: list[Track] = []
@@ -57,6 +63,10 @@ class SlotWriter:
         while self._unsaved_runs > MAX_UNSAVED_RUNS and len(track.pending) > 1:
             self._give_up_oldest(track)
 
+    def mark(self, source: str, position: str) -> None:
+        """Everything of a source up to that position has been counted."""
+        self._marks[source] = position
+
     def _count_runs(self, track: Track) -> None:
         length = len(track.pending)
         self._unsaved_runs += length - self._lengths.get(id(track), 0)
@@ -75,29 +85,48 @@ class SlotWriter:
         return [run for one, run in self._batch if one is track] + list(track.pending.runs())
 
     async def flush(self) -> None:
-        """Write everything that is pending. Raises: StoreError; nothing is lost, the next call goes on."""
-        while self._batch or self._next_batch():
-            rows = [(track.series_id, run) for track, run in self._batch if track.series_id is not None]
-            async with self._store.begin() as connection:
-                await write_batch(
-                    connection,
-                    self._store,
-                    writer=self._name,
-                    sequence=self._sequence,
-                    runs=rows,
-                    now=self._clock.now(),
-                )
-            self._batch = []
+        """Write everything that is pending now. Raises: StoreError; nothing is lost, the next call goes on.
 
-    def _next_batch(self) -> bool:
-        for track in [one for one in self._dirty.values() if one.series_id is not None]:
+        What comes while it writes waits for the next call: under steady traffic there is always something.
+        """
+        if self._batch or self._batch_marks:
+            await self._write()
+        if await self._next_batch():
+            await self._write()
+
+    async def _write(self) -> None:
+        rows = [(track.series_id, run) for track, run in self._batch if track.series_id is not None]
+        async with self._store.begin() as connection:
+            await write_batch(
+                connection,
+                self._store,
+                writer=self._name,
+                sequence=self._sequence,
+                runs=rows,
+                now=self._clock.now(),
+                marks=self._batch_marks,
+            )
+        self.positions |= self._batch_marks
+        self._batch, self._batch_marks = [], {}
+
+    async def _next_batch(self) -> bool:
+        # A mark and the counts up to it go together: with a group that has no series yet, neither does.
+        while new := [one for one in self._dirty.values() if one.series_id is None]:
+            if self.register is None:
+                return False
+            await self.register(new)
+        return self._take_pending()
+
+    def _take_pending(self) -> bool:
+        for track in list(self._dirty.values()):
             self._batch += [(track, run) for run in track.pending.runs()]
             track.pending = SlotSeries()
             self._count_runs(track)
             del self._dirty[id(track)]
-        if self._batch:
+        self._batch_marks, self._marks = self._marks, {}
+        if self._batch or self._batch_marks:
             self._sequence += 1
-        return bool(self._batch)
+        return bool(self._batch or self._batch_marks)
 
     async def tidy(self) -> None:
         """Once an hour, a few series a call: old slots become runs, those that no window needs any more are deleted."""
@@ -119,4 +148,9 @@ class SlotWriter:
         async with self._store.begin() as connection:
             for start, stop in ((today - MAX_RUN_SLOTS, today), (today, end)):
                 await compact(connection, self._store, track.series_id, start=start, end=stop)
+            for age, width in levels_of(track.instance.definition):
+                edge = (slot_at(now) - age) // width * width
+                day = edge // MAX_RUN_SLOTS * MAX_RUN_SLOTS
+                for start, stop in ((day - MAX_RUN_SLOTS, day), (day, edge)):
+                    await compact(connection, self._store, track.series_id, start=start, end=stop, width=width)
             await forget_slots(connection, track.series_id, before=end - _FORGET_FACTOR * track.look_back_slots - MAX_RUN_SLOTS)

@@ -28,6 +28,12 @@ def alert_summary(status: SloStatus, rule: RuleStatus, transition: Transition) -
             f"{name}: no valid measurement for more than {format_duration(float(rule.threshold))};"
             f" nobody can say whether {status.sli}"
         )
+    if rule.kind is RuleKind.BUDGET:
+        return f"{name}: {left} (limit {format_percent(float(rule.threshold), digits=1)})"
+    if rule.kind is RuleKind.EXHAUSTION:
+        seconds = status.exhaustion.aged_seconds
+        when = "is gone" if not seconds else f"will be gone in {format_duration(float(seconds))} at the present pace"
+        return f"{name}: the error budget {when} (limit {format_duration(float(rule.threshold))}); {left}"
     windows = f"{format_duration(rule.long_seconds)} and {format_duration(rule.short_seconds)}"
     rate, limit = burn_text(float(rule.burn_rate or 0)), burn_text(float(rule.threshold))
     return f"{name}: the error budget burns {rate} as fast as it may over {windows} (limit {limit}); {left}"

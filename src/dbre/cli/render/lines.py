@@ -44,7 +44,10 @@ def _status(kind: str, state: int, text: str) -> str:
 
 
 def _label(item: Row, position: int) -> object:
-    return item.get("id", item.get("name", position))  # ids first: one SLO has the same name on each of its clusters
+    for key in ("id", "name", "service"):  # ids first: one SLO has the same name on each of its clusters
+        if key in item:
+            return item[key]
+    return position
 
 
 def _perfdata(name: str, item: object) -> str:

@@ -151,7 +151,8 @@ def between(low: str, high: str) -> AfterValidator:
 
     ``Field(ge=..., le=...)`` beside a default is ignored by pydantic here, because a ``Duration`` brings its own validator.
     """
-    shortest, longest = parse_duration(low), parse_duration(high)
+    # Nobody writes a duration of nothing, but a default may be one.
+    shortest, longest = timedelta(0) if low == "0s" else parse_duration(low), parse_duration(high)
 
     def check(value: timedelta) -> timedelta:
         if not shortest <= value <= longest:

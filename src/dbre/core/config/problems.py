@@ -48,16 +48,19 @@ class ConfigInvalid(UsageError):
 
     code = "config.invalid"
 
+    subject = "the configuration has"
+    advice: str | None = "dbre config schema prints every key, its type and what it means"
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda problem: problem.order))
         count = len(self.problems)
         lines = [str(problem) for problem in self.problems[:SHOWN_PROBLEMS]]
         if count > SHOWN_PROBLEMS:
             lines.append(f"... and {count - SHOWN_PROBLEMS} more")
-        title = f"the configuration has {count} problem{'' if count == 1 else 's'}:"
+        title = f"{self.subject} {count} problem{'' if count == 1 else 's'}:"
         super().__init__(
             "\n  ".join([title, *lines]),
-            hint="dbre config schema prints every key, its type and what it means",
+            hint=self.advice,
             context={
                 "problems": [
                     {

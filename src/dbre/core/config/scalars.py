@@ -3,7 +3,7 @@
 import math
 import re
 
-__all__ = ["AmbiguousScalar", "read_scalar"]
+__all__ = ["AmbiguousScalar", "is_date", "read_scalar"]
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -33,6 +33,11 @@ class AmbiguousScalar(ValueError):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def is_date(text: str) -> bool:
+    """Whether YAML 1.1 takes an unquoted word for a date or a moment."""
+    return _DATE.fullmatch(text) is not None
 
 
 def read_scalar(text: str) -> str | int | float | bool | None:

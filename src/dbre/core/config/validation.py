@@ -49,6 +49,7 @@ _BOUNDS = {
     "less_than_equal": "a number of at most {le}",
     "string_pattern_mismatch": "text that fits {pattern}",
 }
+_ONE_OF = "one of "
 _PREFIX = re.compile(r"^(Value error, |Assertion failed, )?(Input should (be )?)?")
 
 
@@ -137,19 +138,19 @@ def _explain(section: Section[Any], adapter: TypeAdapter[Any], root: Node, error
             words = wanted.setdefault(tuple(way), (node.place, []))[1]
             words.append(_wish(kind, detail["msg"], context))
     for path, (place, words) in wanted.items():
-        actual = _actual(_locate(root, path)[0])
-        yield Problem(
-            place, f"{_name(section, path)}: expected {' or '.join(dict.fromkeys(words))}, got {actual}", _advice(words, actual)
-        )
+        node = _locate(root, path)[0]
+        actual = _actual(node)
+        advice = _advice(words, actual) or _near(words, node)
+        yield Problem(place, f"{_name(section, path)}: expected {' or '.join(dict.fromkeys(words))}, got {actual}", advice)
 
 
 def _wish(kind: str, message: str, context: Mapping[str, Any]) -> str:
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if kind in ("enum", "literal_error"):
-        return "one of " + str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
+        return _ONE_OF + str(context.get("expected", "")).replace(" or ", ", ").replace("'", "")
     if kind == "union_tag_invalid":
-        return f"one of {context['expected_tags']}".replace("'", "")
+        return f"{_ONE_OF}{context['expected_tags']}".replace("'", "")
     if kind in _BOUNDS:
         return _BOUNDS[kind].format_map(context)
     return _PREFIX.sub("", message)
@@ -169,6 +170,14 @@ def _advice(words: Sequence[str], actual: str) -> str | None:
     if "text" in words and actual in ("a whole number", "a number", "true or false"):
         return "put it in quotes"
     return None
+
+
+def _near(words: Sequence[str], node: Node) -> str | None:
+    """The choice that was probably meant. What was written is not repeated: it may be a secret."""
+    choices = [choice for word in words if word.startswith(_ONE_OF) for choice in word.removeprefix(_ONE_OF).split(", ")]
+    written = node.value if isinstance(node, Leaf) else None
+    near = closest(written, choices) if choices and isinstance(written, str) else None
+    return f"did you mean {near}?" if near else None
 
 
 def _unknown_key(section: Section[Any], schema: Mapping[str, Any], root: Node, location: Sequence[str | int]) -> Problem:

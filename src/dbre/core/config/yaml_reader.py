@@ -9,7 +9,7 @@ from typing import Protocol
 import yaml
 
 from dbre.core.config.problems import Place, Problem
-from dbre.core.config.scalars import AmbiguousScalar, read_scalar
+from dbre.core.config.scalars import AmbiguousScalar, is_date, read_scalar
 from dbre.core.config.tree import Branch, Leaf, Listing, Node, Reported
 
 __all__ = ["forbidden_character", "read_yaml"]
@@ -64,9 +64,12 @@ class _Stop(Exception):
     """The rest of the file cannot be read."""
 
 
-def read_yaml(text: str, *, source: str, directory: Path, problems: list[Problem]) -> Node | None:
-    """The tree of one document, or None if it is empty or cannot be read; everything wrong goes to ``problems``."""
-    reader = _Reader(source, directory, problems)
+def read_yaml(text: str, *, source: str, directory: Path, problems: list[Problem], is_foreign: bool = False) -> Node | None:
+    """The tree of one document, or None if it is empty or cannot be read; everything wrong goes to ``problems``.
+
+    ``is_foreign``: another tool's file, where an unquoted date is text and a key without a value is null.
+    """
+    reader = _Reader(source, directory, problems, is_foreign)
     try:
         reader.check_characters(text)
         for event in _events(text):
@@ -118,6 +121,7 @@ class _Reader:
     source: str
     directory: Path
     problems: list[Problem]
+    is_foreign: bool = False
     root: Node | None = None
     frames: list[_Frame] = field(default_factory=list)
     anchors: dict[str, _Measured] = field(default_factory=dict)
@@ -197,11 +201,15 @@ class _Reader:
         try:
             value = _read_value(event)
         except AmbiguousScalar as trap:
-            self.report(event.start_mark, trap.message, trap.hint)
-            value = Reported(event.value)
+            if self.is_foreign and is_date(event.value):
+                value = event.value
+            else:
+                self.report(event.start_mark, trap.message, trap.hint)
+                value = Reported(event.value)
         frame = self.frames[-1] if self.frames else None
         is_key = frame is not None and isinstance(frame.node, Branch) and not frame.wants_value
-        if not is_key and len(self.frames) > 1 and event.value == "" and event.style in (None, ""):
+        is_empty = event.value == "" and event.style in (None, "") and not self.is_foreign
+        if not is_key and len(self.frames) > 1 and is_empty:
             # A password that begins with # or & would vanish without a word.
             self.report(event.start_mark, "there is no value", "write one, or null; text that begins with # or & needs quotes")
             value = Reported()

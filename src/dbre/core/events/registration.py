@@ -12,7 +12,7 @@ from dbre.core.errors import UsageError
 from dbre.core.events.model import DeliveryState, Subscription
 from dbre.core.events.tables import delivery, event, subscription
 from dbre.core.store import Store
-from dbre.core.text import closest, printable
+from dbre.core.text import closest, printable, quoted
 
 __all__ = ["SubscriptionStatus", "register", "require_subscription", "subscriptions"]
 
@@ -78,6 +78,6 @@ async def require_subscription(connection: AsyncConnection, name: str) -> None:
     near = closest(name, known)
     listed = printable(", ".join(known), limit=200) or "none; a control plane registers them when it starts"
     raise UsageError(
-        f"there is no subscription {printable(name, limit=100)!r}",
+        f"there is no subscription {quoted(name, limit=100)}",
         hint=f"did you mean {printable(near)}?" if near else f"known: {listed}",
     )

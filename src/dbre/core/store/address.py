@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from dbre.core.store.errors import StoreUrlInvalid
-from dbre.core.text import printable
+from dbre.core.text import printable, quoted
 
 __all__ = ["PostgresAddress", "SqliteAddress", "StoreAddress", "parse_store_url"]
 
@@ -65,7 +65,7 @@ def parse_store_url(url: str, *, directory: Path | None = None) -> StoreAddress:
         return _sqlite(url, parts, directory or Path.cwd())
     if parts.scheme in ("postgresql", "postgres"):
         return _postgres(parts)
-    raise _invalid(f"the scheme is {printable(parts.scheme)!r}; sqlite and postgresql are known")
+    raise _invalid(f"the scheme is {quoted(parts.scheme)}; sqlite and postgresql are known")
 
 
 def _invalid(reason: str) -> StoreUrlInvalid:
@@ -108,7 +108,7 @@ def _postgres(parts: SplitResult) -> PostgresAddress:
         raise _invalid("what follows the ? is not name=value") from None
     for key, _ in parameters:
         if key not in _PARAMETERS:
-            raise _invalid(f"parameter {printable(key)!r} is not one of {', '.join(_PARAMETERS)}")
+            raise _invalid(f"parameter {quoted(key)} is not one of {', '.join(_PARAMETERS)}")
     return PostgresAddress(
         host=unquote(parts.hostname) if parts.hostname else None,
         port=port,

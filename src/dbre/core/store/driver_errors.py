@@ -21,7 +21,7 @@ from dbre.core.store.errors import (
     StoreTimeout,
     StoreUnreachable,
 )
-from dbre.core.text import printable
+from dbre.core.text import printable, quoted
 from dbre.core.units import format_bytes
 
 __all__ = ["LOCK_WAIT_SECONDS", "sqlite_error", "store_error"]
@@ -146,7 +146,7 @@ def _postgres_error(error: BaseException, address: PostgresAddress) -> StoreErro
     if state == "3D000":
         return StoreMissing(
             f"{subject} does not exist; PostgreSQL says {says}",
-            hint=f"createdb {printable(address.database)!r}",
+            hint=f"createdb {quoted(address.database)}",
             context=context,
         )
     if state == "25006":

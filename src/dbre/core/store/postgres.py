@@ -17,6 +17,8 @@ __all__ = ["control_plane_session", "holds_control_plane_lock", "postgres_engine
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 IDLE_IN_TRANSACTION_SECONDS = 60
+IDLE_WRITER_SECONDS = 10
+"""A writer that says nothing for so long is frozen, or cut off: while it has the write lock, everybody's leases run out."""
 
 _POOL = {
     "pool_size": 4,
@@ -30,7 +32,12 @@ _SPACE = 0x64627265
 _CONTROL_PLANE = 1
 _WRITER = 2
 
-_TAKE_WRITE_LOCK = text("SELECT pg_catalog.pg_advisory_xact_lock(:space, :key)")
+_TAKE_WRITE_LOCK = text(
+    """
+    SELECT pg_catalog.pg_advisory_xact_lock(:space, :key),
+        pg_catalog.set_config('idle_in_transaction_session_timeout', :idle, true)
+    """
+)
 _TRY_CONTROL_PLANE = text("SELECT pg_catalog.pg_try_advisory_lock(:space, :key) AS taken, pg_catalog.pg_backend_pid() AS pid")
 _HOLDER = text(
     """
@@ -87,7 +94,7 @@ def postgres_engine(address: PostgresAddress, password: Secret | None, *, purpos
 
 async def take_write_lock(connection: AsyncConnection) -> None:
     """Wait until no other transaction writes, as BEGIN IMMEDIATE does on SQLite: code written for one store holds on both."""
-    await connection.execute(_TAKE_WRITE_LOCK, {"space": _SPACE, "key": _WRITER})
+    await connection.execute(_TAKE_WRITE_LOCK, {"space": _SPACE, "key": _WRITER, "idle": f"{IDLE_WRITER_SECONDS}s"})
 
 
 async def take_control_plane_lock(connection: AsyncConnection, address: PostgresAddress) -> int:

@@ -4,8 +4,6 @@ import asyncio
 import fcntl
 import os
 import socket
-import sqlite3
-import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from dbre.core.store.address import SqliteAddress
 from dbre.core.store.driver_errors import LOCK_WAIT_SECONDS
 from dbre.core.store.errors import ControlPlaneRunning, NotAStore, StoreCorrupt, StoreMissing, StoreNotWritable
+from dbre.core.store.sqlite_connection import connect_sqlite
 from dbre.core.text import printable
 from dbre.core.units import format_bytes
 
@@ -65,10 +64,11 @@ def _engine(address: SqliteAddress, *, begin: str, pragmas: tuple[str, ...], poo
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=LOCK_WAIT_SECONDS,
+        pool_reset_on_return=None,  # by ourselves, below
         connect_args={
             "isolation_level": None,  # we begin transactions, not the driver
             "timeout": LOCK_WAIT_SECONDS,
-            "factory": _Connection,
+            "async_creator_fn": connect_sqlite,
         },
     )
 
@@ -79,41 +79,17 @@ def _engine(address: SqliteAddress, *, begin: str, pragmas: tuple[str, ...], poo
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "reset")
+    def _reset(connection: Any, _record: Any, _state: Any) -> None:
+        # A rollback of nothing would cost a visit of the connection's thread after each transaction.
+        if connection.driver_connection.in_transaction:
+            connection.rollback()
+
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
     return engine
-
-
-class _Connection(sqlite3.Connection):
-    """Lets go of its locks when it is closed.
-
-    SQLite keeps a closed connection, with its transaction, for as long as one of its statements exists. When a task is
-    cancelled, or a transaction times out, the traceback refers to the cursor and so to the statement: nobody could write
-    until it is forgotten.
-
-    Source: https://www.sqlite.org/c3ref/close.html ("zombie").
-    """
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
-
-    def cursor(self, *arguments: Any, **options: Any) -> Any:
-        """A cursor; remembered for ``close``."""
-        cursor = super().cursor(*arguments, **options)
-        self._cursors.add(cursor)
-        return cursor
-
-    def close(self) -> None:
-        """End every statement, roll back what is not committed, and close."""
-        try:
-            for cursor in list(self._cursors):
-                cursor.close()
-            self.rollback()
-        finally:
-            super().close()
 
 
 def make_private_directory(address: SqliteAddress) -> None:

@@ -1,9 +1,10 @@
 """Insert or update, the same on SQLite and PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Executable, Table
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,14 +33,22 @@ async def upsert(
         raise ValueError(f"rows for {table.name} differ in their columns")
     if not columns >= {*keys, *add}:
         raise ValueError(f"rows for {table.name} lack {sorted({*keys, *add} - columns)}")
-    insert = (sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert)(table)
+    is_sqlite = connection.dialect.name == "sqlite"
+    statement = _statement(table, tuple(sorted(columns)), tuple(keys), tuple(add), is_sqlite=is_sqlite)
+    await connection.execute(statement, [dict(row) for row in rows])
+
+
+@lru_cache(maxsize=200)
+def _statement(
+    table: Table, columns: tuple[str, ...], keys: tuple[str, ...], add: tuple[str, ...], *, is_sqlite: bool
+) -> Executable:
+    """Made once for each shape: to make it costs as much as to execute it."""
+    insert = (sqlite_insert if is_sqlite else postgres_insert)(table)
     changes = {
         name: table.c[name] + insert.excluded[name] if name in add else insert.excluded[name]
-        for name in sorted(columns.difference(keys))
+        for name in columns
+        if name not in keys
     }
-    statement = (
-        insert.on_conflict_do_update(index_elements=list(keys), set_=changes)
-        if changes
-        else insert.on_conflict_do_nothing(index_elements=list(keys))
-    )
-    await connection.execute(statement, [dict(row) for row in rows])
+    if not changes:
+        return insert.on_conflict_do_nothing(index_elements=list(keys))
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=changes)

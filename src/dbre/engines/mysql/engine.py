@@ -1,15 +1,17 @@
 """The engine for MySQL and MariaDB."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from dbre.engines.mysql.connection import Connection
-from dbre.engines.mysql.facts import DEFAULT_PORT, Product
+from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
 from dbre.engines.mysql.grants import grant_script
 from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
+from dbre.engines.mysql.setting_changes import COMPOSED
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 
@@ -41,7 +43,11 @@ class MySqlEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return catalog().queries
+        return (*catalog().queries, *COMPOSED)
+
+    def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:
+        """When a long-term version stops being mended."""
+        return next((day for (name, start), day in END_OF_LIFE.items() if name == product and version[:2] == start), None)
 
     def grants(self, user: str) -> str:
         """The smallest script that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""

@@ -2,13 +2,16 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from dbre.ports.engine import Blame
 
 __all__ = [
+    "ADMINISTER",
     "CREATE_HEARTBEAT",
     "DEFAULT_PORT",
+    "END_OF_LIFE",
     "ERRORS",
     "LOGIN",
     "MONITOR",
@@ -35,6 +38,7 @@ MONITOR = "REPLICA MONITOR"  # MySQL and MariaDB before 10.5.9 call it REPLICATI
 READ_HEARTBEAT = "SELECT ON dbre.heartbeat"
 WRITE_HEARTBEAT = "SELECT, INSERT, UPDATE ON dbre.heartbeat"
 CREATE_HEARTBEAT = "CREATE ON dbre"
+ADMINISTER = "SUPER"
 PERFORMANCE_SCHEMA = "SELECT ON performance_schema"
 
 MONITOR_NAMES = {"REPLICA MONITOR", "SLAVE MONITOR", "REPLICATION CLIENT"}
@@ -121,6 +125,16 @@ ERRORS: tuple[Meaning, ...] = (
     Meaning(3169, _BAD, True, "connection killed"),
     Meaning(4031, _BAD, True, "idle session ended"),
 )
+
+END_OF_LIFE = {
+    (Product.MARIADB, (10, 5)): date(2025, 6, 24),
+    (Product.MARIADB, (10, 6)): date(2026, 7, 6),
+    (Product.MARIADB, (10, 11)): date(2028, 2, 16),
+    (Product.MARIADB, (11, 4)): date(2029, 5, 29),
+    (Product.MYSQL, (8, 0)): date(2026, 4, 30),
+    (Product.MYSQL, (8, 4)): date(2032, 4, 30),
+}
+"""When long-term versions stop being mended. Source: mariadb.org, "Maintenance policy"; MySQL lifetime support policy."""
 
 STATEMENT_TIMEOUTS = frozenset({"1969", "3024"})
 

@@ -3,7 +3,16 @@
 Nothing here was ever run against MySQL itself: its statements follow its manual. The note on each row says so where it matters.
 """
 
-from dbre.engines.mysql.facts import LOGIN, MONITOR, PERFORMANCE_SCHEMA, PROCESS, READ_HEARTBEAT, WRITE_HEARTBEAT, Product
+from dbre.engines.mysql.facts import (
+    ADMINISTER,
+    LOGIN,
+    MONITOR,
+    PERFORMANCE_SCHEMA,
+    PROCESS,
+    READ_HEARTBEAT,
+    WRITE_HEARTBEAT,
+    Product,
+)
 from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
@@ -37,6 +46,7 @@ FEATURES: tuple[Feature, ...] = (
         note="Galera clusters and replication groups only",
     ),
     *_on_both(Facet.SESSION, "privileges of the login"),
+    *_on_both(Facet.SESSION, "a query of the configuration, read-only"),
     *_on_both(Facet.PROBE, "connect, role and read, phases timed apart", mysql_privilege=PERFORMANCE_SCHEMA),
     *_on_both(Facet.PROBE, "write with commit and read back", WRITE_HEARTBEAT),
     *_on_both(Facet.PROBE, "heartbeat read on a replica", READ_HEARTBEAT),
@@ -47,6 +57,15 @@ FEATURES: tuple[Feature, ...] = (
     *_on_both(Facet.REPLICATION, "replicas that are fed", PROCESS, note="the primary does not know their lag"),
     *_on_both(Facet.SETTINGS, "parameters with value and source"),
     *_on_mariadb(Facet.SETTINGS, "defaults, and what needs a restart"),
+    Feature(
+        facet=Facet.SETTINGS,
+        name="parameters changed until the next restart",
+        versions=">=10.5",
+        privilege=ADMINISTER,
+        products=_MARIADB,
+        note="opt-in; MariaDB has no SET PERSIST",
+        is_opt_in=True,
+    ),
     *_on_both(Facet.STATISTICS, "status counters and variables"),
     *_on_both(Facet.STATISTICS, "replication status", MONITOR),
     *_on_mariadb(Facet.STATISTICS, "size of each database", PROCESS),

@@ -30,6 +30,7 @@ def grant_script(user: str) -> str:
     if "*/" in user:  # it would end the executable comments, and be read as SQL
         raise UsageError("a user's name without */ is needed", hint="name the user that dbre logs in as: --user dbre")
     account = f"{_quoted(name)}@{_quoted(host)}"
+    changing = _granting("SUPER ON *.*", account)
     create = {query.name: query.text for query in catalog().queries if query.name.startswith("heartbeat_")}
     table = "\n".join(line for line in create["heartbeat_table"].splitlines() if not line.startswith("--"))
     return "\n".join(
@@ -42,6 +43,7 @@ def grant_script(user: str) -> str:
             f"/*M!100509 {_granting('SLAVE MONITOR ON *.*', account)} */;",
             f"/*!80000 {_granting('REPLICATION CLIENT ON *.*', account)} */;",
             f"/*!80000 {_granting('SELECT ON performance_schema.*', account)} */;",
+            f"/* Not granted. To let dbre settings apply change parameters of MariaDB: {printable(changing)} */",
             "",
         )
     )

@@ -98,6 +98,11 @@ class Conversation:
         limit = self._link.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
         return await self._connection.run(query, *parameters, limit_seconds=limit)
 
+    async def own_rows(self, query: NamedQuery, *parameters: object) -> Sequence[Row]:
+        """The rows of a query that is not ours; the server decides what our login may read."""
+        limit = self._link.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
+        return await self._connection.run(query, *parameters, limit_seconds=limit)
+
     async def row(self, name: str, *parameters: object) -> Row:
         """The only row of a named query. Raises: Unreachable where the server answers with none or several."""
         found = await self.rows(name, *parameters)

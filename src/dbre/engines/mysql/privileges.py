@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from dbre.engines.mysql.facts import (
+    ADMINISTER,
     CREATE_HEARTBEAT,
     LOGIN,
     MONITOR,
@@ -39,7 +40,7 @@ def held_privileges(lines: Iterable[str]) -> frozenset[str]:
         database, table = _unquote(match[2], match[3]), _unquote(match[4], match[5])
         everything = bool(words & {"ALL PRIVILEGES", "ALL"})
         if database == "*":
-            held |= {name for name in (PROCESS, MONITOR) if everything or words & _names_of(name)}
+            held |= {name for name in (PROCESS, MONITOR, ADMINISTER) if everything or words & _names_of(name)}
         if table == "*" and database in ("*", "performance_schema") and (everything or "SELECT" in words):
             held.add(PERFORMANCE_SCHEMA)
         if _covers(database, "dbre") and table in ("*", "heartbeat"):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dbre.engines.mysql.connection import Row
 from dbre.engines.mysql.facts import SECRET_SETTINGS, STATIC_SETTINGS
 from dbre.engines.mysql.link import Conversation, Link
-from dbre.ports.settings import Applies, Setting, find_setting
+from dbre.engines.mysql.setting_changes import OWN, SettingChanges, danger_now
+from dbre.ports.settings import Applies, Setting, SettingForecast, SettingState, find_setting
 
 __all__ = ["MySqlSettings"]
 
@@ -15,6 +16,7 @@ class MySqlSettings:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._changes = SettingChanges(link)
 
     async def list(self) -> Sequence[Setting]:
         """All global parameters, sorted by name."""
@@ -23,6 +25,22 @@ class MySqlSettings:
     async def get(self, name: str) -> Setting:
         """One parameter. Raises: UsageError with a did-you-mean if the server has none of that name."""
         return find_setting(name, await self.list(), whose="the server has")
+
+    async def state(self, name: str) -> SettingState:
+        """One parameter as a new session sees it; MariaDB stores none."""
+        return await self._changes.state((await self.get(name)).name)
+
+    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+        """What ``change`` would do; only looks."""
+        return await self._changes.foresee((await self.get(name)).name, value)
+
+    async def change(self, name: str, value: str | None) -> SettingState:
+        """SET GLOBAL, until the next restart; with None the server's default."""
+        return await self._changes.change((await self.get(name)).name, value)
+
+    async def restore(self, state: SettingState) -> SettingState:
+        """Set the value that was there before."""
+        return await self._changes.restore(state)
 
 
 async def _settings(conversation: Conversation) -> Sequence[Setting]:
@@ -33,6 +51,7 @@ async def _settings(conversation: Conversation) -> Sequence[Setting]:
 def _setting(row: Row) -> Setting:
     name, is_secret = row["name"], row["name"] in SECRET_SETTINGS
     source = str(row["source"] or "unknown").lower().replace("_", " ")
+    danger, is_destructive = danger_now(name, row["value"])
     return Setting(
         name=name,
         value=None if is_secret else row["value"],
@@ -41,6 +60,9 @@ def _setting(row: Row) -> Setting:
         source=f"{source}: {row['source_file']}" if row["source_file"] else source,
         applies=_applies(row),
         is_pending_restart=None,
+        is_own=name in OWN,
+        danger=danger,
+        is_destructive=is_destructive,
     )
 
 

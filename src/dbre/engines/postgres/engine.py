@@ -1,16 +1,18 @@
 """The PostgreSQL engine."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
 from dbre.engines.postgres.connection import Connection
-from dbre.engines.postgres.facts import DEFAULT_PORT
+from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
 from dbre.engines.postgres.grants import grant_script
 from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
+from dbre.engines.postgres.setting_changes import COMPOSED
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 
@@ -45,7 +47,11 @@ class PostgresEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return catalog().queries
+        return (*catalog().queries, *COMPOSED)
+
+    def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the engine has one product
+        """When the version gets its last minor release."""
+        return END_OF_LIFE.get(version[0]) if version else None
 
     def grants(self, user: str) -> str:
         """The smallest script that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""

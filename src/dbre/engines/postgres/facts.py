@@ -1,6 +1,7 @@
 """What is true of PostgreSQL, as data: versions, privileges, and what each SQLSTATE means for an objective."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from dbre.ports.engine import Blame
 
@@ -8,9 +9,12 @@ __all__ = [
     "CONNECT",
     "CREATE_IN_DATABASE",
     "DEFAULT_PORT",
+    "END_OF_LIFE",
     "MONITOR",
     "READ_CONTROL",
+    "READ_FILES",
     "READ_HEARTBEAT",
+    "RELOAD",
     "SQLSTATES",
     "STATEMENT_TIMEOUT",
     "TESTED_VERSIONS",
@@ -23,6 +27,12 @@ DEFAULT_PORT = 5432
 TESTED_VERSIONS = {"postgresql": ((15,), (16,), (18,))}
 """Versions on which every statement is proved."""
 
+END_OF_LIFE = {
+    13: date(2025, 11, 13), 14: date(2026, 11, 12), 15: date(2027, 11, 11), 16: date(2028, 11, 9), 17: date(2029, 11, 8),
+    18: date(2030, 11, 14),
+}  # fmt: skip
+"""The last minor release of each major version. Source: postgresql.org, "Versioning Policy"."""
+
 STATEMENT_TIMEOUT = "57014"
 
 CONNECT = "CONNECT"
@@ -31,6 +41,8 @@ READ_HEARTBEAT = "SELECT ON dbre.heartbeat"
 WRITE_HEARTBEAT = "SELECT, INSERT, UPDATE ON dbre.heartbeat"
 CREATE_IN_DATABASE = "CREATE ON DATABASE"
 READ_CONTROL = "EXECUTE ON pg_control_system"
+READ_FILES = "SELECT ON pg_file_settings"
+RELOAD = "EXECUTE ON pg_reload_conf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,33 @@
 """The rows of the support matrix that PostgreSQL fills."""
 
-from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_HEARTBEAT, WRITE_HEARTBEAT
+from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_FILES, READ_HEARTBEAT, RELOAD, WRITE_HEARTBEAT
 from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
 
 
-def _feature(facet: Facet, name: str, privilege: str = CONNECT, *, versions: str = ">=15", note: str = "") -> Feature:
-    return Feature(facet=facet, name=name, versions=versions, privilege=privilege, products=("postgresql",), note=note)
+_OPT_IN = "opt-in, with ALTER SYSTEM ON PARAMETER for each one"
+
+
+def _feature(
+    facet: Facet, name: str, privilege: str = CONNECT, *, versions: str = ">=15", note: str = "", is_opt_in: bool = False
+) -> Feature:
+    return Feature(
+        facet=facet,
+        name=name,
+        versions=versions,
+        privilege=privilege,
+        products=("postgresql",),
+        note=note,
+        is_opt_in=is_opt_in,
+    )
 
 
 FEATURES = (
     _feature(Facet.SESSION, "product, version, role, start time"),
     _feature(Facet.SESSION, "system identifier and timeline", note="unknown where EXECUTE on pg_control_system was revoked"),
     _feature(Facet.SESSION, "privileges of the login"),
+    _feature(Facet.SESSION, "a query of the configuration, read-only"),
     _feature(Facet.PROBE, "connect, role and read, phases timed apart"),
     _feature(Facet.PROBE, "write with commit and read back", WRITE_HEARTBEAT),
     _feature(Facet.PROBE, "heartbeat read on a replica", READ_HEARTBEAT),
@@ -25,6 +39,8 @@ FEATURES = (
     ),
     _feature(Facet.SETTINGS, "parameters, defaults, pending restarts"),
     _feature(Facet.SETTINGS, "parameters reserved for superusers", MONITOR, note="left out of the list without it"),
+    _feature(Facet.SETTINGS, "what the server's files say", READ_FILES, note="opt-in", is_opt_in=True),
+    _feature(Facet.SETTINGS, "parameters changed so that they last", RELOAD, note=_OPT_IN, is_opt_in=True),
     _feature(Facet.STATISTICS, "databases, locks, slots, WAL, archiver, background writer"),
     _feature(Facet.STATISTICS, "sessions, replication, database sizes", MONITOR),
     _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),

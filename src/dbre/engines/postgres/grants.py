@@ -1,14 +1,25 @@
 """The smallest script that lets a role do all that dbre asks of PostgreSQL."""
 
+from collections.abc import Iterable
+
 from psycopg import sql
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["grant_script"]
+__all__ = ["change_grants", "grant_script"]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
+
+_OPTIONAL = """\
+-- Not granted. To let dbre change parameters too (dbre settings apply), grant each one that it may change, and the last three:
+"""
+_CHANGING = (
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
+    "GRANT SELECT ON pg_catalog.pg_file_settings TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_show_all_file_settings() TO {}",
+)
 
 
 def grant_script(user: str) -> str:
@@ -18,13 +29,7 @@ def grant_script(user: str) -> str:
 
     Raises: UsageError where ``user`` cannot be the name of a role.
     """
-    size = len(user.encode("utf-8", "surrogatepass"))
-    if not user or "\0" in user or size > _LONGEST_NAME_BYTES or not _is_text(user):
-        raise UsageError(
-            f"a role's name has 1 to {_LONGEST_NAME_BYTES} bytes of text, and this one has {size}",
-            hint="name the role that dbre logs in as: --user dbre",
-        )
-    role = sql.Identifier(user)
+    role = _role(user)
     connect = sql.SQL("BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), {}); END").format(
         sql.Literal(user)
     )
@@ -37,7 +42,31 @@ def grant_script(user: str) -> str:
         sql.SQL("GRANT SELECT, INSERT, UPDATE ON dbre.heartbeat TO {}").format(role).as_string(None),
     )
     expected = f"-- The role must be there: CREATE ROLE {printable(role.as_string(None))} LOGIN\n"
-    return expected + "".join(statement + ";\n" for statement in statements)
+    optional = "".join(f"--   {printable(line)};\n" for line in change_grants(user, ("work_mem",)))
+    return expected + "".join(statement + ";\n" for statement in statements) + _OPTIONAL + optional
+
+
+def change_grants(user: str, parameters: Iterable[str]) -> tuple[str, ...]:
+    """What a login needs besides, to change these parameters by ``dbre settings apply``, and no others.
+
+    Raises: UsageError where ``user`` cannot be the name of a role.
+    """
+    role = _role(user)
+    each = [
+        sql.SQL("GRANT ALTER SYSTEM ON PARAMETER {} TO {}").format(sql.Identifier(*one.split(".")), role) for one in parameters
+    ]
+    rest = [sql.SQL(text).format(role) for text in _CHANGING]
+    return tuple(one.as_string(None) for one in (*each, *rest))
+
+
+def _role(user: str) -> sql.Identifier:
+    size = len(user.encode("utf-8", "surrogatepass"))
+    if not user or "\0" in user or size > _LONGEST_NAME_BYTES or not _is_text(user):
+        raise UsageError(
+            f"a role's name has 1 to {_LONGEST_NAME_BYTES} bytes of text, and this one has {size}",
+            hint="name the role that dbre logs in as: --user dbre",
+        )
+    return sql.Identifier(user)
 
 
 def _is_text(name: str) -> bool:

@@ -14,7 +14,9 @@ from dbre.engines.postgres.facts import (
     CREATE_IN_DATABASE,
     MONITOR,
     READ_CONTROL,
+    READ_FILES,
     READ_HEARTBEAT,
+    RELOAD,
     STATEMENT_TIMEOUT,
     WRITE_HEARTBEAT,
 )
@@ -38,6 +40,8 @@ async def read_privileges(connection: Connection, *, limit_seconds: float) -> fr
         CONNECT: True,
         MONITOR: found.is_monitor,
         READ_CONTROL: found.may_read_control,
+        READ_FILES: found.may_read_files,
+        RELOAD: found.may_reload,
         READ_HEARTBEAT: found.may_read_heartbeat,
         WRITE_HEARTBEAT: found.may_write_heartbeat,
         CREATE_IN_DATABASE: found.may_create_schema,
@@ -65,6 +69,18 @@ class Link:
         Raises: Unreachable (CircuitOpen without asking, while the server is known to be broken), Denied, Unsupported.
         """
         return await self._reads.ask(lambda connection: work(Conversation(self, connection)))
+
+    async def ask_afresh(self, work: Callable[["Conversation"], Awaitable[_Answer]]) -> _Answer:
+        """As ``ask``, over a connection of its own: some parameters are settled when a session begins."""
+
+        async def once(_: "Conversation") -> _Answer:
+            connection = await self._open()
+            try:
+                return await work(Conversation(self, connection))
+            finally:
+                connection.abort()
+
+        return await self.ask(once)
 
     async def aclose(self) -> None:
         """Close every connection; waits for nobody."""
@@ -102,6 +118,17 @@ class Conversation:
             raise self._denied(query)
         limit = self._link.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
         return await self._connection.run(query, *parameters, limit_seconds=limit)
+
+    async def own_rows(self, query: NamedQuery, *parameters: object) -> Sequence[Any]:
+        """The rows of a query that is not ours; the server decides what our role may read.
+
+        A function in it can change what the session goes by, for the statements after it: that is set again.
+        """
+        timeouts = self._link.access.timeouts
+        limit = timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
+        found = await self._connection.run(query, *parameters, limit_seconds=limit)
+        await self._connection.run(named("session_limits"), *server_limits(timeouts).values(), limit_seconds=limit)
+        return found
 
     async def row(self, name: str, *parameters: object) -> Any:
         """The only row of a named query."""

@@ -4,7 +4,7 @@ import psycopg
 
 from dbre.core.errors import Denied
 from dbre.core.stopwatch import Stopwatch
-from dbre.core.text import printable
+from dbre.core.text import quoted
 from dbre.engines.postgres.connection import Connection, open_connection
 from dbre.engines.postgres.facts import WRITE_HEARTBEAT
 from dbre.engines.postgres.faults import FAULTS
@@ -63,7 +63,7 @@ class PostgresHeartbeat:
 
     def _denied(self, user: str) -> Denied:
         return Denied(
-            f"PostgreSQL at {self._access.address}: role {printable(user)!r} may neither write dbre.heartbeat nor create it",
+            f"PostgreSQL at {self._access.address}: role {quoted(user)} may neither write dbre.heartbeat nor create it",
             hint="let an administrator run this in the same database:\n" + grant_script(user),
             context={"address": str(self._access.address), "user": user, "grants": grant_script(user)},
         )

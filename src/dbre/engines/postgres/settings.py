@@ -7,20 +7,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from dbre.engines.postgres.changeable import OWN, danger_now
 from dbre.engines.postgres.link import Link
-from dbre.ports.settings import Applies, Setting, find_setting
+from dbre.engines.postgres.setting_changes import APPLIES, SettingChanges
+from dbre.ports.settings import Setting, SettingForecast, SettingState, find_setting
 
 __all__ = ["PostgresSettings", "shown_value"]
 
-_APPLIES = {
-    "internal": Applies.NEVER,
-    "postmaster": Applies.RESTART,
-    "sighup": Applies.RELOAD,
-    "superuser-backend": Applies.SESSION,
-    "backend": Applies.SESSION,
-    "superuser": Applies.SESSION,
-    "user": Applies.SESSION,
-}
 _COMMAND = re.compile(r".*_command")  # a shell line: keys of object stores are written into it
 _SECRET = re.compile(r".*(passphrase|password|passwd|secret|token|credential|apikey|api_key|private_key).*", re.IGNORECASE)
 _NOT_SECRET = {"password_encryption"}
@@ -32,6 +25,7 @@ class PostgresSettings:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._changes = SettingChanges(link)
 
     async def list(self) -> Sequence[Setting]:
         """All parameters that our login may see, with the values that a new session would get."""
@@ -44,6 +38,22 @@ class PostgresSettings:
         return find_setting(
             name, await self.list(), whose=whose, otherwise="some parameters are shown to members of pg_monitor only"
         )
+
+    async def state(self, name: str) -> SettingState:
+        """One parameter as a new session sees it, and as ``postgresql.auto.conf`` has it."""
+        return await self._changes.state((await self.get(name)).name)
+
+    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+        """What ``change`` would do; only looks."""
+        return await self._changes.foresee((await self.get(name)).name, value)
+
+    async def change(self, name: str, value: str | None) -> SettingState:
+        """ALTER SYSTEM, reload, and wait until the server shows it."""
+        return await self._changes.change((await self.get(name)).name, value)
+
+    async def restore(self, state: SettingState) -> SettingState:
+        """Put back exactly what ``postgresql.auto.conf`` said before."""
+        return await self._changes.restore(state)
 
 
 def shown_value(name: str, value: str | None) -> str | None:
@@ -69,12 +79,16 @@ def _connection_without_secrets(value: str) -> str | None:
 
 
 def _setting(row: Any) -> Setting:
+    danger, is_destructive = danger_now(row.name, row.value)
     return Setting(
         name=row.name,
         value=shown_value(row.name, row.value),
         unit=row.unit,
         default=shown_value(row.name, row.default_value),
         source=row.source,
-        applies=_APPLIES[row.context],
+        applies=APPLIES[row.context],
         is_pending_restart=row.is_pending_restart,
+        is_own=row.name in OWN,
+        danger=danger,
+        is_destructive=is_destructive,
     )

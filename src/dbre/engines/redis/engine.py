@@ -1,6 +1,7 @@
 """The engine for Redis and Valkey."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from dbre.engines.redis.commands import all_commands
 from dbre.engines.redis.connection import Connection
@@ -42,6 +43,10 @@ class RedisEngine:
     def queries(self) -> Sequence[NamedQuery]:
         """Every command that the engine may send."""
         return all_commands()
+
+    def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the port's signature
+        """None: their makers give no dates, but mend a number of versions."""
+        return None
 
     def grants(self, user: str) -> str:
         """The smallest ACL that lets ``user`` do all that the features need. Raises: UsageError for an impossible name."""

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from dbre.core.errors import Unsupported
 from dbre.engines.redis.facts import identify_product
 from dbre.engines.redis.link import Conversation, Link
-from dbre.ports.session import Role, ServerIdentity
+from dbre.ports.session import LoginFacts, Role, ServerIdentity
 
 __all__ = ["RedisSession", "role_of", "server_time"]
 
@@ -34,6 +35,16 @@ class RedisSession:
     async def privileges(self) -> frozenset[str]:
         """What our login may do, as ACL rules write it; found out by trying, each time anew."""
         return await self._link.ask(lambda conversation: conversation.privileges())
+
+    async def login(self) -> LoginFacts:
+        """Nothing: only an administrator may read ACLs, and the heartbeat's key comes with its first write."""
+        return LoginFacts(is_superuser=None, has_heartbeat=None)
+
+    async def read_row(self, query: str) -> Mapping[str, object]:  # noqa: ARG002 - the port's signature
+        """Raises: Unsupported, always: Redis has no queries."""
+        raise Unsupported(
+            "Redis has no queries", hint="measure it by probes, or by a Prometheus: sli.kind availability, prometheus"
+        )
 
 
 async def _clock(conversation: Conversation, info: Mapping[str, str]) -> datetime:

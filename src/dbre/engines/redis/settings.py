@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from dbre.core.errors import Unsupported
 from dbre.engines.redis.facts import IMMUTABLE_SETTINGS, SECRET_SETTINGS
 from dbre.engines.redis.link import Conversation, Link
-from dbre.ports.settings import Applies, Setting, find_setting
+from dbre.ports.settings import Applies, Setting, SettingForecast, SettingState, find_setting
 
 __all__ = ["RedisSettings"]
 
@@ -22,6 +23,31 @@ class RedisSettings:
     async def get(self, name: str) -> Setting:
         """One parameter. Raises: UsageError with a did-you-mean if the server has none of that name."""
         return find_setting(name, await self.list(), whose="the server has")
+
+    async def state(self, name: str) -> SettingState:
+        """One parameter; where the server would find it after a restart is not known."""
+        found = await self.get(name)
+        return SettingState(
+            name=found.name, value=found.value or "", stored=None, source=found.source, is_pending_restart=False
+        )
+
+    async def foresee(self, name: str, value: str | None) -> SettingForecast:  # noqa: ARG002 - the port's signature
+        """Raises: Unsupported: without types and limits of its parameters nothing could be checked before."""
+        raise self._unsupported((await self.get(name)).name)
+
+    async def change(self, name: str, value: str | None) -> SettingState:  # noqa: ARG002 - the port's signature
+        """Raises: Unsupported, as ``foresee``."""
+        raise self._unsupported((await self.get(name)).name)
+
+    async def restore(self, state: SettingState) -> SettingState:
+        """Raises: Unsupported, as ``foresee``."""
+        raise self._unsupported(state.name)
+
+    def _unsupported(self, name: str) -> Unsupported:
+        return Unsupported(
+            f"Redis at {self._link.access.address} tells neither types nor limits of its parameters, so dbre does not set them",
+            hint=f"an administrator can: CONFIG SET {name} ..., and CONFIG REWRITE to keep it",
+        )
 
 
 async def _settings(conversation: Conversation) -> Sequence[Setting]:

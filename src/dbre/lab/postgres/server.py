@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from dbre.core.secrets import Secret
-from dbre.engines.postgres.grants import grant_script
+from dbre.engines.postgres.grants import change_grants, grant_script
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.postgres.binaries import PostgresBinaries
@@ -24,6 +24,9 @@ from dbre.ports.session import Role
 __all__ = ["PostgresServer"]
 
 _REPLICATION_USER = "replicator"
+_CHANGEABLE = ("autovacuum_naptime", "effective_cache_size", "log_min_duration_statement", "maintenance_work_mem",
+               "max_connections", "random_page_cost", "statement_timeout", "work_mem")  # fmt: skip
+"""What `dbre settings apply` may change in a lab: enough to try it."""
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # no socket: nothing in /tmp, no limit on the length of a path
@@ -206,7 +209,10 @@ class PostgresServer(LabServer):
         async with await self.connect(database=self.application_database) as connection:
             for login in self.logins:
                 if login.is_observer:
-                    await connection.execute(grant_script(login.user).encode())
+                    # Before version 15 only a superuser could be let change parameters.
+                    changes = change_grants(login.user, _CHANGEABLE) if self.binaries.version >= 15 else ()
+                    for statement in (grant_script(login.user), *changes):
+                        await connection.execute(statement.encode())
 
 
 async def _ensure_replication_user(connection: psycopg.AsyncConnection, password: Secret) -> None:

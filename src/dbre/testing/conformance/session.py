@@ -36,8 +36,15 @@ class SessionConformance:
         """A login made by exactly ``grants()`` may use all features of this product."""
         async with opened(subject) as server:
             held = await server.session.privileges()
-        ours = [feature for feature in subject.engine.features() if subject.product in feature.products]
+        ours = [one for one in subject.engine.features() if subject.product in one.products and not one.is_opt_in]
         assert {feature.privilege for feature in ours} <= held
+
+    async def test_the_granted_login_is_no_superuser_and_finds_the_prober_s_table(self, subject: Subject) -> None:
+        """What the grant script makes is enough, and not too much; None where the engine cannot tell."""
+        async with opened(subject) as server:
+            found = await server.session.login()
+        assert found.is_superuser is not True
+        assert found.has_heartbeat is not False
 
     async def test_a_login_without_grants_holds_the_base_privilege_only(self, subject: Subject) -> None:
         """Privileges are asked for, not assumed."""

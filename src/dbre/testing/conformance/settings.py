@@ -3,7 +3,7 @@
 
 import pytest
 
-from dbre.core.errors import UsageError
+from dbre.core.errors import DbreError, Denied, Unsupported, UsageError
 from dbre.ports.settings import Applies
 from dbre.testing.conformance.subject import Subject, opened
 
@@ -43,3 +43,23 @@ class SettingsConformance:
                     await server.settings.get(name)
                 assert "\x1b" not in caught.value.message
                 assert "\n" not in caught.value.message
+
+    async def test_a_login_that_only_watches_changes_nothing(self, subject: Subject) -> None:
+        """Without a privilege of its own a change is refused before anything is sent, and says so."""
+        async with opened(subject) as server:
+            before = await server.settings.list()
+            chosen = next(setting.name for setting in before if setting.applies is Applies.SESSION and setting.value)
+            for attempt in (server.settings.foresee, server.settings.change):
+                with pytest.raises((Denied, Unsupported)) as caught:
+                    await attempt(chosen, None)
+                assert str(subject.access.address) in caught.value.message
+                assert caught.value.hint
+            assert [one.name for one in before] == [one.name for one in await server.settings.list()]
+
+    async def test_a_change_of_hostile_names_is_refused(self, subject: Subject) -> None:
+        """A name is looked up before anything is made of it."""
+        async with opened(subject) as server:
+            for name in (*subject.hostile_names, "x` = 1; DROP TABLE y; --", "\0", ""):
+                with pytest.raises(DbreError) as caught:
+                    await server.settings.foresee(name, "1")
+                assert "\x1b" not in caught.value.message

@@ -2,11 +2,27 @@
 
 from fastapi import APIRouter
 
-from dbre.web.api import events, fleet, health, slo
+from dbre.web.api import (
+    audit,
+    events,
+    fleet,
+    gates,
+    health,
+    identity,
+    incidents,
+    operations,
+    reports,
+    schedules,
+    slo,
+    stack,
+    workers,
+)
+from dbre.web.problems import ERRORS
 
 __all__ = ["router"]
 
 router = APIRouter()
 router.include_router(health.router)
-for _part in (fleet, slo, events):
-    router.include_router(_part.router, prefix="/api/v1")
+router.include_router(incidents.hooks)
+for _part in (fleet, slo, incidents, reports, operations, gates, schedules, workers, stack, audit, events, identity):
+    router.include_router(_part.router, prefix="/api/v1", responses={429: ERRORS[429]})

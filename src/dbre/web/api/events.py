@@ -8,13 +8,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from dbre.core.events import Event, recent
-from dbre.web.access import ApiAccess, Wired
+from dbre.web.access import ApiAccess, ApiPrincipal, Wired
 from dbre.web.api.listing import Listing, listing
 from dbre.web.problems import ERRORS
+from dbre.web.sight import seen_events
 
-__all__ = ["Before", "Kind", "Limit", "Subject", "router"]
+__all__ = ["Before", "EventItem", "Kind", "Limit", "Subject", "event_item", "router"]
 
-router = APIRouter(prefix="/events", tags=["events"], dependencies=[ApiAccess], responses={401: ERRORS[401]})
+router = APIRouter(
+    prefix="/events", tags=["events"], dependencies=[ApiAccess], responses={code: ERRORS[code] for code in (401, 403)}
+)
 
 Limit = Annotated[int, Query(ge=1, le=500, description="At most this many, newest first.")]
 Before = Annotated[int | None, Query(ge=1, le=2**62, description="Only events with a smaller sequence: the next page.")]
@@ -33,7 +36,8 @@ class EventItem(BaseModel):
     data: dict[str, Any]
 
 
-def _item(event: Event) -> EventItem:
+def event_item(event: Event) -> EventItem:
+    """From an event to its item."""
     return EventItem(
         id=event.id, sequence=event.sequence, kind=event.kind, subject=event.subject, at=event.at, data=dict(event.data)
     )
@@ -41,9 +45,9 @@ def _item(event: Event) -> EventItem:
 
 @router.get("", responses={422: ERRORS[422], 503: ERRORS[503]})
 async def list_events(
-    wired: Wired, limit: Limit = 100, before: Before = None, kind: Kind = None, subject: Subject = None
+    wired: Wired, principal: ApiPrincipal, limit: Limit = 100, before: Before = None, kind: Kind = None, subject: Subject = None
 ) -> Listing[EventItem]:
     """The newest events, or those before a sequence number."""
     async with wired.store.read() as connection:
         found = await recent(connection, limit=limit, before=before, kind=kind or None, subject=subject or None)
-    return listing("EventList", [_item(one) for one in found], wired.clock)
+    return listing("EventList", [event_item(one) for one in seen_events(wired, principal, found)], wired.clock)

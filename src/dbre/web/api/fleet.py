@@ -6,13 +6,16 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel
 
 from dbre.core.fleet import Cluster
-from dbre.web.access import ApiAccess, Wired
+from dbre.web.access import ApiAccess, ApiPrincipal, Wired
 from dbre.web.api.listing import Listing, listing
 from dbre.web.problems import ERRORS, NotFound
+from dbre.web.sight import seen_clusters
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/clusters", tags=["fleet"], dependencies=[ApiAccess], responses={401: ERRORS[401]})
+router = APIRouter(
+    prefix="/clusters", tags=["fleet"], dependencies=[ApiAccess], responses={code: ERRORS[code] for code in (401, 403)}
+)
 
 
 class InstanceItem(BaseModel):
@@ -54,15 +57,15 @@ def _item(cluster: Cluster) -> ClusterItem:
 
 
 @router.get("")
-async def list_clusters(wired: Wired) -> Listing[ClusterItem]:
-    """All clusters of the inventory, in its order."""
-    return listing("ClusterList", [_item(cluster) for cluster in wired.fleet.clusters], wired.clock)
+async def list_clusters(wired: Wired, principal: ApiPrincipal) -> Listing[ClusterItem]:
+    """The clusters that you may see, in the order of the inventory."""
+    return listing("ClusterList", [_item(cluster) for cluster in seen_clusters(wired, principal)], wired.clock)
 
 
 @router.get("/{name}", responses={404: ERRORS[404], 422: ERRORS[422]})
-async def show_cluster(wired: Wired, name: Annotated[str, Path(max_length=200)]) -> ClusterItem:
+async def show_cluster(wired: Wired, principal: ApiPrincipal, name: Annotated[str, Path(max_length=200)]) -> ClusterItem:
     """One cluster."""
-    for cluster in wired.fleet.clusters:
+    for cluster in seen_clusters(wired, principal):
         if cluster.name == name:
             return _item(cluster)
     raise NotFound(f"the inventory has no cluster {name!r}")

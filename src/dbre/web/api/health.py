@@ -61,7 +61,7 @@ _TEXT: dict[int | str, dict[str, Any]] = {
             "application/openmetrics-text": {"schema": {"type": "string"}},
         }
     },
-    401: ERRORS[401],
+    **{code: ERRORS[code] for code in (401, 403, 429)},
 }
 
 

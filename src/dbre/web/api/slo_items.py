@@ -17,8 +17,9 @@ class _Item(BaseModel):
 class SliItem(_Item):
     """What counts as good."""
 
-    kind: Literal["availability", "latency", "freshness"]
-    purpose: Literal["write", "read", "replica"]
+    kind: str
+    source: Literal["probe", "events", "prometheus", "sql", "service"]
+    purpose: Literal["write", "read", "replica"] | None
     limit_seconds: float | None
     text: str
 
@@ -48,6 +49,37 @@ class BudgetItem(_Item):
     raw_consumed_ratio: float | None
 
 
+class EventsItem(_Item):
+    """Valid events of the window, also where the method counts slices."""
+
+    good: int
+    bad: int
+    total: int
+
+
+class EarlierVersionItem(_Item):
+    """A part of the window in which an earlier version of the definition held, and what it cost by that version."""
+
+    start: datetime
+    end: datetime
+    objective_exact: str
+    good: int
+    bad: int
+    consumed_ratio: float
+    consumed_exact: str
+
+
+class CorrectionItem(_Item):
+    """Times that were left out of the numbers by a correction, and the numbers without it; null: there is none."""
+
+    corrected_seconds: float
+    raw_good: int
+    raw_bad: int
+    raw_total: int
+    raw_remaining_ratio: float | None
+    raw_remaining_exact: str | None
+
+
 class BurnRateItem(_Item):
     """The burn rate over one window."""
 
@@ -62,7 +94,7 @@ class RuleItem(_Item):
     """One alert rule of an SLO, and where its alert stands."""
 
     rule: str
-    kind: Literal["burn", "telemetry"]
+    kind: str
     severity: Literal["page", "ticket"]
     state: Literal["inactive", "pending", "firing", "resolving"]
     since: datetime | None
@@ -70,6 +102,7 @@ class RuleItem(_Item):
     alert_id: str | None
     threshold_burn_rate: float | None
     threshold_seconds: float | None
+    threshold_remaining_ratio: float | None
     burn_rate: float | None
     short_burn_rate: float | None
     long_seconds: int
@@ -80,11 +113,12 @@ class RuleItem(_Item):
 
 
 class SloItem(_Item):
-    """One SLO on one cluster."""
+    """One SLO on one cluster, or one group of its events there."""
 
     id: str
     name: str
     cluster: str
+    group: str
     description: str
     sli: SliItem
     objective_ratio: float
@@ -97,7 +131,11 @@ class SloItem(_Item):
     excluded: int
     sli_ratio: float | None
     sli_exact: str | None
+    method: Literal["occurrences", "timeslices", "ratio_timeslices"]
+    events: EventsItem
     budget: BudgetItem
+    earlier_versions: list[EarlierVersionItem]
+    correction: CorrectionItem
     burn_rates: list[BurnRateItem]
     alerts: list[RuleItem]
     telemetry_state: Literal["ok", "no_traffic", "telemetry_lost", "source_down"]
@@ -116,6 +154,7 @@ class AlertItem(_Item):
     sequence: int
     slo: str
     cluster: str
+    group: str
     rule: str
     severity: Literal["page", "ticket"]
     is_active: bool
@@ -134,6 +173,7 @@ class BurnDownItem(_Item):
 
     slo: str
     cluster: str
+    group: str
     start: datetime
     end: datetime
     at_seconds: list[float]

@@ -2,10 +2,40 @@
 
 from fastapi import APIRouter
 
-from dbre.web.pages import engines, events, fleet, login, slo
+from dbre.web.pages import (
+    audit,
+    engines,
+    events,
+    fleet,
+    gates,
+    incident_actions,
+    incidents,
+    login,
+    oncall,
+    operations,
+    reports,
+    schedules,
+    slo,
+    stack,
+)
 
 __all__ = ["router"]
 
 router = APIRouter()
-for _page in (login, fleet, slo, events, engines):
+for _page in (
+    login,
+    fleet,
+    slo,
+    incidents,
+    incident_actions,
+    oncall,
+    reports,
+    operations,
+    gates,
+    schedules,
+    stack,
+    audit,
+    events,
+    engines,
+):
     router.include_router(_page.router)

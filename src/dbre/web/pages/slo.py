@@ -1,59 +1,58 @@
 """The list of SLOs, and one SLO with its burn-down."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from dbre.capabilities.slo import BurnDown, SloStatus, burn_down, worst_first
-from dbre.core.units import format_duration
-from dbre.web.access import PageAccess, Wired
-from dbre.web.api.slo import ClusterName, Name, status_of
-from dbre.web.charts import LineChart, line_chart
+from dbre.capabilities.slo import worst_first
+from dbre.capabilities.slo.composite import combined
+from dbre.web.access import PagePrincipal, Wired
+from dbre.web.api.slo import ClusterName, Group, Name, status_of
+from dbre.web.pages.slo_charts import burn_down_chart, mark_data, rule_burns, summary_of
+from dbre.web.pages.slo_surroundings import surroundings_of
+from dbre.web.sight import seen_clusters, seen_statuses
 from dbre.web.templates import render
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-_CHART_POINTS = 400
 
 
 @router.get("/slo")
-async def slo_page(request: Request, wired: Wired, _session: PageAccess) -> Response:
-    """All SLOs, worst first; a request by htmx gets the table alone."""
-    statuses = worst_first(await wired.slo_status())
+async def slo_page(request: Request, wired: Wired, principal: PagePrincipal) -> Response:
+    """All SLOs, worst first, and composites of them; a request by htmx gets the tables alone."""
+    statuses = worst_first(seen_statuses(wired, principal, await wired.slo_status()))
+    composites = combined(wired.composites, statuses, [one.name for one in seen_clusters(wired, principal)])
     template = "_slo_table.html" if "hx-request" in request.headers else "slo_list.html"
-    page = HTMLResponse(render(request, template, title="SLOs", statuses=statuses))
+    page = HTMLResponse(render(request, template, title="SLOs", statuses=statuses, composites=composites))
     page.headers["Vary"] = "HX-Request"
     return page
 
 
 @router.get("/slo/{name}/{cluster}")
-async def slo_detail_page(request: Request, wired: Wired, _session: PageAccess, name: Name, cluster: ClusterName) -> Response:
-    """One SLO on one cluster: objective, budget, burn-down, alert rules."""
-    status = await status_of(wired, name, cluster)
-    series = await burn_down(
-        wired.store, wired.definitions, wired.fleet, wired.clock.now(), slo=name, cluster=cluster, limit=_CHART_POINTS
-    )
+async def slo_detail_page(
+    request: Request,
+    wired: Wired,
+    principal: PagePrincipal,
+    name: Name,
+    cluster: ClusterName,
+    group: Group = "",
+    graphs: Literal["", "all"] = "",
+) -> Response:
+    """One SLO on one cluster: objective, budget, burn-down, alert rules with a graph for each that is on its way."""
+    status = await status_of(wired, principal, name, cluster, group)
+    chart = await burn_down_chart(wired, principal, status)
+    values = {
+        "status": status,
+        "chart": chart,
+        "summary": summary_of(status),
+        "mark_data": mark_data(chart),
+        "burns": await rule_burns(wired, status, show_all=graphs == "all"),
+        "around": await surroundings_of(wired, principal, status),
+        "graphs": graphs,
+    }
     template = "_slo_detail.html" if "hx-request" in request.headers else "slo_detail.html"
-    values = {"status": status, "chart": _chart(series, status), "summary": summary_of(status)}
     page = HTMLResponse(render(request, template, title=f"{name} on {cluster}", **values))
     page.headers["Vary"] = "HX-Request"
     return page
-
-
-def _chart(series: BurnDown, status: SloStatus) -> LineChart:
-    """From the first measurement on: a month of nothing before it would hide the minutes that matter."""
-    first = series.points[0].at if series.points else series.start
-    start = max(series.start, status.measured_since or first)
-    points = [(one.at, float(one.remaining_ratio)) for one in series.points]
-    return line_chart(points, start=start, end=min(series.end, status.at.now))
-
-
-def summary_of(status: SloStatus) -> str:
-    """The state in one sentence, for the chart's text alternative and for people in a hurry."""
-    left = f"budget {float(status.budget.remaining_ratio):.2%} left"
-    recent = next((one for one in status.burn_rates if one.counts.total), None)
-    if recent is None:
-        return f"{left}; nothing was measured in the last hours"
-    seen = f"{recent.counts.bad} of {recent.counts.total} events bad in the last {format_duration(recent.window_seconds)}"
-    ending = status.exhaustion.simple_seconds
-    return f"{left}, {seen}" + (f"; if that goes on, empty in {format_duration(float(ending))}" if ending is not None else "")

@@ -1,15 +1,19 @@
 """The page templates, and the one function that renders them."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from dbre import __version__
-from dbre.capabilities.slo import state_of
+from dbre.capabilities.slo import SloStatus, state_of
+from dbre.core.identity.model import Permission
 from dbre.core.text import printable
 from dbre.core.units import format_duration, format_percent
 
@@ -23,6 +27,9 @@ def render(request: Request, template: str, **values: object) -> str:
         "nonce": request.state.nonce,
         "path": request.url.path,
         "csrf_token": session.csrf_token if session else None,
+        "principal_name": session.principal.name if session else None,
+        "is_admin": session is not None and session.principal.may(Permission.ADMINISTER, {}),
+        "attention": getattr(request.state, "attention", None),
         "version": __version__,
     }
     return _environment().get_template(template).render(shared | values)
@@ -39,6 +46,7 @@ def _environment() -> Environment:
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
     environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number, "slo_state": state_of}
+    environment.filters |= {"pretty": _pretty, "lines": _lines, "slo_path": _slo_path}
     return environment
 
 
@@ -52,6 +60,24 @@ def _percent(ratio: float | Decimal | None, digits: int = 2) -> str:
 
 def _when(moment: datetime | None) -> str:
     return "never" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _slo_path(status: SloStatus) -> str:
+    path = f"/slo/{quote(status.name, safe='')}/{quote(status.cluster, safe='')}"
+    return f"{path}?group={quote(status.group, safe='')}" if status.group else path
+
+
+def _pretty(value: object) -> Markup:
+    """JSON over several lines; ASCII alone, so that no control character of a database is in it."""
+    return escape(json.dumps(value, indent=2, sort_keys=True, default=str))
+
+
+_LONGEST_LINE = 50_000  # characters; a paragraph of Markdown is one line
+
+
+def _lines(text: str) -> Markup:
+    """A text of several lines, whose other control characters are made visible."""
+    return Markup("\n").join(escape(printable(line, limit=_LONGEST_LINE)) for line in text.split("\n"))
 
 
 def _number(value: float | None, digits: int = 1) -> str:

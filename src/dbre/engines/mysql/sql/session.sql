@@ -75,3 +75,11 @@ SELECT VERSION() AS version_text,
 -- versions: *
 -- privilege: USAGE
 SHOW GRANTS;
+
+-- name: heartbeat_there
+-- facet: session
+-- versions: *
+-- privilege: USAGE
+SELECT COUNT(*) AS tables
+  FROM information_schema.TABLES AS t
+ WHERE t.TABLE_SCHEMA = 'dbre' AND t.TABLE_NAME = 'heartbeat';

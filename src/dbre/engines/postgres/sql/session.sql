@@ -25,6 +25,9 @@ SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS is_monitor,
        -- Everybody may by default; some providers take it away.
        pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
          AND pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS may_read_control,
+       pg_catalog.has_table_privilege('pg_catalog.pg_file_settings', 'SELECT')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'EXECUTE') AS may_read_files,
+       pg_catalog.has_function_privilege('pg_catalog.pg_reload_conf()', 'EXECUTE') AS may_reload,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
        COALESCE(h.may_read, false) AS may_read_heartbeat,
        COALESCE(h.may_read AND h.may_write, false) AS may_write_heartbeat
@@ -48,3 +51,13 @@ SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeou
        -- pg_temp last: else a temporary table could stand in for one of the catalog
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) AS search_path,
        pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only;
+
+-- name: login_facts
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.current_setting('is_superuser') = 'on' AS is_superuser,
+       EXISTS (SELECT
+                 FROM pg_catalog.pg_class AS c
+                 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS has_heartbeat;

@@ -1,0 +1,333 @@
+"""How operations are put together over an open state store: the same for the control plane, a worker and a single command."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dbre.core.audit.log import AuditLog
+from dbre.core.clock import Clock
+from dbre.core.config import Config
+from dbre.core.errors import UsageError
+from dbre.core.events import EventLog
+from dbre.core.fleet import Fleet
+from dbre.core.gates.approval import ApprovalGate
+from dbre.core.gates.asking import ANSWER_SECONDS, Gates
+from dbre.core.gates.document import GATES, approval_policies, change_windows, freeze_windows
+from dbre.core.gates.freeze_window import FreezeWindowGate
+from dbre.core.gates.model import Gate
+from dbre.core.gates.target_lock import TargetLockGate
+from dbre.core.identity.document import ACCESS, access_from
+from dbre.core.operation.definition import Operation, unknown_kind
+from dbre.core.operation.dispatch import Dispatcher
+from dbre.core.operation.document import OPERATIONS
+from dbre.core.operation.evidence.pack import SloSnapshot
+from dbre.core.operation.journal import Journal
+from dbre.core.operation.lease import LeaseClock
+from dbre.core.operation.model import OperationRecord
+from dbre.core.operation.runner import OperationRunner
+from dbre.core.operation.store_desk import DeskParts
+from dbre.core.operation.target_labels import cluster_of
+from dbre.core.operation.worker_identity import this_worker
+from dbre.core.store import Store
+from dbre.core.text import closest, quoted
+from dbre.ports.engine import EngineRegistry
+from dbre.ports.report_sources import IncidentFact, SloFact
+
+if TYPE_CHECKING:
+    from dbre.capabilities.incident.impact import Spent
+    from dbre.capabilities.settings import SloSource
+    from dbre.capabilities.slo.definition import Definition
+    from dbre.capabilities.slo.recent_statuses import RecentStatuses
+
+__all__ = [
+    "Ground",
+    "Kinds",
+    "OperationParts",
+    "StoredImpact",
+    "StoredReportSources",
+    "assemble",
+    "gates_of",
+    "kinds_of",
+    "slo_snapshots",
+    "statuses_of",
+]
+
+
+class Kinds:
+    """The operations of this installation (``OperationRegistry``)."""
+
+    def __init__(self, *operations: Operation[Any]) -> None:
+        self._operations = {one.kind: one for one in sorted(operations, key=lambda one: one.kind)}
+
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds in alphabetical order."""
+        return tuple(self._operations)
+
+    def get(self, kind: str) -> Operation[Any]:
+        """The operation of that kind. Raises: UsageError with a did-you-mean."""
+        if kind not in self._operations:
+            raise unknown_kind(kind, self.kinds())
+        return self._operations[kind]
+
+
+def gates_of(
+    config: Config,
+    clock: Clock,
+    store: Store | None,
+    *,
+    statuses: "RecentStatuses | None",
+    answer_seconds: float = ANSWER_SECONDS,
+) -> Gates:
+    """The gates of this installation; without a store those that need one allow, and what they would say is not known."""
+    from dbre.capabilities.slo.budget_documents import ERROR_BUDGET_POLICIES, budget_policies
+    from dbre.capabilities.slo.budget_gate import BudgetGate
+
+    document = config.get(GATES)
+    has_identities = not access_from(config.get(ACCESS)).is_embedded
+    gates: list[Gate] = [
+        FreezeWindowGate(freeze_windows(document), change_windows(document)),
+        ApprovalGate(store, approval_policies(document, has_identities=has_identities)),
+        TargetLockGate(store),
+    ]
+    if statuses is not None:
+        gates.append(BudgetGate(budget_policies(config.get(ERROR_BUDGET_POLICIES)), statuses, store))
+    return Gates(gates, clock, answer_seconds=answer_seconds)
+
+
+def statuses_of(config: Config, fleet: Fleet, clock: Clock, store: Store) -> "RecentStatuses":
+    """The SLOs as another process, the control plane, stores them."""
+    from dbre.capabilities.slo import ALERTING, watched_definitions
+    from dbre.capabilities.slo.recent_statuses import stored_statuses
+
+    lost_after = config.get(ALERTING).telemetry_lost_after
+    return stored_statuses(store, watched_definitions(config), fleet, clock, lost_after=lost_after)
+
+
+def kinds_of(
+    fleet: Fleet,
+    engines: EngineRegistry,
+    clock: Clock,
+    *,
+    statuses: "RecentStatuses | None",
+    store: Store | None = None,
+    definitions: "Sequence[Definition]" = (),
+) -> Kinds:
+    """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
+
+    Without ``store`` SLOs cannot be corrected.
+    """
+    from dbre.capabilities.review import CheckFleet
+    from dbre.capabilities.settings import ApplySettings
+    from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
+
+    slo = _slo_source(statuses) if statuses is not None else None
+    return Kinds(
+        CheckFleet(fleet=fleet, engines=engines, clock=clock),
+        ApplySettings(fleet=fleet, engines=engines, slo=slo),
+        CorrectSlo(definitions=definitions, fleet=fleet, store=store),
+        RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
+    )
+
+
+def _slo_source(statuses: "RecentStatuses") -> "SloSource":
+    from dbre.capabilities.settings import SloReading
+    from dbre.capabilities.slo.alert_rules import Severity
+    from dbre.capabilities.slo.telemetry_state import TelemetryState
+
+    async def read(slo: str, cluster: str) -> SloReading:
+        found = {one.name: one for one in await statuses.of(cluster)}
+        if slo not in found:
+            near = closest(slo, list(found))
+            raise UsageError(
+                f"cluster {cluster} has no SLO {quoted(slo, limit=100)}",
+                hint=f"did you mean {near}?" if near else "dbre slo list",
+            )
+        status = found[slo]
+        if status.telemetry not in (TelemetryState.OK, TelemetryState.SOURCE_DOWN):
+            return SloReading(burn_rate=None, is_paging=None)  # nobody sees it: neither good nor bad
+        rate = status.burn_rates[0].rate if status.burn_rates else None
+        is_paging = any(one.severity is Severity.PAGE for one in status.active_alerts)
+        return SloReading(burn_rate=float(rate) if rate is not None else None, is_paging=is_paging)
+
+    return read
+
+
+def slo_snapshots(config: Config, fleet: Fleet, clock: Clock, store: Store) -> SloSnapshot:
+    """What evidence packs say of the SLOs of an operation's cluster."""
+    from dbre.capabilities.slo import ALERTING, watched_definitions
+    from dbre.capabilities.slo.before_and_after import before_and_after
+
+    definitions, lost_after = watched_definitions(config), config.get(ALERTING).telemetry_lost_after
+
+    async def look(record: OperationRecord) -> Mapping[str, Any] | None:
+        cluster = cluster_of(record.planned.plan.target)
+        if cluster is None or record.started_at is None:
+            return None
+        ended = record.ended_at or clock.now()
+        return await before_and_after(
+            store, definitions, fleet, cluster=cluster, began=record.started_at, ended=ended, lost_after=lost_after
+        )
+
+    return look
+
+
+class StoredImpact:
+    """What incidents did to users (``ImpactSource``), read from the slots that the control plane stores."""
+
+    def __init__(self, config: Config, fleet: Fleet, store: Store) -> None:
+        from dbre.capabilities.slo import watched_definitions
+
+        self._definitions = watched_definitions(config)
+        self._fleet = fleet
+        self._store = store
+
+    async def began(self, *, slo: str, cluster: str, group: str, fired_at: datetime, window_seconds: int) -> datetime | None:
+        """When the bad events began that made an alert fire."""
+        from dbre.capabilities.slo.spending import began_to_burn
+
+        return await began_to_burn(
+            self._store,
+            self._definitions,
+            self._fleet,
+            slo=slo,
+            cluster=cluster,
+            group=group,
+            fired_at=fired_at,
+            window_seconds=window_seconds,
+        )
+
+    async def spent(self, *, clusters: Collection[str], since: datetime, until: datetime) -> "Sequence[Spent]":
+        """What each SLO instance of some clusters counted."""
+        from dbre.capabilities.incident.impact import Spent
+        from dbre.capabilities.slo.spending import spent_between
+
+        found = await spent_between(self._store, self._definitions, self._fleet, clusters=clusters, since=since, until=until)
+        return [Spent(instance=one.instance, good=one.good, bad=one.bad, consumed=one.consumed) for one in found]
+
+
+class StoredReportSources:
+    """What reports are made of (``ReportSources``), read from the state store."""
+
+    def __init__(self, config: Config, fleet: Fleet, store: Store) -> None:
+        from dbre.capabilities.slo import watched_definitions
+
+        self._definitions = watched_definitions(config)
+        self._fleet = fleet
+        self._store = store
+
+    async def incidents(self, *, since: datetime, until: datetime) -> Sequence[IncidentFact]:
+        """The incidents that began in a span of time, the oldest first."""
+        from dbre.capabilities.incident.facts import incident_facts
+
+        return [
+            IncidentFact(
+                id=str(one.id),
+                name=one.name,
+                title=one.title,
+                severity=one.severity.value,
+                cluster=one.cluster,
+                clusters=one.clusters,
+                slo=one.slo,
+                started_at=one.started_at,
+                detected_at=one.detected_at,
+                acknowledged_at=one.acknowledged_at,
+                mitigated_at=one.mitigated_at,
+                resolved_at=one.resolved_at,
+                cost=one.cost,
+                assignee=one.assignee,
+            )
+            for one in await incident_facts(self._store, since=since, until=until)
+        ]
+
+    async def compliance(self, *, since: datetime, until: datetime) -> Sequence[SloFact]:
+        """Every SLO instance over a span of time."""
+        from dbre.capabilities.slo.compliance import compliance_between
+
+        found = await compliance_between(self._store, self._definitions, self._fleet, since=since, until=until)
+        return [
+            SloFact(
+                id=one.id,
+                cluster=one.cluster,
+                objective=one.objective,
+                good=one.counts.good,
+                total=one.counts.total,
+                remaining_ratio=one.remaining_ratio,
+            )
+            for one in found
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationParts:
+    """All that runs and steers operations over one store; the same in the control plane, a worker and a single command."""
+
+    store: Store
+    audit: AuditLog
+    journal: Journal
+    registry: Kinds
+    gates: Gates
+    runner: OperationRunner
+    fleet: Fleet
+    clock: Clock
+
+    @property
+    def leases(self) -> LeaseClock:
+        """The clock of the leases."""
+        return self.runner.leases
+
+    def desk_parts(self, dispatcher: Dispatcher) -> DeskParts:
+        """What desks are made of, with whom they tell of a new operation."""
+        return DeskParts(
+            store=self.store,
+            registry=self.registry,
+            journal=self.journal,
+            gates=self.gates,
+            fleet=self.fleet,
+            clock=self.clock,
+            dispatcher=dispatcher,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What operations stand on."""
+
+    config: Config
+    fleet: Fleet
+    engines: EngineRegistry
+    clock: Clock
+    store: Store
+
+
+def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: str | None = None) -> OperationParts:
+    """Put it together. ``statuses`` are the live SLOs of a control plane; by default they are read from the store."""
+    from dbre.capabilities.slo import SLOS, definitions_from
+
+    clock, store = ground.clock, ground.store
+    known = statuses if statuses is not None else statuses_of(ground.config, ground.fleet, clock, store)
+    audit = AuditLog(clock)
+    journal = Journal(audit, EventLog(clock), clock)
+    definitions = definitions_from(ground.config.get(SLOS))
+    registry = kinds_of(ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions)
+    gates = gates_of(ground.config, clock, store, statuses=known)
+    runner = OperationRunner(
+        store,
+        registry,
+        journal,
+        gates,
+        clock,
+        worker=this_worker(zone=zone),
+        fleet=ground.fleet,
+        settings=ground.config.get(OPERATIONS),
+    )
+    return OperationParts(
+        store=store,
+        audit=audit,
+        journal=journal,
+        registry=registry,
+        gates=gates,
+        runner=runner,
+        fleet=ground.fleet,
+        clock=clock,
+    )

@@ -1,0 +1,1 @@
+"""What is to be done after an incident, tracked to its end."""

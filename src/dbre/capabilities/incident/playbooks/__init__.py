@@ -1,0 +1,1 @@
+"""Read-only diagnosis of a cluster, attached to its incident when it opens."""

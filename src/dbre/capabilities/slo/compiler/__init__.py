@@ -1,0 +1,1 @@
+"""SLOs written as rules of Prometheus, routes of Alertmanager and dashboards of Grafana."""

@@ -1,0 +1,1 @@
+"""Who somebody is, and what they may do. Each module is imported by its own name."""

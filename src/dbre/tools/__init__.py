@@ -1,0 +1,1 @@
+"""Drivers of external programs and services, one module each."""
