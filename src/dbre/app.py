@@ -15,6 +15,7 @@ from dbre.core.errors import Unsupported, UsageError
 from dbre.core.text import closest
 
 if TYPE_CHECKING:  # imported at run time only by the commands that need them
+    from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.incident.impact import ImpactSource
     from dbre.core.config import Config, Section
     from dbre.core.fleet import Fleet
@@ -57,6 +58,7 @@ def main() -> int:
 
 def sections() -> "Sequence[Section[Any]]":
     """Every section that ``dbre.yaml`` may have, in the order in which documentation lists them."""
+    from dbre.capabilities.backup.documents import BACKUP, VAULTS
     from dbre.capabilities.incident import RECEIVERS
     from dbre.capabilities.incident.channels.documents import CHANNELS
     from dbre.capabilities.incident.incidents_document import INCIDENTS
@@ -104,6 +106,8 @@ def sections() -> "Sequence[Section[Any]]":
         ONCALL,
         REPORT,
         INCIDENTS,
+        VAULTS,
+        BACKUP,
         STATE,
         AUDIT,
         ACCESS,
@@ -192,9 +196,10 @@ class Application:
     @cached_property
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
-        from dbre.assembly import kinds_of
+        from dbre.assembly import backup_ground, kinds_of
 
-        return kinds_of(self._fleet, self.engines, self.clock, statuses=None)
+        backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
+        return kinds_of(self._fleet, self.engines, self.clock, statuses=None, backups=backups)
 
     async def principal(self) -> "Principal":
         """Who runs this command. Raises: Denied where identities are configured and the token is missing or wrong."""
@@ -232,6 +237,12 @@ class Application:
         from dbre.assembly import StoredReportSources
 
         return StoredReportSources(self.config, self.fleet, store)
+
+    def backups(self, store: "Store | None") -> "BackupGround":
+        """What backups stand on; without ``store`` only vaults can be read."""
+        from dbre.assembly import backup_ground
+
+        return backup_ground(self.config, self.fleet, self.engines, self.clock, store)
 
     def _server(self) -> tuple[str, str] | None:
         """The control plane that commands talk to, and what names it; None: this machine's own state store."""

@@ -1,8 +1,10 @@
 """How operations are put together over an open state store: the same for the control plane, a worker and a single command."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbre.core.audit.log import AuditLog
@@ -35,6 +37,7 @@ from dbre.ports.engine import EngineRegistry
 from dbre.ports.report_sources import IncidentFact, SloFact
 
 if TYPE_CHECKING:
+    from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
@@ -47,6 +50,7 @@ __all__ = [
     "StoredImpact",
     "StoredReportSources",
     "assemble",
+    "backup_ground",
     "gates_of",
     "kinds_of",
     "slo_snapshots",
@@ -112,11 +116,13 @@ def kinds_of(
     statuses: "RecentStatuses | None",
     store: Store | None = None,
     definitions: "Sequence[Definition]" = (),
+    backups: "BackupGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
     Without ``store`` SLOs cannot be corrected.
     """
+    from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
@@ -127,6 +133,47 @@ def kinds_of(
         ApplySettings(fleet=fleet, engines=engines, slo=slo),
         CorrectSlo(definitions=definitions, fleet=fleet, store=store),
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
+        *(backup_operations(backups) if backups is not None else ()),
+    )
+
+
+def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store | None) -> "BackupGround":
+    """What backups stand on. Without ``store`` only vaults can be read."""
+    from dbre.capabilities.backup.documents import BACKUP, VAULTS
+    from dbre.capabilities.backup.ground import BackupGround
+    from dbre.core.audit.document import AUDIT
+    from dbre.core.audit.keys import key_directory, signing_key
+    from dbre.core.audit.signed_note import SigningKey
+    from dbre.core.programs.account import choose_account
+    from dbre.core.programs.cache import cache_directory
+    from dbre.ports.backup.model import Place
+
+    settings, vaults = config.get(BACKUP), config.get(VAULTS)
+    beside = key_directory(store, config.directory) if store is not None else config.directory
+
+    def find_place() -> Place:
+        account = choose_account(os.environ)
+        return Place(
+            account=account,
+            cache=cache_directory(account, os.environ),
+            bindir=Path(settings.bindir) if settings.bindir is not None else None,
+        )
+
+    async def find_signing_key() -> SigningKey | None:
+        if store is None:
+            return None
+        return await signing_key(config.get(AUDIT), store, directory=config.directory, create=True)
+
+    return BackupGround(
+        fleet=fleet,
+        engines=engines,
+        clock=clock,
+        store=store,
+        settings=settings,
+        vaults=vaults,
+        directory=Path(settings.directory) if settings.directory is not None else beside / "backup",
+        find_place=find_place,
+        find_signing_key=find_signing_key,
     )
 
 
@@ -309,7 +356,10 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
     audit = AuditLog(clock)
     journal = Journal(audit, EventLog(clock), clock)
     definitions = definitions_from(ground.config.get(SLOS))
-    registry = kinds_of(ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions)
+    backups = backup_ground(ground.config, ground.fleet, ground.engines, clock, store)
+    registry = kinds_of(
+        ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups
+    )
     gates = gates_of(ground.config, clock, store, statuses=known)
     runner = OperationRunner(
         store,

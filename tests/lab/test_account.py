@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dbre.lab.account import Account, choose_account, first_barrier, require_reachable
-from dbre.lab.errors import DirectoryUnusable, NoUsableAccount
+from dbre.core.programs.account import Account, choose_account, first_barrier, require_reachable
+from dbre.core.programs.errors import DirectoryUnusable, NoUsableAccount
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root chooses another account")
 
@@ -37,7 +37,7 @@ def test_a_sudo_uid_that_names_no_user_falls_back(sudo_uid: str) -> None:
 
 @as_root
 def test_root_without_any_account_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dbre.lab.account.FALLBACKS", ("no-such-account", "root"))
+    monkeypatch.setattr("dbre.core.programs.account.FALLBACKS", ("no-such-account", "root"))
     with pytest.raises(NoUsableAccount, match="none of the accounts no-such-account, root") as caught:
         choose_account({})
     assert caught.value.hint is not None

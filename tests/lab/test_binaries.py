@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dbre.lab.account import Account, choose_account
-from dbre.lab.errors import BinariesMissing, ServerFailed
+from dbre.core.programs.account import Account, choose_account
+from dbre.core.programs.errors import BinariesMissing
+from dbre.engines.postgres.binaries import PostgresBinaries, _copy_of_wheel
+from dbre.lab.errors import ServerFailed
 from dbre.lab.postgres import PostgresServer, find_postgres, list_postgres
-from dbre.lab.postgres.binaries import PostgresBinaries, _copy_of_wheel
 from dbre.lab.programs import find_program
 from dbre.lab.site import Site, run_program
 
@@ -53,7 +54,7 @@ async def test_a_missing_version_is_reported_with_what_there_is_and_how_to_get_i
 async def test_without_any_server_the_package_and_the_extra_are_named(
     account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dbre.lab.postgres.binaries._candidates", lambda: iter(()))
+    monkeypatch.setattr("dbre.engines.postgres.binaries._candidates", lambda: iter(()))
     with pytest.raises(BinariesMissing, match="no PostgreSQL here; found: none") as caught:
         await find_postgres(account=account, cache=tmp_path)
     assert caught.value.exit_code == 5

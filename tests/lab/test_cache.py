@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dbre.lab.account import choose_account
-from dbre.lab.cache import build_once, cache_directory
-from dbre.lab.errors import DirectoryUnusable
+from dbre.core.programs.account import choose_account
+from dbre.core.programs.cache import build_once, cache_directory
+from dbre.core.programs.errors import DirectoryUnusable
 
 _BUILDER = """
 import asyncio, os, sys
 from pathlib import Path
-from dbre.lab.cache import build_once
+from dbre.core.programs.cache import build_once
 
 async def build(directory):
     (directory / "half").write_text(str(os.getpid()))
@@ -73,7 +73,7 @@ async def test_a_failed_build_leaves_nothing_and_the_next_one_succeeds(tmp_path:
 async def test_waiting_for_another_builder_ends_with_an_error_that_says_for_what(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dbre.lab.cache._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("dbre.core.programs.cache._LOCK_SECONDS", 0.2)
 
     async def hang(directory: Path) -> None:
         await asyncio.sleep(60)
@@ -105,6 +105,6 @@ def test_a_cache_that_others_can_write_or_own_is_not_used(
 
 
 def test_no_directory_at_all_is_an_error_that_names_those_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dbre.lab.cache._is_usable", lambda *_: False)
+    monkeypatch.setattr("dbre.core.programs.cache._is_usable", lambda *_: False)
     with pytest.raises(DirectoryUnusable, match=f"tried {tmp_path}/dbre, "):
         cache_directory(choose_account(os.environ), {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)})

@@ -18,10 +18,11 @@ from dbre.capabilities.slo.documents import SLOS
 from dbre.core.config import load
 from dbre.core.errors import Conflict, Denied, UsageError
 from dbre.core.fleet_document import FLEET, build_fleet
+from dbre.core.programs.account import choose_account
+from dbre.core.programs.errors import DirectoryUnusable
 from dbre.core.store import STATE
 from dbre.lab import Lab, LabEngine, LabSpec, ServerState, lab_directory, list_labs, take_down
-from dbre.lab.account import choose_account
-from dbre.lab.errors import DirectoryUnusable, LabError, ServerFailed, UnknownLab
+from dbre.lab.errors import LabError, ServerFailed, UnknownLab
 from dbre.lab.place import MARKER, claim, remove
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.processes import Process, find_processes

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dbre.core.programs.errors import BinariesMissing
 from dbre.lab.alertmanager import AlertmanagerServer
-from dbre.lab.errors import BinariesMissing, ServerFailed
+from dbre.lab.errors import ServerFailed
 from dbre.lab.prometheus import PrometheusServer, find_prometheus
 from dbre.lab.site import Site
 

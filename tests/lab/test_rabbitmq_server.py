@@ -7,8 +7,8 @@ import pytest
 
 from dbre.core.operation.broker_document import BrokerDocument
 from dbre.core.operation.celery_dispatch.publisher import check_broker
+from dbre.core.programs.errors import BinariesMissing
 from dbre.core.secrets import Secret
-from dbre.lab.errors import BinariesMissing
 from dbre.lab.rabbitmq import RabbitMqServer, find_rabbitmq
 from dbre.lab.site import Site
 from dbre.ports.session import Role

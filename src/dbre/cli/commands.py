@@ -45,6 +45,13 @@ COMMANDS: dict[str, CommandEntry] = {
     "fleet": CommandEntry("Fleet and engines", "dbre.cli.fleet_cli", "The inventory: environments, clusters, instances."),
     "engine": CommandEntry("Fleet and engines", "dbre.cli.engine_cli", "Engines, what they support, the SQL they send."),
     "settings": CommandEntry("Operate", "dbre.capabilities.settings.cli", "Server parameters: shown, compared, changed."),
+    "backup": CommandEntry(
+        "Operate", "dbre.capabilities.backup.cli", "Backups that are proved: copies, log, recovery, drills."
+    ),
+    "vault": CommandEntry(
+        "Operate", "dbre.capabilities.backup.vault.cli", "Vaults: encrypted, append-only places where backups lie."
+    ),
+    "integrity": CommandEntry("Operate", "dbre.capabilities.integrity.cli", "Rows, pages and indexes: compared and checked."),
     "op": CommandEntry("Operate", "dbre.cli.op_cli", "Operations: list, show, follow, approve and steer them."),
     "export": CommandEntry(
         "Operate", "dbre.cli.export_cli", "Write DAGs for Airflow and flows for Prefect that run operations."

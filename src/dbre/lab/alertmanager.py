@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dbre.lab.account import Account
+from dbre.core.programs.account import Account
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.http_server import HttpLabServer
 from dbre.lab.programs import ServerProgram, find_program

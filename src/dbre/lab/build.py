@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from dbre.lab.account import Account
+from dbre.core.programs.account import Account
 from dbre.lab.mariadb import MariaDbServer, find_mariadb
 from dbre.lab.model import LabEngine, LabSpec
 from dbre.lab.postgres import PostgresBinaries, PostgresServer, find_postgres

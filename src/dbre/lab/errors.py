@@ -1,12 +1,9 @@
 """What can go wrong with throw-away servers."""
 
-from dbre.core.errors import Conflict, DbreError, ExitCode, Unsupported, UsageError
+from dbre.core.errors import Conflict, DbreError, ExitCode, UsageError
 
 __all__ = [
-    "BinariesMissing",
-    "DirectoryUnusable",
     "LabError",
-    "NoUsableAccount",
     "PortTaken",
     "ServerFailed",
     "UnknownLab",
@@ -29,24 +26,6 @@ class PortTaken(Conflict):
     """Another process listens on the port that was asked for."""
 
     code = "lab.port_taken"
-
-
-class BinariesMissing(Unsupported):
-    """No usable server program of the engine and version was found."""
-
-    code = "lab.binaries_missing"
-
-
-class NoUsableAccount(Unsupported):
-    """Run by root, and there is no unprivileged account that a server could run as."""
-
-    code = "lab.no_account"
-
-
-class DirectoryUnusable(UsageError):
-    """The lab's directory is not ours, not empty, not writable, or the servers' account cannot reach it."""
-
-    code = "lab.directory_unusable"
 
 
 class UnknownLab(UsageError):

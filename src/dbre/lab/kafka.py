@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbre.lab.errors import BinariesMissing
+from dbre.core.programs.errors import BinariesMissing
 from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.lab.programs import ServerProgram
 from dbre.lab.server import LabServer

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Self
 
 from dbre.core.errors import DbreError
+from dbre.core.programs.account import Account, choose_account
+from dbre.core.programs.cache import cache_directory
 from dbre.core.secrets import Secret
 from dbre.core.text import closest
-from dbre.lab.account import Account, choose_account
 from dbre.lab.build import Blueprint, build_servers, find_blueprint
-from dbre.lab.cache import cache_directory
 from dbre.lab.destruction import uninterrupted
 from dbre.lab.document import configuration
 from dbre.lab.errors import LabError, UnknownLab

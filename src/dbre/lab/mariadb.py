@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
+from dbre.core.programs.account import Account
+from dbre.core.programs.cache import build_once
 from dbre.core.secrets import Secret
-from dbre.lab.account import Account
-from dbre.lab.cache import build_once
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.grants import observer_grants
 from dbre.lab.programs import ServerProgram, find_program

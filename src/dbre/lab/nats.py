@@ -5,7 +5,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbre.lab.account import Account
+from dbre.core.programs.account import Account
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer

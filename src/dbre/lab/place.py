@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from dbre.core.errors import Conflict, Denied
+from dbre.core.programs.account import Account, first_barrier, require_reachable
+from dbre.core.programs.errors import DirectoryUnusable
 from dbre.core.units import format_bytes
-from dbre.lab.account import Account, first_barrier, require_reachable
 from dbre.lab.destruction import MARKER, destroy
-from dbre.lab.errors import DirectoryUnusable, LabError
+from dbre.lab.errors import LabError
 from dbre.lab.processes import find_processes
 
 __all__ = ["MARKER", "base_directory", "claim", "is_lab", "labs_in", "remove"]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.lab.account import Account, first_barrier
-from dbre.lab.errors import BinariesMissing
+from dbre.core.programs.account import Account, first_barrier
+from dbre.core.programs.errors import BinariesMissing
 
 __all__ = ["ServerProgram", "find_program"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dbre.lab.account import Account
-from dbre.lab.errors import BinariesMissing
+from dbre.core.programs.account import Account
+from dbre.core.programs.errors import BinariesMissing
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.http_server import HttpLabServer
 from dbre.lab.programs import ServerProgram, find_program

@@ -5,8 +5,8 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from dbre.lab.account import Account
-from dbre.lab.errors import BinariesMissing
+from dbre.core.programs.account import Account
+from dbre.core.programs.errors import BinariesMissing
 from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.lab.programs import ServerProgram
 from dbre.lab.server import LabServer

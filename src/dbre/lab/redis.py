@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from dbre.lab.account import Account
+from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.grants import observer_grants

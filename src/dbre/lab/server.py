@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from dbre.core.fleet import Address, TlsMode
+from dbre.core.programs.account import require_reachable
 from dbre.core.secrets import Secret
-from dbre.lab.account import require_reachable
 from dbre.lab.destruction import destroy
 from dbre.lab.errors import LabError, PortTaken, ServerFailed
 from dbre.lab.free_port import LOOPBACK, choose_port, is_free

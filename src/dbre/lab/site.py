@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.lab.account import Account, give
+from dbre.core.programs.account import Account, give
 from dbre.lab.errors import ServerFailed
 from dbre.lab.guardian import Guardian
 

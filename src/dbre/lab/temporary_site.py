@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbre.lab.account import choose_account
-from dbre.lab.cache import cache_directory
+from dbre.core.programs.account import choose_account
+from dbre.core.programs.cache import cache_directory
 from dbre.lab.destruction import destroy
 from dbre.lab.guardian import Guardian
 from dbre.lab.site import Site

@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from dbre.core.fleet import Address, Cluster, TlsMode
 from dbre.core.secrets import Secret
 from dbre.ports.activity import ActivityPort
+from dbre.ports.canary import CanaryPort
+from dbre.ports.integrity import IntegrityPort
 from dbre.ports.probe import ProbePort
 from dbre.ports.replication import ReplicationPort
 from dbre.ports.session import SessionPort
 from dbre.ports.settings import SettingsPort
 from dbre.ports.statistics import StatisticsPort
+
+if TYPE_CHECKING:  # it needs Access from here
+    from dbre.ports.backup.engine import BackupPort
+    from dbre.ports.backup.model import Place
 
 __all__ = [
     "Access",
@@ -39,6 +45,9 @@ class Facet(StrEnum):
     REPLICATION = "replication"
     SETTINGS = "settings"
     STATISTICS = "statistics"
+    BACKUP = "backup"
+    CANARY = "canary"
+    INTEGRITY = "integrity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +142,16 @@ class Server(Protocol):
         """Cumulative counters of the server for the exporter."""
         ...
 
+    @property
+    def canary(self) -> CanaryPort:
+        """The witnessed row that proves recovery."""
+        ...
+
+    @property
+    def integrity(self) -> IntegrityPort:
+        """Rows, pages and indexes: digests and checks."""
+        ...
+
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""
         ...
@@ -197,6 +216,14 @@ class Engine(Protocol):
 
     def probe(self, access: Access) -> ProbePort:
         """A prober of one server process with a connection of its own, outside any pool; does no I/O yet."""
+        ...
+
+    def backups(self, place: "Place") -> "BackupPort":
+        """Copies of the server's files, its log and their recovery. Raises: Unsupported."""
+        ...
+
+    def dumps(self, place: "Place") -> "BackupPort":
+        """Copies as statements or rows, and their recovery. Raises: Unsupported."""
         ...
 
     def classify(self, error: BaseException) -> Verdict | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import typer
 
 if TYPE_CHECKING:  # every command imports this module for its help, and these cost a second of CPU
+    from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.incident.impact import ImpactSource
     from dbre.core.clock import Clock
     from dbre.core.config import Config, Section
@@ -72,6 +73,10 @@ class Runtime(Protocol):
 
     def impact(self, store: "Store") -> "ImpactSource":
         """What incidents did to users, measured from the stored slots."""
+        ...
+
+    def backups(self, store: "Store | None") -> "BackupGround":
+        """What backups stand on; without ``store`` only vaults can be read."""
         ...
 
     def report_sources(self, store: "Store") -> "ReportSources":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from dbre.core.errors import Unsupported
 from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
@@ -12,6 +13,8 @@ from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
 from dbre.engines.mysql.setting_changes import COMPOSED
+from dbre.ports.backup.engine import BackupPort
+from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 
@@ -32,6 +35,14 @@ class MySqlEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=MySqlHeartbeat(access), faults=FAULTS)
+
+    def backups(self, place: Place) -> BackupPort:
+        """Copies of the server's files, its log and their recovery."""
+        raise Unsupported(f"MySQL is not copied as files by {place.account.name}")
+
+    def dumps(self, place: Place) -> BackupPort:
+        """Copies as statements or rows, and their recovery."""
+        raise Unsupported(f"MySQL is not dumped by {place.account.name}")
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""

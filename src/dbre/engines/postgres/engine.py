@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
+from dbre.core.errors import Unsupported
 from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
@@ -13,6 +14,8 @@ from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
 from dbre.engines.postgres.setting_changes import COMPOSED
+from dbre.ports.backup.engine import BackupPort
+from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 
@@ -36,6 +39,14 @@ class PostgresEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=PostgresHeartbeat(access), faults=FAULTS)
+
+    def backups(self, place: Place) -> BackupPort:
+        """Copies of the server's files, its log and their recovery."""
+        raise Unsupported(f"PostgreSQL is not copied as files by {place.account.name}")
+
+    def dumps(self, place: Place) -> BackupPort:
+        """Copies as statements or rows, and their recovery."""
+        raise Unsupported(f"PostgreSQL is not dumped by {place.account.name}")
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""

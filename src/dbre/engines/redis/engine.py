@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from dbre.core.errors import Unsupported
 from dbre.engines.redis.commands import all_commands
 from dbre.engines.redis.connection import Connection
 from dbre.engines.redis.facts import DEFAULT_PORT, Product
@@ -11,6 +12,8 @@ from dbre.engines.redis.features import FEATURES
 from dbre.engines.redis.grants import grant_script
 from dbre.engines.redis.probe import RedisHeartbeat
 from dbre.engines.redis.server import RedisServer
+from dbre.ports.backup.engine import BackupPort
+from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 
@@ -31,6 +34,14 @@ class RedisEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=RedisHeartbeat(access), faults=FAULTS)
+
+    def backups(self, place: Place) -> BackupPort:
+        """Copies of the server's files, its log and their recovery."""
+        raise Unsupported(f"Redis is not copied as files by {place.account.name}")
+
+    def dumps(self, place: Place) -> BackupPort:
+        """Copies as statements or rows, and their recovery."""
+        raise Unsupported(f"Redis is not dumped by {place.account.name}")
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from redis-py nor from the network."""

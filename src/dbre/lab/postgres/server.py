@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 
 from dbre.core.secrets import Secret
+from dbre.engines.postgres.binaries import PostgresBinaries
 from dbre.engines.postgres.grants import change_grants, grant_script
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
-from dbre.lab.postgres.binaries import PostgresBinaries
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program

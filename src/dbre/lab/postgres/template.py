@@ -5,8 +5,8 @@ import hashlib
 import secrets
 from pathlib import Path
 
-from dbre.lab.cache import build_once
-from dbre.lab.postgres.binaries import PostgresBinaries
+from dbre.core.programs.cache import build_once
+from dbre.engines.postgres.binaries import PostgresBinaries
 from dbre.lab.postgres.identity import renew_identity
 from dbre.lab.site import Site, run_program
 

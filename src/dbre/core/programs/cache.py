@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from dbre.lab.account import Account, first_barrier
-from dbre.lab.errors import DirectoryUnusable, LabError
+from dbre.core.programs.account import Account, first_barrier
+from dbre.core.programs.errors import DirectoryUnusable, ProgramFailed
 
 __all__ = ["build_once", "cache_directory"]
 
@@ -95,7 +95,7 @@ async def _locked(path: Path) -> AsyncIterator[None]:
     try:
         while not _try_lock(descriptor):
             if time.monotonic() > deadline:
-                raise LabError(
+                raise ProgramFailed(
                     f"another process has been making {path.with_suffix('')} for more than {_LOCK_SECONDS:.0f} s",
                     hint=f"see who holds {path}: fuser -v {path}",
                 )

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.lab.account import Account, first_barrier
-from dbre.lab.cache import build_once
-from dbre.lab.errors import BinariesMissing
+from dbre.core.programs.account import Account, first_barrier
+from dbre.core.programs.cache import build_once
+from dbre.core.programs.errors import BinariesMissing
 
 __all__ = ["OLDEST", "PostgresBinaries", "find_postgres", "list_postgres"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from dbre.lab.errors import DirectoryUnusable, NoUsableAccount
+from dbre.core.programs.errors import DirectoryUnusable, NoUsableAccount
 
 __all__ = ["Account", "ChildCredentials", "choose_account", "first_barrier", "give", "require_reachable"]
 

@@ -1,0 +1,1 @@
+"""Restores that prove backups, on a schedule, with a verdict."""

@@ -1,0 +1,7 @@
+"""``dbre backup``: prove it."""
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer()

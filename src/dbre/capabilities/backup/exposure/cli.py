@@ -1,0 +1,7 @@
+"""``dbre backup``: how much would be lost now."""
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer()

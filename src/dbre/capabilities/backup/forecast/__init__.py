@@ -1,0 +1,1 @@
+"""How long a restore would take, from what restores took."""

@@ -1,0 +1,1 @@
+"""From what and how a moment is recovered: planned, told, done."""

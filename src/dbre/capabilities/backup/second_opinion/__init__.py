@@ -1,0 +1,1 @@
+"""What a repository that another tool keeps is really worth."""

@@ -1,0 +1,1 @@
+"""An append-only, encrypted, self-describing store of backups, in several places."""

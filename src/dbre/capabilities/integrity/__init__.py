@@ -1,0 +1,1 @@
+"""Integrity: rows, pages and indexes of a server, compared and checked; also of one that came out of a backup."""
