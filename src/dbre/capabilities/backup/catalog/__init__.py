@@ -1,1 +1,1 @@
-"""What is known of sets, log files, gaps and drills, in the state store."""
+"""The catalog of backups in the state store: rows read and written in the caller's transaction."""
