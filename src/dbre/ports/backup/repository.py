@@ -9,7 +9,7 @@ from typing import Protocol
 from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.model import CopyKind, LogFile, LogPosition, Problem, RecoveryTarget, Tool, Verified
 
-__all__ = ["ForeignRepository", "ForeignSet", "RepositoryFacts"]
+__all__ = ["ForeignLog", "ForeignRepository", "ForeignSet", "ForeignSwitch", "RepositoryFacts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +31,34 @@ class ForeignSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignLog:
+    """One log file in a repository of another tool."""
+
+    system_id: str
+    file: LogFile  # ``sha256`` is empty: to know it one would have to read the file; ``size`` is as stored, 0 if unknown
+    stored_at: datetime | None  # when the tool put it there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignSwitch:
+    """Where a timeline left its parent, read from a history file of the repository."""
+
+    system_id: str
+    timeline: int
+    parent: int
+    at: int  # LogPosition.value on the parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RepositoryFacts:
     """What is in a repository; gaps are computed by us, never believed."""
 
     tool: Tool
     sets: tuple[ForeignSet, ...]  # oldest first
-    logs: tuple[LogFile, ...]  # every log file that is really there, in order
+    logs: tuple[ForeignLog, ...]  # every log file that is really there, in order
     problems: tuple[Problem, ...]  # also what the tool's own check says
+    switches: tuple[ForeignSwitch, ...] = ()
+    segment_bytes: int | None = None  # size of a log file, where it is fixed
 
 
 class ForeignRepository(Protocol):
@@ -71,11 +92,11 @@ class ForeignRepository(Protocol):
         ...
 
     async def restore(self, label: str, directory: Path, *, target: RecoveryTarget) -> None:
-        """Let the tool restore a set into a new directory, not started; its log is fetched with ``log``."""
+        """Let the tool restore a set into a new directory, not started; its log is fetched with ``fetch``."""
         ...
 
-    async def fetch(self, name: str, into: Path) -> bool:
-        """One log file (``LogFetch``)."""
+    async def fetch(self, name: str, into: Path, *, system_id: str | None = None) -> bool:
+        """One log file (``LogFetch``); of which server, where the repository has the log of several."""
         ...
 
     async def expire(self, *, dry_run: bool) -> Sequence[str]:
