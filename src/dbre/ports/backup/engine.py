@@ -143,6 +143,10 @@ class BackupPort(Protocol):
         """What the name of a log file says; None where it names none."""
         ...
 
+    def parse_position(self, text: str, *, timeline: int) -> LogPosition:
+        """A position as people and servers write it: 0/3000028, binlog.000004:328. Raises: UsageError."""
+        ...
+
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
         """Read every record between two positions and check its CRC (level L2); ``files`` are in order and of one timeline."""
         ...
@@ -158,7 +162,8 @@ class BackupPort(Protocol):
     def recover(self, order: RecoverOrder) -> AbstractAsyncContextManager[RecoveredServer]:
         """Boot a prepared directory, replay up to the target, and give the server; it is stopped at the end.
 
-        Raises: RecoveryFailed (``dbre.ports.backup.errors``) with the tail of the server's log.
+        Raises: RecoveryFailed (``dbre.ports.backup.errors``) with the tail of the server's log; of these, TargetNotReached
+        where the log ended first: then the same directory may be recovered again with ``TargetKind.LATEST``.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from dbre.core.errors import Conflict, DbreError
 
-__all__ = ["CopyDamaged", "CopyFailed", "LogConflict", "LogGap", "RecoveryFailed"]
+__all__ = ["CopyDamaged", "CopyFailed", "LogConflict", "LogGap", "RecoveryFailed", "TargetNotReached"]
 
 
 class CopyFailed(DbreError):
@@ -33,3 +33,9 @@ class RecoveryFailed(DbreError):
     """A server that was started from a copy ended, hung, or did not reach its target."""
 
     code = "backup.recovery_failed"
+
+
+class TargetNotReached(RecoveryFailed):
+    """The log ended before the target. The directory can be recovered once more, with a target that is LATEST."""
+
+    code = "backup.target_not_reached"
