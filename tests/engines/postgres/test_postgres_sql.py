@@ -1,16 +1,31 @@
 """Every statement in ``sql/`` is known to every tested server, and needs the privilege that its header names."""
 
+from datetime import timedelta
+
 import psycopg
 import pytest
+from psycopg import sql
 
 from dbre.core.errors import Denied
 from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_CONTROL
-from dbre.engines.postgres.queries import catalog
+from dbre.engines.postgres.queries import catalog, named
 from dbre.ports.engine import NamedQuery
 from dbre.ports.versions import VersionRange
 from dbre.testing.conformance import Subject
 
-UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table"}  # statements that PREPARE does not take
+OPT_IN_TABLES = ("canary_schema", "canary_table")
+UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES}  # statements that PREPARE does not take
+SAMPLES = {"text": "x", "interval": timedelta(hours=1)}  # by the type of a parameter; others are numbers
+
+
+@pytest.fixture(autouse=True)
+async def opt_in_tables(subject: Subject) -> None:
+    """What only statements of opt-in features read and write."""
+    async with await subject.server.connect() as admin:
+        for name in OPT_IN_TABLES:
+            await admin.execute(named(name).text.encode())
+        login = sql.Identifier(subject.access.user or "")
+        await admin.execute(sql.SQL("GRANT SELECT, INSERT, DELETE ON dbre.canary TO {}").format(login))
 
 
 def queries_for(subject: Subject) -> list[NamedQuery]:
@@ -77,7 +92,7 @@ async def test_every_header_names_the_privilege_without_which_the_statement_is_n
                 await connected(subject, "dbre_bare", "s3cret-bare") as connection,
             ):
                 raw = psycopg.AsyncRawCursor(connection)
-                values = ["x" if parameter.type == "text" else 1 for parameter in query.parameters]
+                values = [SAMPLES.get(parameter.type, 1) for parameter in query.parameters]
                 if query.privilege == READ_CONTROL:  # everybody's, until it is taken away
                     await admin.execute("REVOKE EXECUTE ON FUNCTION pg_catalog.pg_control_system() FROM PUBLIC")
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):

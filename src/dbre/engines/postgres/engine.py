@@ -10,6 +10,7 @@ from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
 from dbre.engines.postgres.grants import grant_script
+from dbre.engines.postgres.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
 from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
@@ -58,7 +59,7 @@ class PostgresEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the engine has one product
         """When the version gets its last minor release."""

@@ -6,6 +6,7 @@ from datetime import date
 from dbre.ports.engine import Blame
 
 __all__ = [
+    "CHECK_INDEXES",
     "CONNECT",
     "CREATE_IN_DATABASE",
     "DEFAULT_PORT",
@@ -14,10 +15,12 @@ __all__ = [
     "READ_CONTROL",
     "READ_FILES",
     "READ_HEARTBEAT",
+    "READ_TABLES",
     "RELOAD",
     "SQLSTATES",
     "STATEMENT_TIMEOUT",
     "TESTED_VERSIONS",
+    "WRITE_CANARY",
     "WRITE_HEARTBEAT",
     "Meaning",
     "meaning_of",
@@ -43,6 +46,9 @@ CREATE_IN_DATABASE = "CREATE ON DATABASE"
 READ_CONTROL = "EXECUTE ON pg_control_system"
 READ_FILES = "SELECT ON pg_file_settings"
 RELOAD = "EXECUTE ON pg_reload_conf"
+WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
+READ_TABLES = "SELECT on the tables"
+CHECK_INDEXES = "EXECUTE ON FUNCTIONS OF amcheck"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,16 @@
 """The rows of the support matrix that PostgreSQL fills."""
 
-from dbre.engines.postgres.facts import CONNECT, MONITOR, READ_FILES, READ_HEARTBEAT, RELOAD, WRITE_HEARTBEAT
+from dbre.engines.postgres.facts import (
+    CHECK_INDEXES,
+    CONNECT,
+    MONITOR,
+    READ_FILES,
+    READ_HEARTBEAT,
+    READ_TABLES,
+    RELOAD,
+    WRITE_CANARY,
+    WRITE_HEARTBEAT,
+)
 from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
@@ -43,5 +53,9 @@ FEATURES = (
     _feature(Facet.SETTINGS, "parameters changed so that they last", RELOAD, note=_OPT_IN, is_opt_in=True),
     _feature(Facet.STATISTICS, "databases, locks, slots, WAL, archiver, background writer"),
     _feature(Facet.STATISTICS, "sessions, replication, database sizes", MONITOR),
+    _feature(Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, note="opt-in", is_opt_in=True),
+    _feature(Facet.INTEGRITY, "digests of tables, pages, foreign keys, sequences", READ_TABLES, note="opt-in", is_opt_in=True),
+    _feature(Facet.INTEGRITY, "invalid indexes, collations, extensions"),
+    _feature(Facet.INTEGRITY, "indexes and rows by amcheck", CHECK_INDEXES, note="opt-in", is_opt_in=True),
     _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),
 )

@@ -130,6 +130,11 @@ class Conversation:
         await self._connection.run(named("session_limits"), *server_limits(timeouts).values(), limit_seconds=limit)
         return found
 
+    async def compose(self, query: NamedQuery, *parameters: object) -> Sequence[Any]:
+        """The rows of a statement of ours with names that are known only at run time; the server decides what we may read."""
+        limit = self._link.access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
+        return await self._connection.run(query, *parameters, limit_seconds=limit)
+
     async def row(self, name: str, *parameters: object) -> Any:
         """The only row of a named query."""
         (found,) = await self.rows(name, *parameters)
