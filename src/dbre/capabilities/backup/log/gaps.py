@@ -8,7 +8,7 @@ from dbre.capabilities.backup.model import LogState, StoredLog, TimelineSwitch
 from dbre.core.errors import Conflict
 from dbre.ports.backup.model import LogKind, LogPosition
 
-__all__ = ["Coverage", "MissingLog", "Span", "ancestry", "coverage"]
+__all__ = ["Coverage", "MissingLog", "Span", "ancestry", "coverage", "stretches"]
 
 _USABLE = frozenset({LogState.RECEIVED, LogState.VAULTED, LogState.VERIFIED})
 
@@ -112,8 +112,24 @@ def coverage(
     return Coverage(end=_at(_timeline_at(line, end), end, start), missing=missing, files=tuple(files))
 
 
+def stretches(logs: Iterable[StoredLog], line: Sequence[Span]) -> tuple[tuple[int, int], ...]:
+    """The parts of a line (from ``ancestry``) of which every byte of log is there, in order; ``logs`` are of one system."""
+    found: list[tuple[int, int]] = []
+    usable = (one for one in logs if _counts(one))
+    for begin, end in sorted((begin, end) for begin, end, _ in _pieces(usable, line, 0, None)):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return tuple(found)
+
+
+def _counts(one: StoredLog) -> bool:
+    return one.state in _USABLE and one.file.kind is LogKind.SEGMENT
+
+
 def _of_one_system(logs: Iterable[StoredLog], system_id: str | None) -> list[StoredLog]:
-    chosen = [one for one in logs if one.state in _USABLE and one.file.kind is LogKind.SEGMENT]
+    chosen = [one for one in logs if _counts(one)]
     if system_id is not None:
         return [one for one in chosen if one.system_id == system_id]
     systems = {one.system_id for one in chosen}
