@@ -73,6 +73,10 @@ class LogSource(Protocol):
         """Whether a file of the spool is finished: nothing will be added to it."""
         ...
 
+    def is_dispensable(self, name: str) -> bool:
+        """Whether a server hands over files of that name which no recovery needs."""
+        ...
+
 
 @runtime_checkable
 class HasLogSource(Protocol):
