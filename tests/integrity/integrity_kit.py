@@ -1,11 +1,12 @@
 """A database of its own, on a server that all tests share."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from psycopg import AsyncConnection, sql
 
+from dbre.core.fleet import Cluster, Fleet, Instance, TlsMode
 from dbre.engines.postgres import PostgresEngine
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.engine import Access, Server, Timeouts
@@ -41,3 +42,32 @@ async def database_of(lab: PostgresServer) -> AsyncIterator[Place]:
     await connection.close()
     await admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     await admin.close()
+
+
+class Engines:
+    """PostgreSQL only."""
+
+    def names(self) -> list[str]:
+        return ["postgresql"]
+
+    def get(self, name: str) -> PostgresEngine:
+        assert name == "postgresql"
+        return PostgresEngine()
+
+
+def fleet_of(servers: Mapping[str, PostgresServer]) -> Fleet:
+    """One cluster ``orders`` of these servers, the first being its primary."""
+    first = next(iter(servers.values()))
+    cluster = Cluster(
+        name="orders",
+        environment="test",
+        engine="postgresql",
+        instances=tuple(Instance(name=name, cluster="orders", address=one.address) for name, one in servers.items()),
+        endpoints=(),
+        databases=("postgres",),
+        user=first.superuser,
+        password=first.password,
+        tls=TlsMode.DISABLE,
+        tls_ca_file=None,
+    )
+    return Fleet(clusters=(cluster,))

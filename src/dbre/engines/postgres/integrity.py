@@ -26,8 +26,7 @@ class PostgresIntegrity:
 
     async def tables(self) -> Sequence[TableName]:
         """Tables and materialized views of users, in the order of their bytes."""
-        found = await self._ask(lambda conversation: conversation.rows("integrity_tables"))
-        return [TableName(one.schema_name, one.table_name) for one in found]
+        return await self._ask(_tables)
 
     async def digest(self, table: TableName, *, bucket: tuple[int, int] | None = None) -> TableDigest:
         """Count and two independent sums of 64-bit hashes of whole rows (hash_record_extended, PostgreSQL 14)."""
@@ -58,6 +57,10 @@ class PostgresIntegrity:
         return await self._link.ask_afresh(pinned)
 
 
+async def _tables(conversation: Conversation) -> list[TableName]:
+    return [TableName(one.schema_name, one.table_name) for one in await conversation.rows("integrity_tables")]
+
+
 async def _timed(
     name: str, checks: Mapping[str, Callable[[Conversation], Awaitable[IntegrityReport]]], conversation: Conversation
 ) -> IntegrityReport:
@@ -78,8 +81,8 @@ async def _digest(conversation: Conversation, table: TableName, bucket: tuple[in
         raise UsageError(f"there is no bucket {bucket[0]} of {bucket[1]}", hint="count from 0")
     began = time.monotonic()
     columns = await conversation.rows("integrity_columns", table.schema, table.name)
-    if not columns:
-        raise DbreError(f"there is no table {printable(str(table), limit=200)}, or it has no columns", hint="list the tables")
+    if not columns and table not in await _tables(conversation):
+        raise DbreError(f"there is no table {printable(str(table), limit=200)}", hint="it was dropped, or never was")
     (found,) = await conversation.compose(digest(table, columns, bucket))
     return TableDigest(
         table=table,
