@@ -1,1 +1,1 @@
-"""When which copies are due, and whether what is there is as it should be."""
+"""What a policy wants: which kind of copy is due, what is not as it should be, what begins by the calendar."""

@@ -1,1 +1,1 @@
-"""What is kept and why, and how the rest goes."""
+"""What is kept and what is deleted: rules, the plan with a reason for every object, findings on it."""
