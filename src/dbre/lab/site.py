@@ -1,14 +1,14 @@
 """Where, as whom and how carefully servers run."""
 
-import asyncio
 import os
-import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.core.programs.account import Account, give
+from dbre.core.programs.errors import ProgramFailed
+from dbre.core.programs.run import clean_environment, run
 from dbre.lab.errors import ServerFailed
 from dbre.lab.guardian import Guardian
 
@@ -65,11 +65,6 @@ class Site:
             )
 
 
-def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of children: none of the caller's PG* or MYSQL* variables can reach a server."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
-
-
 def log_tail(log: Path, *, lines: int = 12) -> str:
     """The last lines of a server's log, or why it cannot be read."""
     try:
@@ -90,38 +85,8 @@ async def run_program(
 
     Raises: ServerFailed with the tail of its output if it does not end with 0, or not in time.
     """
-    words = [os.fspath(part) for part in command]
-    program = Path(words[0]).name
     try:
-        child = subprocess.Popen(  # noqa: ASYNC220, S603 -- returns at once; a program that we looked for and examined
-            words,
-            cwd=directory,
-            env={**clean_environment(directory), **(variables or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            umask=0o077,
-            start_new_session=True,
-            **account.credentials(),
-        )
-    except OSError as error:
-        raise ServerFailed(
-            f"{words[0]} cannot be run as {account.name!r}: {error.strerror}",
-            hint="see that every directory on the way to it may be entered by that account",
-        ) from error
-    try:
-        output, _ = await asyncio.to_thread(child.communicate, timeout=timeout_seconds)
-    except subprocess.TimeoutExpired as error:
-        tail = (error.stdout or b"").decode(errors="replace")[-2000:]
-        raise ServerFailed(f"{program} did not end within {timeout_seconds:.0f} s\n{tail}") from error
-    finally:
-        if child.poll() is None:  # too slow, or we were cancelled: it must not go on writing behind our back
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-    text: str = output.decode(errors="replace")
-    if child.returncode != 0:
-        raise ServerFailed(
-            f"{program} ended with {child.returncode}\n" + "\n".join(text.splitlines()[-12:]),
-            context={"program": words[0], "exit_status": child.returncode},
-        )
-    return text
+        done = await run(command, account=account, directory=directory, timeout_seconds=timeout_seconds, environment=variables)
+    except ProgramFailed as error:
+        raise ServerFailed(error.message, hint=error.hint, context=error.context) from error
+    return done.stdout + done.stderr
