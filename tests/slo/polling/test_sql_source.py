@@ -10,9 +10,10 @@ from polling_kit import Sink, fleet, polled
 
 from dbre.app import Engines
 from dbre.capabilities.slo.counts import Counts
+from dbre.capabilities.slo.polling.recovery_point import RecoveryPointCounter
 from dbre.capabilities.slo.polling.services import ServiceCounter
 from dbre.capabilities.slo.polling.sql import SqlPoller
-from dbre.capabilities.slo.sources import ServiceSource, SqlSource
+from dbre.capabilities.slo.sources import RecoveryPointSource, ServiceSource, SqlSource
 from dbre.core.errors import DbreError, Denied, Unsupported, UsageError
 from dbre.core.secrets import Secret
 from dbre.engines.mysql import MySqlEngine
@@ -206,3 +207,13 @@ def test_checks_of_a_service_are_events_of_every_slo_that_is_made_of_them() -> N
         ServiceCounter([polled(ServiceSource(service="brokers"))], fleet(), services=["broker"], sink=sink)
     assert caught.value.hint == "did you mean broker?"
     assert not isinstance(caught.value, Denied)
+
+
+def test_what_would_be_lost_is_good_up_to_its_limit_and_bad_when_nobody_knows() -> None:
+    sink = Sink()
+    counter = RecoveryPointCounter([polled(RecoveryPointSource(limit_seconds=60.0))], fleet(), sink=sink)
+    for seconds in (0.0, 60.0, 60.5, None):
+        counter.record("orders", NOW, seconds)
+    counter.record("elsewhere", NOW, 0.0)
+    assert sink.total() == Counts(good=2, bad=2)
+    assert list(sink.slots) == [("polled", "orders", "")]

@@ -10,6 +10,7 @@ from dbre.capabilities.slo.sources import (
     EventSource,
     ProbeSource,
     PrometheusSource,
+    RecoveryPointSource,
     ServiceSource,
     SliSource,
     SourceKind,
@@ -90,6 +91,8 @@ class Sli:
                 return f"the value of a query is at most {value:g}"
             case ServiceSource(service=name):
                 return f"checks of {name} succeed"
+            case RecoveryPointSource(limit_seconds=seconds):
+                return f"at most {format_duration(seconds)} of changes would be lost"
         match self.kind:
             case SliKind.AVAILABILITY:
                 return f"{self.purpose} probes succeed"

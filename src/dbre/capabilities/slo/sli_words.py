@@ -2,7 +2,7 @@
 
 from dbre.capabilities.slo.explanation_words import Language
 from dbre.capabilities.slo.sli import Sli, SliKind
-from dbre.capabilities.slo.sources import EventSource, PrometheusSource, ServiceSource, SqlSource
+from dbre.capabilities.slo.sources import EventSource, PrometheusSource, RecoveryPointSource, ServiceSource, SqlSource
 from dbre.core.fleet import EndpointPurpose
 from dbre.core.units import format_duration
 
@@ -31,6 +31,8 @@ def sli_text(sli: Sli, language: Language) -> str:
             return f"el valor de una consulta es como máximo {value:g}"
         case ServiceSource(service=name):
             return f"las comprobaciones de {name} acaban bien"
+        case RecoveryPointSource(limit_seconds=seconds):
+            return f"se perderían como máximo {format_duration(seconds)} de cambios"
     purpose = _PURPOSES.get(sli.purpose, str(sli.purpose))
     match sli.kind:
         case SliKind.AVAILABILITY:

@@ -10,7 +10,7 @@ from dbre.capabilities.slo.polling.answer import check_query
 from dbre.capabilities.slo.polling.expression import check_counter
 from dbre.capabilities.slo.series import SLOT_SECONDS
 from dbre.capabilities.slo.sli import Sli, SliKind
-from dbre.capabilities.slo.sources import EventSource, PrometheusSource, ServiceSource, SqlSource
+from dbre.capabilities.slo.sources import EventSource, PrometheusSource, RecoveryPointSource, ServiceSource, SqlSource
 from dbre.core.config import Document, Duration, between
 from dbre.core.fleet import EndpointPurpose
 
@@ -153,6 +153,17 @@ class ServiceDocument(Document):
         return Sli(kind=SliKind.AVAILABILITY, source=ServiceSource(service=self.service))
 
 
+class RecoveryPointDocument(Document):
+    """What would be lost if the cluster burned down now, as its backups measure it."""
+
+    kind: Literal["recovery_point"]
+    limit: Annotated[Duration, between("1s", "30d")] = Field(description="losing at most this much is good: 5m")
+
+    def sli(self) -> Sli:
+        """The indicator."""
+        return Sli(kind=SliKind.AVAILABILITY, source=RecoveryPointSource(limit_seconds=self.limit.total_seconds()))
+
+
 SliDocument = Annotated[
     AvailabilityDocument
     | LatencyDocument
@@ -160,7 +171,8 @@ SliDocument = Annotated[
     | EventsDocument
     | PrometheusDocument
     | SqlDocument
-    | ServiceDocument,
+    | ServiceDocument
+    | RecoveryPointDocument,
     Field(discriminator="kind"),
 ]
 """What is counted, by its ``kind``."""

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-__all__ = ["EventSource", "ProbeSource", "PrometheusSource", "ServiceSource", "SliSource", "SourceKind", "SqlSource"]
+__all__ = [
+    "EventSource",
+    "ProbeSource",
+    "PrometheusSource",
+    "RecoveryPointSource",
+    "ServiceSource",
+    "SliSource",
+    "SourceKind",
+    "SqlSource",
+]
 
 
 class SourceKind(StrEnum):
@@ -14,6 +23,7 @@ class SourceKind(StrEnum):
     EVENTS = "events"  # real traffic, told by applications or by OpenTelemetry
     PROMETHEUS = "prometheus"  # counters of a Prometheus that is there already
     SQL = "sql"  # a query whose answer is a value
+    RECOVERY_POINT = "recovery_point"  # how much would be lost if the cluster burned down now
     SERVICE = "service"  # a check of the stack: Prometheus, Alertmanager, any HTTP or TCP service
 
 
@@ -124,3 +134,22 @@ class ServiceSource:
     def as_document(self) -> dict[str, object]:
         """The service."""
         return {"kind": self.kind.value, "service": self.service}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryPointSource:
+    """How many seconds of changes would be lost if the cluster burned down; at most ``limit_seconds`` is good.
+
+    Whoever backs the cluster up measures it. Not to know it is bad: nobody could say that less would be lost.
+    """
+
+    limit_seconds: float
+
+    @property
+    def kind(self) -> SourceKind:
+        """``recovery_point``."""
+        return SourceKind.RECOVERY_POINT
+
+    def as_document(self) -> dict[str, object]:
+        """The limit."""
+        return {"kind": self.kind.value, "limit_seconds": self.limit_seconds}

@@ -18,7 +18,7 @@ class SliItem(_Item):
     """What counts as good."""
 
     kind: str
-    source: Literal["probe", "events", "prometheus", "sql", "service"]
+    source: Literal["probe", "events", "prometheus", "sql", "service", "recovery_point"]
     purpose: Literal["write", "read", "replica"] | None
     limit_seconds: float | None
     text: str
