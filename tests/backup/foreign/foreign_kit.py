@@ -1,0 +1,163 @@
+"""Repositories that pgBackRest and Barman really made, of one PostgreSQL 15 server; all in directories of the test run."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dbre.core.programs.account import give
+from dbre.lab.postgres import PostgresServer
+from dbre.lab.site import Site
+from dbre.tools.barman import BarmanRepository
+from dbre.tools.pgbackrest import PgBackRestRepository
+
+STANZA = "shop"
+LIMIT_SECONDS = 120.0
+_BINARIES = "/usr/lib/postgresql/15/bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A server and the two repositories that hold its backups."""
+
+    site: Site
+    server: PostgresServer
+    home: Path  # everything of the two tools
+
+    @property
+    def pgbackrest_config(self) -> Path:
+        return self.home / "pgbackrest.conf"
+
+    @property
+    def barman_config(self) -> Path:
+        return self.home / "barman.conf"
+
+    @property
+    def pgbackrest_log(self) -> Path:
+        """The directory of the segments of timeline 1."""
+        return self.home / "repo/archive" / STANZA / "15-1/0000000100000000"
+
+    @property
+    def barman_log(self) -> Path:
+        return self.home / "barman" / STANZA / "wals/0000000100000000"
+
+    def pgbackrest(self, **given: object) -> PgBackRestRepository:
+        known = {"account": self.site.account, "config": self.pgbackrest_config, "stanza": STANZA}
+        return PgBackRestRepository(**(known | given))
+
+    def barman(self, server: str = STANZA) -> BarmanRepository:
+        return BarmanRepository(account=self.site.account, config=self.barman_config, server=server)
+
+    async def sql(self, *statements: str) -> list[tuple]:
+        async with await self.server.connect() as connection:
+            for statement in statements:
+                cursor = await connection.execute(statement)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def add_rows(self, count: int) -> None:
+        """Rows in a log file of their own, which is then full for the archives."""
+        await self.sql(f"INSERT INTO ledger SELECT FROM generate_series(1, {count})", "SELECT pg_switch_wal()")
+
+    def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
+        """A program as the account of the repositories."""
+        return subprocess.run(
+            [str(one) for one in argv],
+            cwd=self.home,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "LC_ALL": "C", "TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            check=False,
+            **self.site.account.credentials(),
+        )
+
+    def run_pgbackrest(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run("pgbackrest", f"--config={self.pgbackrest_config}", f"--stanza={STANZA}", *words)
+
+    def run_barman(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run("barman", "-c", self.barman_config, *words)
+
+    def copy(self, name: str) -> "Foreign":
+        """Both repositories once more, for a test that breaks them."""
+        home = self.home.with_name(name)
+        shutil.copytree(self.home, home, symlinks=True, ignore=shutil.ignore_patterns(".s.PGSQL*"), copy_function=shutil.copy2)
+        for path in (home, *home.rglob("*")):
+            give(path, self.site.account)
+        for file in ("pgbackrest.conf", "barman.conf"):
+            text = (home / file).read_text().replace(f"{self.home}/", f"{home}/")
+            self.site.write_file(home / file, text.replace(f"pg1-socket-path={home}/", f"pg1-socket-path={self.home}/"))
+        return replace(self, home=home)
+
+
+async def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < deadline, f"{what}: not after {LIMIT_SECONDS:.0f} s"
+        await asyncio.sleep(0.1)
+
+
+async def wait_for_barman(foreign: Foreign) -> None:
+    """Barman calls itself ready once it archived a file, and its receiver may begin behind the first switch."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while True:
+        await foreign.add_rows(1)
+        await asyncio.to_thread(foreign.run_barman, "archive-wal", STANZA)
+        checked = await asyncio.to_thread(foreign.run_barman, "check", STANZA)
+        if checked.returncode == 0:
+            return
+        assert time.monotonic() < deadline, checked.stdout
+        await asyncio.sleep(0.5)
+
+
+def settings(home: Path) -> dict[str, str]:
+    """What the server is told before its first start."""
+    command = f"pgbackrest --config={home}/pgbackrest.conf --stanza={STANZA} archive-push %p"
+    return {"archive_mode": "on", "archive_command": command, "unix_socket_directories": str(home)}
+
+
+async def configure(foreign: Foreign) -> None:
+    """Both configuration files, and a server that lets the account in."""
+    home, site, server = foreign.home, foreign.site, foreign.server
+    for name in ("repo", "log", "lock", "spool", "barman", "barman.d"):
+        site.make_directory(home / name)
+    access = server.data_directory / "pg_hba.conf"
+    site.write_file(access, "local all all trust\nlocal replication all trust\n" + access.read_text())
+    await foreign.sql("SELECT pg_reload_conf()", "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    site.write_file(
+        foreign.pgbackrest_config,
+        f"[global]\nrepo1-path={home}/repo\nlog-path={home}/log\nlock-path={home}/lock\nspool-path={home}/spool\n"
+        f"start-fast=y\nrepo1-retention-full=2\ncompress-type=gz\narchive-timeout=60\n[{STANZA}]\n"
+        f"pg1-path={server.data_directory}\npg1-port={server.address.port}\n"
+        f"pg1-socket-path={home}\npg1-user={server.superuser}\n",
+    )
+    conninfo = f"host={home} port={server.address.port} user={server.superuser} dbname=postgres"
+    site.write_file(
+        foreign.barman_config,
+        f"[barman]\nbarman_home={home}/barman\nbarman_user={site.account.name}\nlog_file={home}/log/barman.log\n"
+        f"configuration_files_directory={home}/barman.d\n[{STANZA}]\ndescription=shop\nconninfo={conninfo}\n"
+        f"streaming_conninfo={conninfo}\nbackup_method=postgres\nstreaming_archiver=on\nslot_name=barman\n"
+        f"path_prefix={_BINARIES}\ncompression=gzip\nimmediate_checkpoint=true\nretention_policy=REDUNDANCY 2\n",
+    )
+
+
+def receive(foreign: Foreign) -> subprocess.Popen[bytes]:
+    """Barman's receiver of the log."""
+    return subprocess.Popen(
+        ["barman", "-c", foreign.barman_config, "receive-wal", STANZA],
+        cwd=foreign.home,
+        env={"PATH": os.environ["PATH"], "HOME": str(foreign.home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        **foreign.site.account.credentials(),
+    )
+
+
+def flip(path: Path, *, at: int) -> None:
+    """One bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0x10
+    path.write_bytes(content)
