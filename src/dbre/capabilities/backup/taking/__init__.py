@@ -1,0 +1,1 @@
+"""How a set is made: the source, the place where it lies meanwhile, its log, what is strange about it."""
