@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["LineChart", "Mark", "RateChart", "line_chart", "rate_chart"]
+__all__ = ["Label", "LineChart", "Mark", "RateChart", "axis_moments", "line_chart", "rate_chart"]
 
 _WIDTH, _HEIGHT = 960, 260
 _RATE_HEIGHT = 180
@@ -74,7 +74,7 @@ def line_chart(
         height=_HEIGHT,
         line=line,
         area=area,
-        x_axis=[Label(position=x(moment), text=text) for moment, text in _moments(start, end)],
+        x_axis=[Label(position=x(moment), text=text) for moment, text in axis_moments(start, end)],
         y_axis=[Label(position=y(value), text=f"{value:.0%}") for value in _levels(low, high)],
         zero_y=y(0),
         left=_LEFT,
@@ -131,7 +131,7 @@ def rate_chart(
         long=line(0),
         short=line(1),
         threshold_y=y(threshold),
-        x_axis=[Label(position=x(moment), text=text) for moment, text in _moments(start, end)],
+        x_axis=[Label(position=x(moment), text=text) for moment, text in axis_moments(start, end)],
         y_axis=[Label(position=y(value), text=f"{value:g}") for value in _rate_levels(high)],
         zero_y=y(0),
         left=_LEFT,
@@ -163,7 +163,8 @@ def _levels(low: float, high: float) -> list[float]:
     return [level for level in levels if low <= level <= high]
 
 
-def _moments(start: datetime, end: datetime) -> list[tuple[datetime, str]]:
+def axis_moments(start: datetime, end: datetime) -> list[tuple[datetime, str]]:
+    """Round moments between two, at most ten, each with its text."""
     span = (end - start).total_seconds()
     steps = (1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 86_400, 259_200, 604_800, 2_592_000, 31_536_000)
     step = next((one for one in steps if span / one <= 9), steps[-1])

@@ -8,6 +8,7 @@ from typing import cast
 from fastapi import Request
 from starlette.types import ASGIApp
 
+from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.incident.chatops.slack_receiver import SlackReceiver
 from dbre.capabilities.incident.delivery.alertmanager_receiver import AlertmanagerReceiver
 from dbre.capabilities.incident.incidents_document import PostmortemDocument
@@ -37,7 +38,16 @@ from dbre.web.incident_costs import RecentCosts
 from dbre.web.stream_limit import StreamLimit
 from dbre.web.tracking import RequestMetrics
 
-__all__ = ["AuditServices", "IncidentServices", "OperationServices", "People", "Readiness", "Services", "services"]
+__all__ = [
+    "AuditServices",
+    "BackupServices",
+    "IncidentServices",
+    "OperationServices",
+    "People",
+    "Readiness",
+    "Services",
+    "services",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +98,14 @@ class IncidentServices:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupServices:
+    """What the control plane knows of backups."""
+
+    ground: BackupGround
+    exposure_seconds: Callable[[str], float | None]  # of a cluster: what would be lost now; None: nobody knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Handed to ``create_app``; kept in the application's state."""
 
@@ -112,6 +130,7 @@ class Services:
     people: People
     incidents: IncidentServices
     reports: Reports
+    backups: BackupServices
     stack: Callable[[], Sequence[CheckResult]]  # the latest check of each service
     composites: Sequence[Composite] = ()
     ingest: ASGIApp | None = None  # takes in events of real traffic; None: no SLO counts any

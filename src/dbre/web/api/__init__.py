@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from dbre.web.api import (
     audit,
+    backups,
     events,
     fleet,
     gates,
@@ -24,5 +25,5 @@ __all__ = ["router"]
 router = APIRouter()
 router.include_router(health.router)
 router.include_router(incidents.hooks)
-for _part in (fleet, slo, incidents, reports, operations, gates, schedules, workers, stack, audit, events, identity):
+for _part in (fleet, slo, incidents, reports, backups, operations, gates, schedules, workers, stack, audit, events, identity):
     router.include_router(_part.router, prefix="/api/v1", responses={429: ERRORS[429]})

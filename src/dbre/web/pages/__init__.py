@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from dbre.web.pages import (
     audit,
+    backups,
     engines,
     events,
     fleet,
@@ -30,6 +31,7 @@ for _page in (
     incident_actions,
     oncall,
     reports,
+    backups,
     operations,
     gates,
     schedules,
