@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.fetching import StoredLogFetch
@@ -13,15 +12,13 @@ from dbre.capabilities.backup.log.places import spool_directory
 from dbre.capabilities.backup.restoring.members import member_paths
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import PlannedLog
+from dbre.capabilities.backup.restoring.sources import SourceVault
 from dbre.capabilities.backup.restoring.staging import Staging, remove_tree
 from dbre.capabilities.backup.restoring.telling import Tell, progress_of
 from dbre.ports.backup.engine import BackupPort, LogFetch, RecoveredServer, RecoverOrder
 from dbre.ports.backup.errors import TargetNotReached
 from dbre.ports.backup.model import Phase, TargetKind
 from dbre.ports.engine import Engine
-
-if TYPE_CHECKING:
-    from dbre.capabilities.backup.vault.vault import Vault
 
 __all__ = ["assemble_members", "booted", "log_of", "port_of_plan", "recover_order"]
 
@@ -35,7 +32,7 @@ def port_of_plan(ground: BackupGround, plan: RestorePlan) -> BackupPort:
     return engine.dumps(ground.place) if provider == _LOGICAL else engine.backups(ground.place)
 
 
-def log_of(ground: BackupGround, plan: RestorePlan, vaults: "Sequence[Vault]") -> LogFetch:
+def log_of(ground: BackupGround, plan: RestorePlan, vaults: Sequence[SourceVault]) -> LogFetch:
     """Where log files of a plan come from: the vaults, then what this machine received."""
     spool = spool_directory(ground.directory, plan.cluster, plan.system_id)
     return StoredLogFetch(ground, vaults, spool if spool.is_dir() else None, plan.system_id)

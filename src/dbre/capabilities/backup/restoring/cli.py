@@ -1,7 +1,113 @@
 """``dbre backup``: bring a moment back."""
 
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from dbre.capabilities.backup.restoring.options import (
+    At,
+    AtLatest,
+    AtName,
+    AtPosition,
+    AtTimeline,
+    AtTransaction,
+    Before,
+    ClusterName,
+    Consistent,
+)
+from dbre.core.operation.act import Act
+from dbre.core.view import Column, View
+from dbre.ports.runtime import runtime
+
+if TYPE_CHECKING:
+    from dbre.core.operation.model import OperationRecord
 
 __all__ = ["app"]
 
 app = typer.Typer()
+
+VaultOption = Annotated[str | None, typer.Option("--vault", metavar="NAME", help="Only from this vault.")]
+SetOption = Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")]
+LossOption = Annotated[bool, typer.Option("--accept-loss", help="Go as far as there is log where the target lies beyond it.")]
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    *,
+    directory: Annotated[str, typer.Option("--directory", metavar="DIR", help="A new directory; nothing is written over.")],
+    to: At = None,
+    to_position: AtPosition = None,
+    to_transaction: AtTransaction = None,
+    to_name: AtName = None,
+    latest: AtLatest = False,
+    immediate: Consistent = False,
+    before: Before = False,
+    timeline: AtTimeline = None,
+    vault: VaultOption = None,
+    set_id: SetOption = None,
+    accept_loss: LossOption = False,
+    check: Annotated[bool, typer.Option("--check", help="Run the checks of drills before it is handed over.")] = False,
+) -> Act:
+    """Bring a moment of a cluster back into a new directory; --dry-run shows sets, losses and how long it takes."""
+    from pathlib import Path
+
+    from dbre.capabilities.backup.restoring.documents import target_input
+    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+
+    given = TargetText(
+        to=to,
+        position=to_position,
+        transaction=to_transaction,
+        name=to_name,
+        latest=latest,
+        immediate=immediate,
+        timeline=timeline,
+        is_inclusive=not before,
+    )
+    asked: dict[str, Any] = {
+        "cluster": cluster,
+        "target": target_input(parse_target(given, now=runtime(ctx).clock.now())),
+        "directory": str(Path(directory).absolute()),
+        "vault": vault,
+        "set": set_id,
+        "accept_loss": accept_loss,
+        "check": check,
+    }
+    return Act(kind="backup.restore", input=asked, view=_restored)
+
+
+def _restored(record: "OperationRecord") -> View:
+    """Where it is, where recovery ended, and how long each part took."""
+    results = {one.name: one.result or {} for one in record.steps}
+    recovered = results.get("recover", {})
+    phases = [phase for one in record.steps for phase in (one.result or {}).get("phases", ())]
+    outcome = recovered.get("outcome", {})
+    given = record.planned.input
+    row = {
+        "directory": given["directory"],
+        "cluster": given["cluster"],
+        "has_reached_target": outcome.get("has_reached_target"),
+        "position": outcome.get("position"),
+        "last_commit_at": outcome.get("last_commit_at"),
+        "timeline": outcome.get("timeline"),
+        "reason": outcome.get("reason"),
+        "seconds": round(sum(float(one["seconds"]) for one in phases), 3),
+        "phases": phases,
+        "checks": recovered.get("checks", []),
+    }
+    notes = [
+        f"start a server of {given['cluster']} on {given['directory']}, and add it to the inventory",
+        "it goes on along a timeline of its own: take a full copy of it at once (dbre backup take)",
+    ]
+    columns = [
+        Column(key="directory", title="DIRECTORY"),
+        Column(key="has_reached_target", title="TARGET", format=lambda value: "reached" if value else "end of log"),
+        Column(key="position", title="POSITION"),
+        Column(key="last_commit_at", title="LAST COMMIT"),
+        Column(key="timeline", title="TIMELINE", right=True),
+        Column(key="seconds", title="SECONDS", right=True),
+        Column(key="reason", title="WHY THERE", wide=True),
+    ]
+    return View(kind="RestoredDirectory", items=[row], columns=columns, notes=notes, exit_code=record.exit_code)

@@ -5,10 +5,10 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dbre.capabilities.backup.model import BackupSet
 from dbre.capabilities.backup.restoring.plan import RestorePlan
+from dbre.capabilities.backup.restoring.sources import SourceVault
 from dbre.capabilities.backup.restoring.staging import Staging, give_tree, remove_tree
 from dbre.capabilities.backup.restoring.telling import Tell, progress_of
 from dbre.core.errors import DbreError
@@ -16,9 +16,6 @@ from dbre.core.text import counted, printable
 from dbre.ports.backup.engine import BackupPort, CopyProgress
 from dbre.ports.backup.errors import CopyDamaged
 from dbre.ports.backup.model import CopyFacts, CopyFault, LogPosition, Phase
-
-if TYPE_CHECKING:
-    from dbre.capabilities.backup.vault.vault import Vault
 
 __all__ = ["fetch_members", "member_paths", "verify_members"]
 
@@ -31,7 +28,7 @@ def member_paths(plan: RestorePlan, staging: Staging) -> list[Path]:
 
 
 async def fetch_members(
-    plan: RestorePlan, staging: Staging, vaults: "Sequence[Vault]", tell: Tell | None = None
+    plan: RestorePlan, staging: Staging, vaults: Sequence[SourceVault], tell: Tell | None = None
 ) -> list[Phase]:
     """Fetch every member that is not there yet, each from the first vault that holds it and gives it.
 
@@ -49,7 +46,7 @@ async def fetch_members(
     return phases
 
 
-async def _fetch_one(one: BackupSet, staging: Staging, vaults: "Sequence[Vault]", progress: CopyProgress) -> None:
+async def _fetch_one(one: BackupSet, staging: Staging, vaults: Sequence[SourceVault], progress: CopyProgress) -> None:
     target = staging.sets / one.id
     problem: DbreError | None = None
     for vault in (vault for vault in vaults if vault.name in one.vaults):

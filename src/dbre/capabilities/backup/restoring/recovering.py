@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
@@ -12,13 +11,11 @@ from dbre.capabilities.backup.restoring.errors import RestoreImpossible
 from dbre.capabilities.backup.restoring.members import fetch_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import PlannedLog, fetch_log, scan_planned_log
+from dbre.capabilities.backup.restoring.sources import SourceVault
 from dbre.capabilities.backup.restoring.staging import Staging
 from dbre.capabilities.backup.restoring.telling import Tell
 from dbre.ports.backup.engine import LogFetch, RecoveredServer
 from dbre.ports.backup.model import Phase, TargetKind
-
-if TYPE_CHECKING:
-    from dbre.capabilities.backup.vault.vault import Vault
 
 __all__ = ["Recovered", "Tell", "planned_source", "recovering", "require_possible"]
 
@@ -49,7 +46,7 @@ async def recovering(
     ground: BackupGround,
     plan: RestorePlan,
     *,
-    vaults: "Sequence[Vault]",
+    vaults: Sequence[SourceVault],
     directory: Path,
     mode: str = "faithful",
     stays_at_target: bool = True,
