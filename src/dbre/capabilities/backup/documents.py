@@ -39,7 +39,7 @@ class VaultDocument(Document):
     region: str = Field(default="us-east-1", max_length=60, description="s3: the region")
     access_key: SecretReference | None = Field(default=None, description="s3: default: what boto3 finds by itself")
     secret_key: SecretReference | None = Field(default=None, description="s3: goes with access_key")
-    object_lock: Literal["none", "governance", "compliance"] = Field(default="none", description="s3: mode of the lock")
+    object_lock: Literal["none", "governance", "compliance"] = Field(default="none", description="s3: mode of the lock; others: advisory")
     host: str = Field(default="", max_length=255, description="sftp: the machine")
     port: int = Field(default=22, ge=1, le=65_535, description="sftp: its port")
     user: str = Field(default="", max_length=100, description="sftp: as whom")
@@ -51,6 +51,12 @@ class VaultDocument(Document):
     )
     identity: SecretReference | None = Field(
         default=None, description="age identity (AGE-SECRET-KEY-1...) that reads it; a machine that only writes has none"
+    )
+    signers: list[Annotated[str, Field(max_length=400)]] = Field(
+        default=[],
+        max_length=16,
+        description="public keys (dbre audit key) of machines whose entries count besides this one's; none known: the key"
+        " that the vault itself names is trusted at the first use",
     )
     is_offsite: bool = Field(default=False, description="true: it survives the loss of the site of the databases")
     can_delete: bool = Field(default=True, description="false: these credentials cannot delete; expiry runs elsewhere")
@@ -82,7 +88,9 @@ class LogDocument(Document):
     when_blocked: Literal["keep", "drop"] = Field(
         default="keep", description="vault or spool out of order: keep the log on the server, or drop it and take a full copy"
     )
-    largest_backlog: Size = Field(default=16 * 2**30, description="of log that the server keeps for us: 16GB")
+    largest_backlog: Size = Field(  # type: ignore[assignment] -- the default is read like what is given
+        default="16GiB", description="of log that the server keeps for us: 16GiB"
+    )
     seal_after: Annotated[Duration, between("1s", "1d")] = Field(
         default=timedelta(minutes=1), description="a log file that was begun is ended after this long at the latest"
     )
