@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dbre.core.config import Document, Duration, FilePath, LabelKey, LabelValue, Name, SecretReference, Section, Size, between
 from dbre.core.config.section import Fault
+from dbre.core.errors import UsageError
 
 __all__ = [
     "BACKUP",
@@ -76,6 +77,9 @@ class RetentionDocument(Document):
         default=timedelta(days=3), description="between the tombstone and the deletion"
     )
     largest_share: float = Field(default=0.5, gt=0, le=1, description="a plan that removes more of the sets is refused")
+    cron: str | None = Field(
+        default="40 4 * * *", max_length=200, description="when expiry looks, on the policy's clocks; null: only by hand"
+    )
 
 
 class LogDocument(Document):
@@ -88,7 +92,7 @@ class LogDocument(Document):
     when_blocked: Literal["keep", "drop"] = Field(
         default="keep", description="vault or spool out of order: keep the log on the server, or drop it and take a full copy"
     )
-    largest_backlog: Size = Field(  # type: ignore[assignment] -- the default is read like what is given
+    largest_backlog: Size = Field(  # type: ignore[assignment]  # the default is read like what is given
         default="16GiB", description="of log that the server keeps for us: 16GiB"
     )
     seal_after: Annotated[Duration, between("1s", "1d")] = Field(
@@ -200,9 +204,39 @@ def _doubles(data: Any, *path: str) -> Iterator[Fault]:
             seen.add(name)
 
 
+def _calendar_faults(policies: Any) -> Iterator[Fault]:
+    """Expressions and time zones that no scheduler could read: told when the file is read, not in the night."""
+    for position, one in enumerate(policies if isinstance(policies, list) else []):
+        if not isinstance(one, dict):
+            continue
+        yield from _cron_faults(one, ("policies", position), ("full_cron", "incremental_cron"), one.get("time_zone"))
+        for part, zone in (("drill", None), ("retention", one.get("time_zone"))):
+            if isinstance(inner := one.get(part), dict):
+                yield from _cron_faults(inner, ("policies", position, part), ("cron",), zone or inner.get("time_zone"))
+
+
+def _cron_faults(data: dict[str, Any], path: tuple[str | int, ...], keys: tuple[str, ...], zone: Any) -> Iterator[Fault]:
+    from dbre.core.operation.schedule.slots import Cron, parse_zone  # croniter costs time that reading a file need not pay
+
+    clock = parse_zone("UTC")
+    if isinstance(zone, str):
+        try:
+            clock = parse_zone(zone)
+        except UsageError as error:
+            if "time_zone" in data:
+                yield Fault(path=(*path, "time_zone"), message=error.message, hint=error.hint)
+    for key in keys:
+        if isinstance(data.get(key), str):
+            try:
+                Cron.parse(data[key], clock)
+            except UsageError as error:
+                yield Fault(path=(*path, key), message=error.message, hint=error.hint)
+
+
 def _backup_faults(data: Any) -> Iterator[Fault]:
     if isinstance(data, dict):
         yield from _doubles(data.get("policies"), "policies")
+        yield from _calendar_faults(data.get("policies"))
         yield from _doubles(data.get("repositories"), "repositories")
 
 
