@@ -40,7 +40,9 @@ class VaultDocument(Document):
     region: str = Field(default="us-east-1", max_length=60, description="s3: the region")
     access_key: SecretReference | None = Field(default=None, description="s3: default: what boto3 finds by itself")
     secret_key: SecretReference | None = Field(default=None, description="s3: goes with access_key")
-    object_lock: Literal["none", "governance", "compliance"] = Field(default="none", description="s3: mode of the lock; others: advisory")
+    object_lock: Literal["none", "governance", "compliance"] = Field(
+        default="none", description="s3: mode of the lock; others: advisory"
+    )
     host: str = Field(default="", max_length=255, description="sftp: the machine")
     port: int = Field(default=22, ge=1, le=65_535, description="sftp: its port")
     user: str = Field(default="", max_length=100, description="sftp: as whom")
