@@ -54,6 +54,7 @@ class PostgresLogSource:
             flushed=None if row.flushed_value is None else LogPosition(timeline, row.flushed_value, row.flushed),
             archived=row.archived,
             archive_failed=row.archive_failed,
+            change_mark=row.change_mark,
         )
 
     async def release(self, name: str) -> None:

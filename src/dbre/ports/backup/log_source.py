@@ -35,6 +35,7 @@ class LogBacklog:
     flushed: LogPosition | None  # up to where that receiver said that it is durable; None: none receives, or it did not say
     archived: str | None = None  # newest log file that the server's own archiving ended with success
     archive_failed: str | None = None  # the file on which it failed after that; None: it works
+    change_mark: str | None = None  # another text whenever a transaction wrote; None: the position has to tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@
 SELECT now.lsn::text AS position,
        (now.lsn - '0/0'::pg_lsn)::bigint AS value,
        now.timeline,
+       -- The position moves without any transaction, too: on an idle server each switch makes another record due.
+       CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+            THEN pg_catalog.pg_current_snapshot()::text
+        END AS change_mark,
        s.slot_name IS NOT NULL AS has_slot,
        s.wal_status,
        s.restart_lsn::text AS kept_from,

@@ -1,0 +1,194 @@
+"""How much would be lost now, in bytes and seconds: the end of the server's log against the end of what can be recovered."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dbre.capabilities.backup.catalog.clock import ClockSample, list_samples
+from dbre.capabilities.backup.catalog.logs import list_logs
+from dbre.capabilities.backup.catalog.sets import list_sets
+from dbre.capabilities.backup.catalog.switches import list_switches
+from dbre.capabilities.backup.exposure.model import Exposure, Tier, TierExposure
+from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.log.clock_map import ClockMap
+from dbre.capabilities.backup.log.gaps import Span, ancestry, coverage
+from dbre.capabilities.backup.log.intervals import usable_sets
+from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
+from dbre.capabilities.backup.log.places import spool_directory
+from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, StoredLog, TimelineSwitch
+from dbre.core.errors import Conflict, DbreError, Unsupported
+from dbre.core.store import Store
+from dbre.ports.backup.model import LogKind, LogPosition
+
+__all__ = ["measure"]
+
+_LOOK_BACK = timedelta(days=1)
+_VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
+_NO_SET = "no sealed backup set lies on the way to the present timeline: nothing can be recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What the store and the spool know of the log behind the newest usable set."""
+
+    newest: BackupSet | None
+    logs: Sequence[StoredLog]
+    switches: Sequence[TimelineSwitch]
+    samples: Sequence[ClockSample]
+
+
+async def measure(
+    ground: BackupGround, cluster: str, *, origin: LogOrigin | None = None, flushed: LogPosition | None = None
+) -> Exposure:
+    """Ask the primary where its log ends, and compare. Where it does not answer, exposure is unknown, and says why.
+
+    ``flushed`` is what a receiver in this process knows; without it the server is asked.
+
+    Raises: UsageError for a cluster without a policy; Unsupported without a state store; StoreError.
+    """
+    policy = ground.require_policy(cluster)
+    store = _store_of(ground)
+    try:
+        found = origin or await find_origin(ground, ground.fleet.cluster(cluster), policy)
+        position, receiver = await _ask(found)
+    except DbreError as error:
+        return _unknown(cluster, ground.clock.now(), error.message)
+    now = ground.clock.now()  # after the answer: what is written meanwhile is younger
+    spool = spool_directory(ground.directory, cluster, found.system_id)
+    known = await _look(store, found, spool, now)
+    if known.newest is None or known.newest.start is None:
+        return replace(_unknown(cluster, now, _NO_SET), position=position)
+    line = ancestry(known.switches, position.timeline)
+    clock = ClockMap.along(known.samples, line, system_id=found.system_id)
+    tiers = []
+    for tier in _tiers(policy.log.mode):
+        reached = _reached(known, known.newest.start, position.timeline, tier, flushed or receiver, found.segment_bytes)
+        tiers.append(_of_tier(tier, reached, position, clock, now))
+    best = min(tiers, key=lambda one: (one.bytes is None, one.bytes or 0, one.seconds is None))
+    return Exposure(
+        cluster=cluster,
+        at=now,
+        position=position,
+        bytes=best.bytes,
+        seconds=best.seconds,
+        reason_unknown=best.reason_unknown,
+        tiers=tuple(tiers),
+    )
+
+
+def _tiers(mode: str) -> Sequence[Tier]:
+    if mode in ("stream", "synchronous"):
+        return (Tier.STREAM, Tier.SPOOL, Tier.VAULT)
+    return (Tier.SPOOL, Tier.VAULT)
+
+
+async def _ask(origin: LogOrigin) -> tuple[LogPosition, LogPosition | None]:
+    """Where the log ends, and up to where our receiver said to the server that it is durable."""
+    if origin.source is None:
+        return await origin.port.position(origin.access), None
+    backlog = await origin.source.backlog(receiver_name(origin.cluster.name))
+    return backlog.position, backlog.flushed
+
+
+async def _look(store: Store, origin: LogOrigin, spool: Path, now: datetime) -> _Known:
+    cluster, system_id = origin.cluster.name, origin.system_id
+    async with store.read() as connection:
+        sets = [one for one in await list_sets(connection, cluster=cluster) if one.system_id == system_id]
+        switches = await list_switches(connection, [system_id])
+        newest = _newest_on(ancestry(switches, origin.timeline), sets)
+        begin = newest.start.value if newest is not None and newest.start is not None else None
+        logs = await list_logs(connection, cluster, system_id=system_id, ends_after=begin) if begin is not None else ()
+        samples = await list_samples(connection, cluster, system_id=system_id, since=now - _LOOK_BACK)
+        if not samples:
+            samples = await list_samples(connection, cluster, system_id=system_id, limit=1)
+    known = {one.file.name for one in logs}
+    fresh = [one for one in await asyncio.to_thread(_spooled, origin, spool, now) if one.file.name not in known]
+    return _Known(newest=newest, logs=[*logs, *fresh], switches=switches, samples=samples)
+
+
+def _newest_on(line: Sequence[Span], sets: Iterable[BackupSet]) -> BackupSet | None:
+    ends = {span.timeline: span.end for span in line}
+    usable = usable_sets(Catalog(sets=tuple(sets), logs=(), switches=()))
+    on_line = [
+        one
+        for one in usable
+        if one.stop is not None
+        and one.stop.timeline in ends
+        and ((end := ends[one.stop.timeline]) is None or one.stop.value <= end)
+    ]
+    return on_line[-1] if on_line else None
+
+
+def _spooled(origin: LogOrigin, spool: Path, now: datetime) -> list[StoredLog]:
+    """Finished files of the spool, among them those that nobody wrote down yet: they are durable here."""
+    source, found = origin.source, []
+    if source is None or not spool.is_dir():
+        return []
+    for path in spool.iterdir():
+        try:
+            if path.name.startswith(".") or not source.is_whole(path):
+                continue
+            size = path.stat().st_size
+        except (Conflict, OSError):  # just begun, or let go while we looked
+            continue
+        file = origin.port.log_file(path.name, size=size, sha256="", segment_bytes=origin.segment_bytes)
+        if file is not None and file.kind is LogKind.SEGMENT:
+            found.append(
+                StoredLog(
+                    cluster=origin.cluster.name,
+                    system_id=origin.system_id,
+                    file=file,
+                    state=LogState.RECEIVED,
+                    received_at=now,
+                )
+            )
+    return found
+
+
+def _reached(
+    known: _Known, start: LogPosition, timeline: int, tier: Tier, flushed: LogPosition | None, segment_bytes: int | None
+) -> LogPosition | str:
+    """Up to where this tier reaches without a hole, or why that is unknown."""
+    logs = [one for one in known.logs if one.state in _VAULTED] if tier is Tier.VAULT else known.logs
+    try:
+        found = coverage(logs, known.switches, start=start, timeline=timeline)
+    except Conflict as error:
+        return error.message
+    newest_stop = known.newest.stop if known.newest is not None else None
+    if newest_stop is not None and found.end.value < newest_stop.value:
+        return f"log that the newest set needs is missing from {found.end.text} on"
+    if tier is not Tier.STREAM:
+        return found.end
+    if flushed is None:
+        return "nobody receives the log now"
+    if flushed.timeline != timeline:
+        return f"what is received is of timeline {flushed.timeline}, and the server writes timeline {timeline}"
+    begins = flushed.value // segment_bytes * segment_bytes if segment_bytes is not None else flushed.value
+    return max(flushed, found.end, key=lambda one: one.value) if found.end.value >= begins else found.end
+
+
+def _of_tier(tier: Tier, reached: LogPosition | str, end: LogPosition, clock: ClockMap, now: datetime) -> TierExposure:
+    if isinstance(reached, str):
+        return TierExposure(tier=tier, position=None, bytes=None, seconds=None, reason_unknown=reached)
+    missing = max(end.value - reached.value, 0)
+    if not missing:
+        return TierExposure(tier=tier, position=reached, bytes=0, seconds=0.0, reason_unknown=None)
+    since = clock.exceeded_at(reached.value) or clock.all_before(reached.value)
+    if since is None:
+        why = "it is not known when the log passed that place: no sample of the clock is as old"
+        return TierExposure(tier=tier, position=reached, bytes=missing, seconds=None, reason_unknown=why)
+    return TierExposure(
+        tier=tier, position=reached, bytes=missing, seconds=max((now - since).total_seconds(), 0.0), reason_unknown=None
+    )
+
+
+def _unknown(cluster: str, at: datetime, reason: str) -> Exposure:
+    return Exposure(cluster=cluster, at=at, position=None, bytes=None, seconds=None, reason_unknown=reason, tiers=())
+
+
+def _store_of(ground: BackupGround) -> Store:
+    if ground.store is None:
+        raise Unsupported("exposure is measured with the clock in a state store, and none is open here", hint="dbre db status")
+    return ground.store
