@@ -6,11 +6,13 @@ from mysql_kit import administrator, execute
 
 from dbre.engines.mysql.facts import LOGIN, Product
 from dbre.engines.mysql.queries import catalog
-from dbre.ports.engine import NamedQuery
+from dbre.ports.engine import Facet, NamedQuery
 from dbre.ports.versions import VersionRange
 from dbre.testing.conformance import Subject
 
-OURS = {"heartbeat_schema", "heartbeat_table"}  # an administrator's, where the login may not
+OURS = {"heartbeat_schema", "heartbeat_table"} | {  # an administrator's, where the login may not
+    query.name for query in catalog().queries if query.facet in (Facet.BACKUP, Facet.CANARY, Facet.INTEGRITY)
+}
 
 
 def queries_for(subject: Subject) -> list[NamedQuery]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.errors import Unsupported
+from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
@@ -37,8 +38,8 @@ class MySqlEngine:
         return HeartbeatProbe(access, heartbeat=MySqlHeartbeat(access), faults=FAULTS)
 
     def backups(self, place: Place) -> BackupPort:
-        """Copies of the server's files, its log and their recovery."""
-        raise Unsupported(f"MySQL is not copied as files by {place.account.name}")
+        """Copies of the files of a MariaDB server, its binary log and their recovery; a survey says no to MySQL."""
+        return MariaDbBackups(place)
 
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
