@@ -68,6 +68,8 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
 
     Raises: InvalidTarget.
     """
+    if not text.isprintable():
+        raise InvalidTarget(f"{quoted(text, limit=80)} is not a moment", hint=_HINT)
     moment = _aware(text.strip())
     if moment > now:
         raise InvalidTarget(
