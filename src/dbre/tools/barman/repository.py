@@ -20,6 +20,7 @@ from dbre.tools.barman.catalogue import ListedBackup, Places, Shown, ends, forei
 from dbre.tools.barman.checking import check_problems
 from dbre.tools.barman.program import Barman
 from dbre.tools.barman.wal_directory import WalFile, find_wal, wal_files
+from dbre.tools.tablespaces import room_for_tablespaces
 from dbre.tools.wal_archive import SEGMENT_BYTES, log_file, segment_bytes, switches_to
 
 __all__ = ["BarmanRepository"]
@@ -116,11 +117,11 @@ class BarmanRepository:
         Tablespaces go beside the directory, never to where the source has them.
         """
         backup = await self._show(_checked_label(label))
-        spaces = directory.with_name(directory.name + ".tablespaces")
-        mapped = [word for one in backup.tablespaces for word in ("--tablespace", f"{one.name}:{spaces / one.name}")]
-        await self._program.run(
-            "recover", "--get-wal", *mapped, self._program.server, label, str(directory), timeout_seconds=_LONG_SECONDS
-        )
+        with room_for_tablespaces(directory, self._program.account) as room:
+            mapped = [word for one in backup.tablespaces for word in ("--tablespace", f"{one.name}:{room / one.name}")]
+            await self._program.run(
+                "recover", "--get-wal", *mapped, self._program.server, label, str(directory), timeout_seconds=_LONG_SECONDS
+            )
 
     async def fetch(self, name: str, into: Path, *, system_id: str | None = None) -> bool:  # noqa: ARG002 -- a server of Barman has one
         """One log file, unpacked by Barman. False only where none of its directories has one of that name.

@@ -46,12 +46,11 @@ class _Moments(msgspec.Struct):
 
 
 class _Stored(msgspec.Struct):
-    size: int | None = None
     delta: int | None = None
 
 
 class _Sizes(msgspec.Struct):
-    size: int | None = None
+    delta: int | None = None
     repository: _Stored = msgspec.field(default_factory=_Stored)
 
 
@@ -165,8 +164,8 @@ def _set(backup: _Backup, stanza: Stanza, repository: int) -> ForeignSet:
         stop=stop,
         started_at=datetime.fromtimestamp(backup.timestamp.start, UTC),
         stopped_at=datetime.fromtimestamp(backup.timestamp.stop, UTC),
-        bytes_source=backup.info.size,
-        bytes_stored=backup.info.repository.size,
+        bytes_source=backup.info.delta,  # this set alone: those that it needs count for themselves
+        bytes_stored=backup.info.repository.delta,
         error="page checksums did not match when it was made" if backup.error else None,
         version_text=version,
     )

@@ -21,6 +21,7 @@ from dbre.tools.pgbackrest.problems import conflicting_segments, stanza_problems
 from dbre.tools.pgbackrest.program import PgBackRest
 from dbre.tools.pgbackrest.segment_content import unpack
 from dbre.tools.pgbackrest.verifying import parse_verification
+from dbre.tools.tablespaces import room_for_tablespaces
 from dbre.tools.wal_archive import SEGMENT_BYTES, segment_bytes, switches_to
 
 __all__ = ["PgBackRestRepository"]
@@ -90,16 +91,16 @@ class PgBackRestRepository:
 
         Tablespaces go beside the directory, never to where the source has them.
         """
-        spaces = directory.with_name(directory.name + ".tablespaces")
-        await self._program.run(
-            "restore",
-            f"--set={label}",
-            f"--pg1-path={directory}",
-            f"--tablespace-map-all={spaces}",
-            "--type=none",
-            "--reset-pg1-host",
-            timeout_seconds=_LONG_SECONDS,
-        )
+        with room_for_tablespaces(directory, self._account) as spaces:
+            await self._program.run(
+                "restore",
+                f"--set={label}",
+                f"--pg1-path={directory}",
+                f"--tablespace-map-all={spaces}",
+                "--type=none",
+                "--reset-pg1-host",
+                timeout_seconds=_LONG_SECONDS,
+            )
 
     async def fetch(self, name: str, into: Path, *, system_id: str | None = None) -> bool:
         """One log file, compared with the SHA-1 in its stored name. False only where the listing has none of that name.

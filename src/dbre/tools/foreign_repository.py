@@ -1,0 +1,65 @@
+"""The adapter for a repository of another tool, by the name of the tool."""
+
+import os
+import pwd
+from pathlib import Path
+
+from dbre.core.errors import Unsupported, UsageError
+from dbre.core.programs.account import Account
+from dbre.core.text import closest, quoted
+from dbre.ports.backup.repository import ForeignRepository
+
+__all__ = ["TOOLS", "account_of", "open_repository"]
+
+TOOLS = ("pgbackrest", "barman")
+_USUAL = {"pgbackrest": "postgres", "barman": "barman"}
+
+
+def open_repository(tool: str, *, account: Account, config: Path | None, stanza: str, repository: int = 1) -> ForeignRepository:
+    """The repository; nothing is read yet. Raises: UsageError for an unknown tool or a missing stanza."""
+    if tool not in TOOLS:
+        near = closest(tool, TOOLS)
+        raise UsageError(
+            f"{quoted(tool, limit=60)} is no tool whose repositories dbre reads",
+            hint=f"did you mean {near}?" if near else f"one of {', '.join(TOOLS)}",
+        )
+    if not stanza:
+        raise UsageError(f"{tool} keeps many servers: say which", hint="--stanza NAME")
+    if tool == "pgbackrest":
+        from dbre.tools.pgbackrest import PgBackRestRepository
+
+        return PgBackRestRepository(account=account, config=config, stanza=stanza, repository=repository)
+    from dbre.tools.barman import BarmanRepository
+
+    return BarmanRepository(account=account, config=config, server=stanza)
+
+
+def account_of(tool: str, config: Path | None, *, asked: str | None, otherwise: Account) -> Account:
+    """As whom a tool is run. Only root can choose: who was asked for, who owns the configuration, or the tool's own account.
+
+    Raises: UsageError where the account does not exist; Unsupported where one was asked for and we are not root.
+    """
+    if os.geteuid() != 0:
+        if asked is not None and asked != otherwise.name:
+            raise Unsupported(f"only root can run {tool} as {asked}", hint=f"sudo -u {asked} dbre ...")
+        return otherwise
+    for name in (asked, _owner(config), _USUAL.get(tool)):
+        if name is None:
+            continue
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError as error:
+            if name == asked:
+                raise UsageError(f"this machine has no account {quoted(name, limit=60)}", hint="see /etc/passwd") from error
+            continue
+        if entry.pw_uid != 0:
+            return Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switch=True)
+    return otherwise
+
+
+def _owner(config: Path | None) -> str | None:
+    try:
+        owner = config.stat().st_uid if config is not None else 0
+        return pwd.getpwuid(owner).pw_name if owner else None
+    except (OSError, KeyError):
+        return None
