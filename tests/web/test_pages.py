@@ -23,6 +23,8 @@ PAGES = [
     "/incidents/1",
     "/oncall",
     "/reports",
+    "/backups",
+    "/backups/orders",
     "/clusters/orders",
     "/clusters/gone",
     "/operations",

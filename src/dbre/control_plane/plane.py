@@ -23,6 +23,7 @@ from dbre.capabilities.slo.corrections.documents import SLO_CORRECTIONS
 from dbre.capabilities.slo.polling.run import Polling, SourceGround
 from dbre.capabilities.slo.recent_statuses import live_statuses
 from dbre.capabilities.stack.checker import StackChecker
+from dbre.control_plane.backups import PlaneBackups
 from dbre.control_plane.incidents import incident_parts, incident_services, slack_receiver
 from dbre.control_plane.ingest import PlaneIngest
 from dbre.control_plane.operations import PlaneOperations
@@ -52,7 +53,7 @@ from dbre.web.document import SERVER
 from dbre.web.identity import Gatekeeper, load_or_create_token
 from dbre.web.login_audit import LoginAudit
 from dbre.web.oidc import LoginProvider
-from dbre.web.services import People, Services
+from dbre.web.services import BackupServices, People, Services
 from dbre.web.stream_limit import StreamLimit
 from dbre.web.tracking import RequestMetrics
 
@@ -139,8 +140,16 @@ class ControlPlane:
         )
         self._observe(store)
         operations = await self._operations(store, slo)
+        backups = PlaneBackups(self._config, self._fleet, self._application.engines, store=store, clock=self._clock)
         services = await self._services(
-            store, slo=slo, prober=prober, exporter=exporter, operations=operations, people=people, stack=stack
+            store,
+            slo=slo,
+            prober=prober,
+            exporter=exporter,
+            operations=operations,
+            people=people,
+            stack=stack,
+            backups=backups.services(),
         )
         services = replace(services, ingest=ingest.app, readiness=ingest.readiness(services.readiness))
         evaluation_interval = self._config.get(ALERTING).evaluation_interval
@@ -229,6 +238,7 @@ class ControlPlane:
         operations: PlaneOperations,
         people: Telling,
         stack: StackChecker,
+        backups: BackupServices,
     ) -> Services:
         return Services(
             clock=self._clock,
@@ -256,6 +266,7 @@ class ControlPlane:
             ),
             incidents=incident_services(self._config, self._fleet, store, self._clock),
             stack=lambda: stack.results,
+            backups=backups,
             composites=composites_from(self._config.get(SLO_COMPOSITES)),
             reports=Reports(store, StoredReportSources(self._config, self._fleet, store), self._config.get(REPORT)),
         )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from dbre.capabilities.backup.catalog.errors import NoSuchDrill
 from dbre.capabilities.incident.errors import NoSuchIncident, NoSuchIncidentItem
 from dbre.core.audit.errors import AuditEntryInvalid, EntryMissing
 from dbre.core.errors import DbreError, ExitCode
@@ -85,7 +86,7 @@ async def _dbre_error(request: Request, error: Exception) -> Response:
 
 
 def _status_of(error: DbreError) -> int:
-    if isinstance(error, NotFound | NoSuchIncident | NoSuchIncidentItem | NoSuchOperation):
+    if isinstance(error, NotFound | NoSuchDrill | NoSuchIncident | NoSuchIncidentItem | NoSuchOperation):
         return 404
     if isinstance(error, AuditEntryInvalid | EntryMissing):
         return 409  # not the asker's fault: what is stored is not what was written

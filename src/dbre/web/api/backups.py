@@ -37,7 +37,7 @@ async def show_backups(cluster: str, wired: Wired, principal: ApiPrincipal) -> B
     )
 
 
-@router.get("/drills/{drill}", responses={code: ERRORS[code] for code in (400, 404)})
+@router.get("/drills/{drill}", responses={404: ERRORS[404]})
 async def show_drill(drill: str, wired: Wired, principal: ApiPrincipal) -> DrillItem:
     """One drill with what each check found."""
     return DrillItem.of(await drill_of(wired, principal, drill))
