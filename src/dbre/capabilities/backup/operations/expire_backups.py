@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,10 @@ from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
 from dbre.core.store import Store
+from dbre.core.text import counted
+
+if TYPE_CHECKING:
+    from dbre.capabilities.backup.vault.vault import Vault
 
 __all__ = ["ExpireBackups", "ExpireInput", "ExpiryRefused"]
 
@@ -85,9 +89,17 @@ class ExpireBackups(Operation[ExpireInput]):
             marked = await mark_orphans(connection, given["cluster"], given["sets"])
         return {"orphaned": marked}
 
-    @step(timeout_seconds=60.0, idempotent=True)
+    @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)
     async def revive(self, context: StepContext) -> Mapping[str, Any]:
-        """Let sets that were marked, and are kept by a rule again, be ordinary ones."""
+        """Take the marks of sets in one vault back."""
+        given = context.input
+        async with open_set_vault(self._ground, given["vault"]) as vault:
+            await vault.revive(given["sets"], [], given["reason"])
+        return {"vault": given["vault"], "sets": given["sets"]}
+
+    @step(timeout_seconds=60.0, idempotent=True)
+    async def note_revived(self, context: StepContext) -> Mapping[str, Any]:
+        """Note that sets are ordinary ones again."""
         return {"revived": await self._change(context.input["sets"], SetState.TOMBSTONED, SetState.SEALED, {})}
 
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)
@@ -109,16 +121,29 @@ class ExpireBackups(Operation[ExpireInput]):
         """Delete from one vault what was marked, and what never became a set."""
         given = context.input
         await self._require_still_doomed(context)
-        logs = [(system, name) for system, names in given["logs"].items() for name in names]
         async with open_set_vault(self._ground, given["vault"]) as vault:
-            await vault.tombstone(given["sets"], logs, given["reason"])
-            await vault.delete(given["sets"], logs)
-        return {"vault": given["vault"], "sets": len(given["sets"]), "logs": len(logs)}
+            there = {one.id for one in (await vault.catalog(given["cluster"])).sets if one.state is not SetState.DELETED}
+            sets = [one for one in given["sets"] if one in there]  # what was never complete there is not listed there
+            await vault.tombstone(sets, [], given["reason"])
+            freed = await vault.delete(sets, [])
+            left: dict[str, list[str]] = {}
+            for system, names in given["logs"].items():
+                log_freed, locked = await _delete_logs(vault, system, names, given["reason"])
+                freed += log_freed
+                if locked:
+                    left[system] = locked
+        for system, locked in left.items():
+            await context.note(
+                f"{counted(len(locked), 'log file')} of system {system} are locked in {given['vault']}, and stay"
+            )
+        return {"vault": given["vault"], "sets": sets, "bytes_freed": freed, "left": left}
 
     @step(timeout_seconds=600.0, idempotent=True)
     async def forget(self, context: StepContext) -> Mapping[str, Any]:
         """Note what is deleted, and remove what this machine kept of it."""
         given = context.input
+        results = [one for name, one in context.results.items() if name.startswith("delete:")]
+        left = {(system, name) for one in results for system, names in one["left"].items() for name in names}
         for set_id in given["sets"]:
             await SetStaging(self._ground, set_id).remove()
             await forget_manifest(self._ground, set_id)
@@ -127,8 +152,13 @@ class ExpireBackups(Operation[ExpireInput]):
                 known = await find_set(connection, set_id)
                 await update_set(connection, replace(known, state=SetState.DELETED, vaults=()))
             for system, names in given["logs"].items():
-                await mark_logs(connection, given["cluster"], system, names, state=LogState.DELETED, vaults=[])
-        return {"sets": given["sets"], "logs": sum(len(names) for names in given["logs"].values())}
+                gone = [name for name in names if (system, name) not in left]
+                await mark_logs(connection, given["cluster"], system, gone, state=LogState.DELETED, vaults=[])
+        return {
+            "sets": given["sets"],
+            "logs": sum(len(names) for names in given["logs"].values()) - len(left),
+            "bytes_freed": sum(one["bytes_freed"] for one in results),
+        }
 
     async def verify(self, context: StepContext) -> Sequence[Verification]:
         """See that nothing that is kept was touched: every kept set is still sealed in the catalog."""
@@ -173,3 +203,22 @@ class ExpireBackups(Operation[ExpireInput]):
         if self._ground.store is None:
             raise UsageError("sets are kept in a state store, and none is open here", hint="dbre db status")
         return self._ground.store
+
+
+async def _delete_logs(vault: "Vault", system: str, names: Sequence[str], reason: str) -> tuple[int, list[str]]:
+    """Mark and delete log files of one system; gives the bytes that became free, and the names that are locked still."""
+    from dbre.capabilities.backup.vault.errors import StillLocked
+
+    known = {one.file.name for one in (await vault.catalog(None)).logs if one.system_id == system}
+    there = [name for name in names if name in known]
+    await vault.tombstone([], there, reason, system_id=system)
+    try:
+        return await vault.delete([], there, system_id=system), []
+    except StillLocked:  # nothing was deleted: some may be
+        freed, locked = 0, []
+        for name in there:
+            try:
+                freed += await vault.delete([], [name], system_id=system)
+            except StillLocked:
+                locked.append(name)
+        return freed, locked

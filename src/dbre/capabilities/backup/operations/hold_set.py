@@ -73,9 +73,13 @@ class _Holding:
         )
 
     async def _mark(self, context: StepContext, reason: str | None) -> Mapping[str, Any]:
+        set_id = context.input["set"]
         async with open_set_vault(self._ground, context.input["vault"]) as vault:
-            await vault.hold(context.input["set"], reason)
-        return {"set": context.input["set"], "vault": context.input["vault"], "hold": reason}
+            await vault.hold(set_id, reason)
+            there = (await vault.catalog(None)).get(set_id)
+            if reason is not None and there is not None and there.state is SetState.TOMBSTONED:
+                await vault.revive([set_id], [], reason)
+        return {"set": set_id, "vault": context.input["vault"], "hold": reason}
 
     async def _note(self, context: StepContext, reason: str | None) -> Mapping[str, Any]:
         set_id = context.input["set"]

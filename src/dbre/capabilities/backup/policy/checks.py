@@ -124,7 +124,8 @@ def _attempts(look: Examined) -> Iterator[Finding]:
 def _gaps(look: Examined) -> Iterator[Finding]:
     for one in look.catalog.gaps:
         if one.ended_at is None:
-            summary = f"log is missing on timeline {one.timeline} since {one.began_at:%Y-%m-%d %H:%MZ}: {printable(one.reason, limit=200)}"
+            reason = printable(one.reason, limit=200)
+            summary = f"log is missing on timeline {one.timeline} since {one.began_at:%Y-%m-%d %H:%MZ}: {reason}"
             yield _finding(look, "gap", Severity.CRITICAL, summary, printable(one.remedy, limit=200), gap=str(one.id))
 
 

@@ -107,9 +107,13 @@ def _orphan_steps(cluster: str, orphans: Sequence[BackupSet]) -> Iterable[Step]:
 
 
 def _revive_steps(cluster: str, revived: Sequence[BackupSet]) -> Iterable[Step]:
+    for vault in sorted({name for one in revived for name in one.vaults}):
+        ids = [one.id for one in revived if vault in one.vaults]
+        given = {"cluster": cluster, "vault": vault, "sets": ids, "reason": "a rule keeps it again"}
+        yield Step(f"revive:{vault}", summary=f"take {counted(len(ids), 'mark')} in vault {vault} back", input=given)
     if revived:
         given = {"cluster": cluster, "sets": [one.id for one in revived]}
-        yield Step("revive", summary=f"keep {counted(len(revived), 'marked set')} again", input=given)
+        yield Step("note-revived", summary=f"keep {counted(len(revived), 'marked set')} again", input=given)
 
 
 def _tombstone_steps(cluster: str, marked: Sequence[BackupSet]) -> Iterable[Step]:

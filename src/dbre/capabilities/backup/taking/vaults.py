@@ -1,80 +1,24 @@
-"""What sets need of a vault."""
+"""The vaults of a policy, and what sets need of them."""
 
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from dbre.capabilities.backup.documents import PolicyDocument, VaultDocument
+from dbre.capabilities.backup.documents import PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.model import BackupSet, Catalog
+from dbre.capabilities.backup.model import BackupSet
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, kept_manifest
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.text import closest, quoted
-from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import CopyDamaged
 
-__all__ = ["SetVault", "StoredSize", "fetch_manifest", "open_set_vault", "require_vaults"]
+if TYPE_CHECKING:  # what encrypts and reaches storages costs half a second
+    from dbre.capabilities.backup.vault.vault import Vault
+
+__all__ = ["fetch_manifest", "open_set_vault", "require_vaults"]
 
 
-class StoredSize(Protocol):
-    """What ``put_set`` gives."""
-
-    @property
-    def bytes_stored(self) -> int:
-        """Compressed and encrypted."""
-        ...
-
-    @property
-    def lock_until(self) -> datetime | None:
-        """Before this the vault lets nobody delete it."""
-        ...
-
-
-class SetVault(Protocol):
-    """The part of ``vault.vault.Vault`` that sets need."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the configuration."""
-        ...
-
-    @property
-    def document(self) -> VaultDocument:
-        """Its configuration."""
-        ...
-
-    async def put_set(self, record: BackupSet, directory: Path, progress: CopyProgress) -> StoredSize:
-        """Store a set; visible only when it is complete. Goes on where an earlier attempt was interrupted."""
-        ...
-
-    async def fetch_set(self, set_id: str, into: Path, progress: CopyProgress) -> None:
-        """Put a set into a directory, every object verified."""
-        ...
-
-    async def fetch_manifest(self, set_id: str, into: Path) -> None:
-        """Put the manifest of a set at a path."""
-        ...
-
-    async def catalog(self, cluster: str | None) -> Catalog:
-        """What the vault itself says that it holds."""
-        ...
-
-    async def tombstone(self, set_ids: Sequence[str], log_names: Sequence[tuple[str, str]], reason: str) -> None:
-        """Mark sets and log files (system and name): they are to be deleted."""
-        ...
-
-    async def delete(self, set_ids: Sequence[str], log_names: Sequence[tuple[str, str]]) -> None:
-        """Delete what was marked."""
-        ...
-
-    async def hold(self, set_id: str, reason: str | None) -> None:
-        """Keep a set whatever happens, or no longer."""
-        ...
-
-
-def open_set_vault(ground: BackupGround, name: str) -> AbstractAsyncContextManager[SetVault]:
+def open_set_vault(ground: BackupGround, name: str) -> "AbstractAsyncContextManager[Vault]":
     """A vault by its name. Raises: UsageError."""
     from dbre.capabilities.backup.vault.opening import open_vault
 
