@@ -15,11 +15,21 @@ __all__ = ["ExposureWatch"]
 
 
 class ExposureWatch:
-    """``take`` gets one event for each cluster and slot, also for slots in which nobody could measure."""
+    """``take`` gets one event for each cluster and slot, also for slots in which nobody could measure.
 
-    def __init__(self, ground: BackupGround, *, take: Callable[[Sequence[ExposureSlot]], None] | None = None) -> None:
+    ``record`` gets what was measured: cluster, moment and seconds, None where they are unknown.
+    """
+
+    def __init__(
+        self,
+        ground: BackupGround,
+        *,
+        take: Callable[[Sequence[ExposureSlot]], None] | None = None,
+        record: Callable[[str, datetime, float | None], None] | None = None,
+    ) -> None:
         self._ground = ground
         self._take = take
+        self._record = record
         self._latest: dict[str, Exposure] = {}
         self._told: dict[str, int] = {}
         self._limits = {
@@ -58,6 +68,9 @@ class ExposureWatch:
             self._latest.pop(name, None)
         for one in measured:
             self._latest[name] = one
+        if self._record is not None:
+            begun = datetime.fromtimestamp(slot * SLOT_SECONDS, UTC)
+            self._record(name, begun, measured[0].seconds if measured else None)
         first = self._told.get(name, slot - 1) + 1
         if first <= slot and self._take is not None:
             self._take(
