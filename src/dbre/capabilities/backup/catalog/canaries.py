@@ -11,7 +11,7 @@ from dbre.capabilities.backup.catalog.positions import position_of, position_val
 from dbre.capabilities.backup.model import WitnessedCanary
 from dbre.capabilities.backup.tables import canary_witness
 
-__all__ = ["get_witness", "insert_witness", "list_witnesses", "newest_witness", "prune_witnesses"]
+__all__ = ["forget_witnesses", "get_witness", "insert_witness", "list_witnesses", "newest_witness", "prune_witnesses"]
 
 
 async def insert_witness(connection: AsyncConnection, one: WitnessedCanary) -> None:
@@ -60,6 +60,13 @@ async def list_witnesses(
 async def prune_witnesses(connection: AsyncConnection, cluster: str, *, before: datetime) -> int:
     """Forget old witnesses; how many went."""
     statement = delete(canary_witness).where(canary_witness.c.cluster == cluster, canary_witness.c.at < before)
+    return (await connection.execute(statement)).rowcount
+
+
+async def forget_witnesses(connection: AsyncConnection, cluster: str, *, from_sequence: int) -> int:
+    """Forget rows of a chain that the cluster itself went back behind (a failover, a restore); how many went."""
+    table = canary_witness
+    statement = delete(table).where(table.c.cluster == cluster, table.c.sequence >= from_sequence)
     return (await connection.execute(statement)).rowcount
 
 

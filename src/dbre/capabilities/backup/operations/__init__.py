@@ -3,6 +3,7 @@
 from typing import Any
 
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.operations.drill_backup import DrillBackup
 from dbre.capabilities.backup.operations.expire_backups import ExpireBackups
 from dbre.capabilities.backup.operations.hold_set import HoldSet, ReleaseSet
 from dbre.capabilities.backup.operations.restore_backup import RestoreBackup
@@ -20,4 +21,5 @@ def operations(ground: BackupGround) -> tuple[Operation[Any], ...]:
         HoldSet(ground),
         ReleaseSet(ground),
         RestoreBackup(ground),
+        DrillBackup(ground),
     )
