@@ -59,6 +59,7 @@ def main() -> int:
 def sections() -> "Sequence[Section[Any]]":
     """Every section that ``dbre.yaml`` may have, in the order in which documentation lists them."""
     from dbre.capabilities.backup.documents import BACKUP, VAULTS
+    from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES
     from dbre.capabilities.incident import RECEIVERS
     from dbre.capabilities.incident.channels.documents import CHANNELS
     from dbre.capabilities.incident.incidents_document import INCIDENTS
@@ -108,6 +109,7 @@ def sections() -> "Sequence[Section[Any]]":
         INCIDENTS,
         VAULTS,
         BACKUP,
+        PROVEN_RESTORE_POLICIES,
         STATE,
         AUDIT,
         ACCESS,
@@ -224,7 +226,7 @@ class Application:
         from dbre.assembly import gates_of, statuses_of
 
         statuses = statuses_of(self.config, self.fleet, self.clock, store)
-        return gates_of(self.config, self.clock, store, statuses=statuses, answer_seconds=_PATIENCE_SECONDS)
+        return gates_of(self.config, self.fleet, self.clock, store, statuses=statuses, answer_seconds=_PATIENCE_SECONDS)
 
     def impact(self, store: "Store") -> "ImpactSource":
         """What incidents did to users, measured from the stored slots."""

@@ -1,7 +1,7 @@
 """How operations are put together over an open state store: the same for the control plane, a worker and a single command."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from dbre.core.operation.journal import Journal
 from dbre.core.operation.lease import LeaseClock
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.runner import OperationRunner
+from dbre.core.operation.schedule.model import Schedule
 from dbre.core.operation.store_desk import DeskParts
 from dbre.core.operation.target_labels import cluster_of
 from dbre.core.operation.worker_identity import this_worker
@@ -37,6 +38,7 @@ from dbre.ports.engine import EngineRegistry
 from dbre.ports.report_sources import IncidentFact, SloFact
 
 if TYPE_CHECKING:
+    from dbre.capabilities.backup.documents import PolicyDocument
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
@@ -53,6 +55,7 @@ __all__ = [
     "backup_ground",
     "gates_of",
     "kinds_of",
+    "schedules_of_installation",
     "slo_snapshots",
     "statuses_of",
 ]
@@ -77,6 +80,7 @@ class Kinds:
 
 def gates_of(
     config: Config,
+    fleet: Fleet,
     clock: Clock,
     store: Store | None,
     *,
@@ -84,6 +88,8 @@ def gates_of(
     answer_seconds: float = ANSWER_SECONDS,
 ) -> Gates:
     """The gates of this installation; without a store those that need one allow, and what they would say is not known."""
+    from dbre.capabilities.backup.drilling.gate import ProvenRestoreGate
+    from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES, proof_policies
     from dbre.capabilities.slo.budget_documents import ERROR_BUDGET_POLICIES, budget_policies
     from dbre.capabilities.slo.budget_gate import BudgetGate
 
@@ -94,9 +100,22 @@ def gates_of(
         ApprovalGate(store, approval_policies(document, has_identities=has_identities)),
         TargetLockGate(store),
     ]
+    gates.append(
+        ProvenRestoreGate(
+            store, proof_policies(config.get(PROVEN_RESTORE_POLICIES)), policy_of=_backup_policy_of(config, fleet)
+        )
+    )
     if statuses is not None:
         gates.append(BudgetGate(budget_policies(config.get(ERROR_BUDGET_POLICIES)), statuses, store))
     return Gates(gates, clock, answer_seconds=answer_seconds)
+
+
+def _backup_policy_of(config: Config, fleet: Fleet) -> "Callable[[str], PolicyDocument | None]":
+    from dbre.capabilities.backup.documents import BACKUP
+    from dbre.capabilities.backup.policy.schedules import policies_by_cluster
+
+    found = {cluster.name: policy for cluster, policy in policies_by_cluster(config.get(BACKUP), fleet)}
+    return found.get
 
 
 def statuses_of(config: Config, fleet: Fleet, clock: Clock, store: Store) -> "RecentStatuses":
@@ -175,6 +194,15 @@ def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: 
         find_place=find_place,
         find_signing_key=find_signing_key,
     )
+
+
+def schedules_of_installation(config: Config, fleet: Fleet) -> tuple[Schedule, ...]:
+    """The schedules of the configuration, and those that follow from backup policies."""
+    from dbre.capabilities.backup.documents import BACKUP
+    from dbre.capabilities.backup.policy.schedules import schedules_of
+    from dbre.core.operation.schedule.document import SCHEDULES, schedules_from
+
+    return (*schedules_from(config.get(SCHEDULES)), *schedules_of(config.get(BACKUP), fleet))
 
 
 def _slo_source(statuses: "RecentStatuses") -> "SloSource":
@@ -360,7 +388,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
     registry = kinds_of(
         ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups
     )
-    gates = gates_of(ground.config, clock, store, statuses=known)
+    gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(
         store,
         registry,

@@ -158,10 +158,11 @@ def _remote_row(item: dict[str, Any]) -> Row:
 
 
 def _schedules(ctx: typer.Context) -> "tuple[Schedule, ...]":
-    from dbre.core.operation.schedule.document import SCHEDULES, schedules_from
+    from dbre.assembly import schedules_of_installation
     from dbre.ports.runtime import runtime
 
-    return schedules_from(runtime(ctx).config.get(SCHEDULES))
+    here = runtime(ctx)
+    return schedules_of_installation(here.config, here.fleet)
 
 
 def _find(ctx: typer.Context, name: str) -> "Schedule":

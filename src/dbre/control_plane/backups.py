@@ -1,23 +1,74 @@
-"""Backups of the control plane: what pages and the API show of them, and what is always under way for them."""
+"""Backups of the control plane: the log of every cluster with a policy is kept, exposure measured, the canary written."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 
 from dbre.assembly import backup_ground
-from dbre.core.clock import Clock
+from dbre.capabilities.backup.drilling.canary_writer import CanaryWriter
+from dbre.capabilities.backup.exposure.metrics import ExposureMetrics
+from dbre.capabilities.backup.exposure.sli import SLOT_SECONDS, ExposureSlot
+from dbre.capabilities.backup.exposure.watch import ExposureWatch
+from dbre.capabilities.backup.log.keeper import LogKeeper
+from dbre.capabilities.slo import Definition
+from dbre.capabilities.slo.polling.recovery_point import RecoveryPointCounter
+from dbre.capabilities.slo.polling.run import SourceGround
 from dbre.core.config import Config
-from dbre.core.fleet import Fleet
+from dbre.core.identity.model import Grant, Principal, PrincipalKind, Role
+from dbre.core.operation.desk import OperationDesk, Submission
 from dbre.core.store import Store
-from dbre.ports.engine import EngineRegistry
+from dbre.core.telemetry import Metrics
 from dbre.web.services import BackupServices
 
 __all__ = ["PlaneBackups"]
 
+Part = Callable[[], Awaitable[None]]
+_SELF = Principal(name="backup", kind=PrincipalKind.SYSTEM, grants=(Grant(role=Role.OPERATOR),))
+"""Who asks for the copies that close gaps: a policy stands in the configuration, which administrators write."""
+
 
 class PlaneBackups:
-    """What the control plane knows of backups."""
+    """What the control plane knows of backups, and does for them all the time."""
 
-    def __init__(self, config: Config, fleet: Fleet, engines: EngineRegistry, *, store: Store, clock: Clock) -> None:
-        self._ground = backup_ground(config, fleet, engines, clock, store)
-        self._exposures: dict[str, float] = {}
+    def __init__(
+        self,
+        config: Config,
+        definitions: Sequence[Definition],
+        ground: SourceGround,
+        *,
+        store: Store,
+        metrics: Metrics,
+        desk: Callable[[Principal], OperationDesk],
+    ) -> None:
+        self._ground = backup_ground(config, ground.fleet, ground.engines, ground.clock, store)
+        self._desk = desk
+        self._counter = RecoveryPointCounter(definitions, ground.fleet, sink=ground.sink)
+        self._watch = ExposureWatch(self._ground, take=self._count)
+        self._keeper = LogKeeper(self._ground, request=self._request)
+        self._canary = CanaryWriter(self._ground)
+        ExposureMetrics(metrics, self._watch)
 
     def services(self) -> BackupServices:
         """What pages and the API show."""
-        return BackupServices(ground=self._ground, exposure_seconds=self._exposures.get)
+        return BackupServices(ground=self._ground, exposure_seconds=self._exposure_seconds)
+
+    def parts(self) -> Mapping[str, Part]:
+        """What is to run until the control plane stops."""
+        return {"log": self._keeper.run, "exposure": self._watch.run, "canary": self._canary.run}
+
+    def _exposure_seconds(self, cluster: str) -> float | None:
+        found = self._watch.latest().get(cluster)
+        return found.seconds if found is not None else None
+
+    def _count(self, slots: Sequence[ExposureSlot]) -> None:
+        """Count the newest slot as measured; in those that nobody could measure before it, what would be lost is unknown."""
+        for one in slots:
+            seconds = self._exposure_seconds(one.cluster) if one is slots[-1] else None
+            at = datetime.fromtimestamp(one.slot * SLOT_SECONDS, UTC)
+            self._counter.record(one.cluster, at, seconds)
+
+    async def _request(self, kind: str, given: Mapping[str, Any], key: str) -> str:
+        desk = self._desk(_SELF)
+        preview = await desk.preview(kind, given)
+        record = await desk.submit(preview.planned, Submission(reason="a gap in the log", dedup_key=key))
+        return str(record.id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbre import __version__
-from dbre.assembly import Ground, StoredReportSources, assemble, slo_snapshots
+from dbre.assembly import Ground, StoredReportSources, assemble, schedules_of_installation, slo_snapshots
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
 from dbre.capabilities.incident.delivery.wiring import Telling, telling
 from dbre.capabilities.observe import EXPORTER, PROBE, Exporter, Prober
@@ -40,7 +40,6 @@ from dbre.core.events import EventBuffer, EventDelivery, EventLog, EventMetrics,
 from dbre.core.gates.document import GATES
 from dbre.core.identity.document import ACCESS, access_from
 from dbre.core.operation.document import OPERATIONS
-from dbre.core.operation.schedule.document import SCHEDULES, schedules_from
 from dbre.core.progress import report
 from dbre.core.secrets import Secret
 from dbre.core.store import Store
@@ -140,7 +139,9 @@ class ControlPlane:
         )
         self._observe(store)
         operations = await self._operations(store, slo)
-        backups = PlaneBackups(self._config, self._fleet, self._application.engines, store=store, clock=self._clock)
+        backups = PlaneBackups(
+            self._config, self._definitions, ground, store=store, metrics=self._metrics, desk=operations.desk
+        )
         services = await self._services(
             store,
             slo=slo,
@@ -168,6 +169,7 @@ class ControlPlane:
             **ingest.parts(),
             **incidents.parts,
             **people.parts,
+            **backups.parts(),
             **operations.parts(),
         }
         identity = {"version": __version__, "pid": os.getpid()}
@@ -215,7 +217,7 @@ class ControlPlane:
         return PlaneOperations(
             assemble(ground, statuses=live_statuses(slo, self._clock)),
             settings,
-            schedules=schedules_from(self._config.get(SCHEDULES)),
+            schedules=schedules_of_installation(self._config, self._fleet),
             checkpointer=await self._checkpointer(store),
             metrics=self._metrics,
             broker_password=password,
