@@ -81,6 +81,11 @@ class Connection:
         self.is_server_read_only = driver.pgconn.parameter_status(b"default_transaction_read_only") == b"on"
 
     @property
+    def driver(self) -> AsyncConnection[Any]:
+        """The driver's connection, for streams and transactions of those who hold this connection alone."""
+        return self._driver
+
+    @property
     def is_usable(self) -> bool:
         """Open, no answer outstanding, no transaction open, and nothing unexpected has come in (such as a farewell)."""
         pgconn = self._driver.pgconn

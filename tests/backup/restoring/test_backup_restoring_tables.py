@@ -1,0 +1,184 @@
+"""A table of then is compared with the one of now, and copied beside it; on real servers."""
+
+from dataclasses import replace
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from dbre.core.errors import Conflict, Unsupported, UsageError
+from dbre.engines.postgres import PostgresEngine
+from dbre.engines.postgres.table_copies import PostgresTableCopies
+from dbre.lab.postgres import PostgresServer
+from dbre.ports.backup.tables import RowDifference, TableEngine
+from dbre.ports.engine import Access, Timeouts
+from dbre.ports.integrity import TableName
+
+ODD = 'odd "name"'
+COPIES = PostgresTableCopies()
+TABLE = TableName("public", ODD)
+
+
+def access_to(server: PostgresServer, database: str) -> Access:
+    patient = Timeouts(connect_seconds=20, statement_seconds=60, lock_seconds=10)
+    return replace(server.access(database=database), timeouts=patient)
+
+
+@pytest.fixture
+async def then_and_now(postgres15: PostgresServer, postgres18: PostgresServer) -> tuple[Access, Access]:
+    """Two databases of two versions, each with the same table of a name and values that are hard to quote."""
+    return await prepared(postgres15), await prepared(postgres18)
+
+
+async def prepared(server: PostgresServer) -> Access:
+    admin = server.access(database="postgres")
+    await run(admin, sql.SQL("DROP DATABASE IF EXISTS tables_kit WITH (FORCE)"))
+    await run(admin, sql.SQL("CREATE DATABASE tables_kit"))
+    access = access_to(server, "tables_kit")
+    weird = sql.Identifier("we'ird\tcolumn")
+    await run(access, sql.SQL("CREATE TYPE mood AS ENUM ('sad', 'fine')"))
+    await run(
+        access,
+        sql.SQL(
+            "CREATE TABLE {t} (a int, b text, at timestamptz, m mood, {weird} bytea,"
+            " twice int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (b, a))"
+        ).format(t=sql.Identifier(ODD), weird=weird),
+    )
+    await run(
+        access,
+        odd(
+            "INSERT INTO {t} SELECT n, chr(1000 + n % 7) || E'\\t\\\\x' || n, '2026-01-01Z'::timestamptz + n * interval '1 h',"
+            " 'fine', decode(md5(n::text), 'hex') FROM generate_series(1, 2000) AS n"
+        ),
+    )
+    return access
+
+
+async def run(access: Access, statement: sql.Composable) -> list[tuple[object, ...]]:
+    connection = await psycopg.AsyncConnection.connect(
+        host=access.address.host,
+        port=access.address.port,
+        user=access.user,
+        password=access.password.reveal() if access.password else None,
+        dbname=access.database,
+        autocommit=True,
+    )
+    async with connection:
+        cursor = await connection.execute(statement)
+        return await cursor.fetchall() if cursor.description else []
+
+
+def odd(text: str) -> sql.Composed:
+    return sql.SQL(text).format(t=sql.Identifier(ODD))  # type: ignore[arg-type]
+
+
+async def test_equal_tables_have_no_changes_whatever_the_versions(then_and_now: tuple[Access, Access]) -> None:
+    found = await COPIES.changes(*then_and_now, TABLE, limit=10)
+    assert (found.rows_then, found.rows_now) == (2_000, 2_000)
+    assert (found.deleted, found.inserted, found.updated, found.shown) == (0, 0, 0, ())
+
+
+async def test_rows_that_went_came_and_changed_are_told(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    await run(now, odd("DELETE FROM {t} WHERE a % 100 = 0"))
+    await run(now, odd("UPDATE {t} SET m = NULL WHERE a = 7"))
+    await run(now, odd("INSERT INTO {t} (a, b) VALUES (9999, 'new'), (9998, '')"))
+    found = await COPIES.changes(then, now, TABLE, limit=100)
+    assert (found.deleted, found.inserted, found.updated) == (20, 2, 1)
+    assert len(found.shown) == 23
+    (updated,) = [one for one in found.shown if one.what is RowDifference.UPDATED]
+    assert updated.key["a"] == "7"
+    assert (updated.then, updated.now) == ({"m": "fine"}, {"m": None})
+    assert {one.key["a"] for one in found.shown if one.what is RowDifference.INSERTED} == {"9999", "9998"}
+
+
+async def test_no_more_changes_are_shown_than_asked_for_and_all_are_counted(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    await run(now, odd("TRUNCATE {t}"))
+    found = await COPIES.changes(then, now, TABLE, limit=3)
+    assert (found.deleted, len(found.shown)) == (2_000, 3)
+
+
+async def test_columns_that_one_side_lacks_are_told_and_left_out(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    await run(now, odd("ALTER TABLE {t} ADD COLUMN extra int DEFAULT 1, DROP COLUMN at"))
+    found = await COPIES.changes(then, now, TABLE, limit=3)
+    assert (found.columns_only_then, found.columns_only_now, found.updated) == (("at",), ("extra",), 0)
+
+
+async def test_a_table_without_key_cannot_be_compared(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    for one in then_and_now:
+        await run(one, sql.SQL("CREATE TABLE heap (a int)"))
+    with pytest.raises(Unsupported, match=r"public.heap has no primary key"):
+        await COPIES.changes(then, now, TableName("public", "heap"), limit=3)
+
+
+async def test_another_key_is_a_conflict(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    await run(then, sql.SQL("CREATE TABLE k (a int PRIMARY KEY, b int)"))
+    await run(now, sql.SQL("CREATE TABLE k (a int, b int PRIMARY KEY)"))
+    with pytest.raises(Conflict, match=r"was \(a\) and is \(b\)"):
+        await COPIES.changes(then, now, TableName("public", "k"), limit=3)
+
+
+async def test_a_table_that_is_not_there_is_told(then_and_now: tuple[Access, Access]) -> None:
+    with pytest.raises(UsageError, match=r"there is no table public\.nothing"):
+        await COPIES.changes(*then_and_now, TableName("public", "nothing"), limit=3)
+
+
+async def test_a_copy_has_every_row_the_types_and_the_key_and_is_dropped_by_its_mark(
+    then_and_now: tuple[Access, Access],
+) -> None:
+    then, now = then_and_now
+    new = TableName("public", "of then; DROP TABLE x")
+    await run(now, odd("DROP TABLE {t}"))
+    copied = await COPIES.copy(then, now, TABLE, into=new, mark="dbre operation 1")
+    assert copied.rows == 2_000
+    await run(now, sql.SQL("ALTER TABLE {new} RENAME TO {t}").format(new=sql.Identifier(new.name), t=sql.Identifier(ODD)))
+    found = await COPIES.changes(then, now, TABLE, limit=3)
+    assert (found.rows_now, found.deleted, found.inserted, found.updated) == (2_000, 0, 0, 0)
+    with pytest.raises(Conflict, match="was not made by this operation"):
+        await COPIES.drop(now, TABLE, mark="dbre operation 2")
+    assert await COPIES.copied(now, TABLE, mark="dbre operation 1") is not None
+    assert await COPIES.drop(now, TABLE, mark="dbre operation 1")
+    assert not await COPIES.exists(now, TABLE)
+    assert not await COPIES.drop(now, TABLE, mark="dbre operation 1")
+
+
+async def test_a_name_that_is_taken_is_a_conflict_and_nothing_is_changed(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    with pytest.raises(Conflict, match="exists already"):
+        await COPIES.copy(then, now, TABLE, into=TABLE, mark="m")
+
+
+async def test_a_copy_that_fails_leaves_nothing(then_and_now: tuple[Access, Access]) -> None:
+    then, now = then_and_now
+    await run(then, sql.SQL("CREATE TYPE only_then AS ENUM ('x')"))
+    await run(then, sql.SQL("CREATE TABLE odd_type (a int PRIMARY KEY, b only_then)"))
+    with pytest.raises(Exception, match="only_then"):
+        await COPIES.copy(then, now, TableName("public", "odd_type"), into=TableName("public", "copy"), mark="m")
+    assert not await COPIES.exists(now, TableName("public", "copy"))
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "name"),
+    [
+        ("Orders", "public", "orders"),
+        ("sales.Orders", "sales", "orders"),
+        ('"Sales"."Or""ders. x"', "Sales", 'Or"ders. x'),
+        ("größe", "public", "größe"),
+    ],
+)
+def test_names_are_read_by_the_rules_of_the_server(text: str, schema: str, name: str) -> None:
+    assert COPIES.parse_name(text) == TableName(schema, name)
+
+
+@pytest.mark.parametrize("text", ["", "a.b.c", "a b", '"open', "x;DROP TABLE y", '""', "1a"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not the name of a table"):
+        COPIES.parse_name(text)
+
+
+def test_postgresql_is_such_an_engine() -> None:
+    assert isinstance(PostgresEngine(), TableEngine)
