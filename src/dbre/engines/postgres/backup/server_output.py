@@ -1,0 +1,58 @@
+"""What a server that recovers says on its stderr: where it is, why it stopped, and what went wrong."""
+
+import re
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from dbre.core.text import one_line, printable
+
+__all__ = ["ServerOutput"]
+
+_KEPT_LINES = 40
+_STOPPED = re.compile(r"recovery stopping (?:before|after|at) .*")
+_ENDED = re.compile(
+    r"(?:invalid (?:record length|magic number|resource manager ID|info bits|contrecord)|unexpected pageaddr|"
+    r"record with (?:invalid|incorrect)|incorrect (?:prev-link|resource manager data checksum)|there is no contrecord|"
+    r"contrecord is requested|could not find contrecord|out-of-sequence timeline).*"
+)
+_DAMAGED = re.compile(r"incorrect resource manager data checksum|invalid resource manager ID|record with incorrect prev-link")
+_RESTORED = re.compile(r'restored log file "([0-9A-F]{8})[0-9A-F]{16}"')
+_TIMELINE = re.compile(r"selected new timeline ID: (\d+)")
+
+
+@dataclass(slots=True)
+class ServerOutput:
+    """The lines of one server, understood as they come."""
+
+    tail: "deque[str]" = field(default_factory=lambda: deque(maxlen=_KEPT_LINES))
+    is_ready: bool = False  # for questions
+    consistent_at: float | None = None  # on the monotonic clock
+    stopped: str | None = None  # recovery stopping before commit of transaction 742, time ...
+    ended: str | None = None  # why the log could not be read on; normal at its end
+    is_log_damaged: bool = False
+    is_target_missed: bool = False
+    timeline: int | None = None
+
+    def note(self, line: str) -> None:
+        """Take one line."""
+        self.tail.append(printable(line, limit=400))
+        if "ready to accept" in line:
+            self.is_ready = True
+        if "consistent recovery state reached" in line and self.consistent_at is None:
+            self.consistent_at = time.monotonic()
+        if "recovery ended before configured recovery target" in line:
+            self.is_target_missed = True
+        if match := _STOPPED.search(line):
+            self.stopped = one_line(match[0])
+        if match := _ENDED.search(line):
+            self.ended = one_line(match[0])
+            self.is_log_damaged = _DAMAGED.search(line) is not None
+        if match := _TIMELINE.search(line):
+            self.timeline = int(match[1])
+        elif match := _RESTORED.search(line):
+            self.timeline = int(match[1], 16)
+            self.ended, self.is_log_damaged = None, False
+
+    def __str__(self) -> str:
+        return "\n".join(self.tail)
