@@ -1,6 +1,5 @@
 """Sets and log files go into a vault and come out as they were."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -43,4 +42,4 @@ async def test_log_comes_out_as_it_went_in_and_an_absent_one_is_told_for_certain
     assert (tmp_path / "back").read_bytes() == (tmp_path / "segment").read_bytes()
     assert [one.file for one in catalog.logs] == [file]
     assert not list((tmp_path / "vault" / "staging").iterdir())
-    assert all(os.stat(path).st_mode & 0o077 == 0 for path in (tmp_path / "vault").rglob("*"))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "vault").rglob("*"))

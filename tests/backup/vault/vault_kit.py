@@ -1,9 +1,10 @@
 """Vaults for tests: a ground without engines, keys, a copy of files, and records."""
 
+import getpass
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -158,3 +159,44 @@ def log_file(path: Path, name: str = "000000010000000000000003", *, data: bytes 
         size=len(contents),
         sha256=hashlib.sha256(contents).hexdigest(),
     )
+
+
+@dataclass(frozen=True)
+class SshServer:
+    """A running sshd and its keys."""
+
+    directory: Path
+    port: int
+
+    @property
+    def host_key(self) -> str:
+        return " ".join((self.directory / "host.pub").read_text().split()[:2])
+
+    def values(self, path: Path) -> dict[str, object]:
+        """Configuration of a vault in a directory behind it."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        return {
+            "kind": "sftp",
+            "path": str(path),
+            "host": "127.0.0.1",
+            "port": self.port,
+            "user": getpass.getuser(),
+            "host_key": self.host_key,
+            "private_key": SecretReference.parse(f"file:{self.directory / 'user'}"),
+        }
+
+
+def s3_values(directory: Path, endpoint: str, bucket: str) -> dict[str, object]:
+    """Configuration of a vault in a bucket."""
+    (directory / "secret").write_text("s")
+    (directory / "secret").chmod(0o600)
+    secret = SecretReference.parse(f"file:{directory / 'secret'}")
+    return {
+        "kind": "s3",
+        "path": "",
+        "bucket": bucket,
+        "prefix": "backups",
+        "endpoint": endpoint,
+        "access_key": secret,
+        "secret_key": secret,
+    }

@@ -127,8 +127,11 @@ def seal(
     with compressor.stream_reader(reader, read_size=_READ, closefd=False) as compressed:  # type: ignore[arg-type]
         try:
             pyrage.encrypt_io(_Prefixed(_frame(binding), compressed), writer, list(recipients))
-        except BaseException as error:
-            raise (reader.error or writer.error or error) from None
+        except BaseException:
+            own = reader.error or writer.error
+            if own is not None:
+                raise own from None
+            raise
     return Sealed(
         size=writer.size, sha256=writer.hash.hexdigest(), plain_size=reader.size, plain_sha256=reader.hash.hexdigest()
     )

@@ -42,7 +42,7 @@ class FilesystemStorage:
         with self._told("prepare objects in"), self._folder(_STAGING, create=True):
             return self._root / _STAGING
 
-    def put(self, key: str, source: Path, *, sha256: str, retain_until: datetime | None, pace: Pace) -> str | None:
+    def put(self, key: str, source: Path, *, sha256: str, retain_until: datetime | None, pace: Pace) -> str | None:  # noqa: ARG002 - the protocol's signature
         """Give the file its name in the vault, or copy it there first where it lies elsewhere."""
         with self._told(f"write {key} to"):
             if source.parent == self._root / _STAGING:
@@ -61,7 +61,7 @@ class FilesystemStorage:
                         os.unlink(name, dir_fd=folder)
         return None
 
-    def put_bytes(self, key: str, data: bytes, *, retain_until: datetime | None) -> str | None:
+    def put_bytes(self, key: str, data: bytes, *, retain_until: datetime | None) -> str | None:  # noqa: ARG002 - the protocol's signature
         """Likewise, for something small."""
         name = f"{secrets.token_hex(8)}.part"
         with self._told(f"write {key} to"), self._folder(_STAGING, create=True) as folder:
@@ -74,7 +74,7 @@ class FilesystemStorage:
                     os.unlink(name, dir_fd=folder)
         return None
 
-    def get(self, key: str, into: Path, *, version_id: str | None, limit: int, pace: Pace) -> None:
+    def get(self, key: str, into: Path, *, version_id: str | None, limit: int, pace: Pace) -> None:  # noqa: ARG002 - the protocol's signature
         """Copy an object to a new file."""
         with self._told(f"read {key} of"), os.fdopen(self._open(key), "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
@@ -99,7 +99,7 @@ class FilesystemStorage:
             raise ObjectDamaged(f"{printable(key)} has more than the {limit} bytes that are expected")
         return data
 
-    def look(self, key: str, *, version_id: str | None = None) -> ObjectFacts | None:
+    def look(self, key: str, *, version_id: str | None = None) -> ObjectFacts | None:  # noqa: ARG002 - the protocol's signature
         """What lies under a key."""
         try:
             with self._told(f"look at {key} of"), os.fdopen(self._open(key), "rb") as file:
@@ -115,7 +115,7 @@ class FilesystemStorage:
     def _below(self, folder: str) -> Iterator[ObjectFacts]:
         try:
             with self._folder(folder, create=False) as descriptor:
-                entries = [(one, os.stat(one, dir_fd=descriptor, follow_symlinks=False)) for one in os.listdir(descriptor)]
+                entries = [(one, os.stat(one, dir_fd=descriptor, follow_symlinks=False)) for one in _names(descriptor)]
         except FileNotFoundError:
             return
         for name, facts in entries:
@@ -130,19 +130,19 @@ class FilesystemStorage:
         with self._told(f"list {prefix} of"):
             try:
                 with self._folder(prefix.rstrip("/"), create=False) as descriptor:
-                    names = sorted(os.listdir(descriptor))
+                    names = sorted(_names(descriptor))
                     found = [(one, os.stat(one, dir_fd=descriptor, follow_symlinks=False)) for one in names]
             except FileNotFoundError:
                 return ()
         return [f"{prefix}{name}/" for name, facts in found if stat.S_ISDIR(facts.st_mode)]
 
-    def delete(self, key: str, *, version_id: str | None) -> None:
+    def delete(self, key: str, *, version_id: str | None) -> None:  # noqa: ARG002 - the protocol's signature
         """Delete for good."""
         folder, _, name = key.rpartition("/")
-        with self._told(f"delete {key} of"), contextlib.suppress(FileNotFoundError):
-            with self._folder(folder, create=False) as descriptor:
-                os.unlink(name, dir_fd=descriptor)
-                os.fsync(descriptor)
+        gone = contextlib.suppress(FileNotFoundError)
+        with self._told(f"delete {key} of"), gone, self._folder(folder, create=False) as descriptor:
+            os.unlink(name, dir_fd=descriptor)
+            os.fsync(descriptor)
 
     def facts(self) -> StorageFacts:
         """What the directory is."""
@@ -209,6 +209,11 @@ class FilesystemStorage:
             raise
         except OSError as error:
             raise _error_of(error, printable(what), printable(str(self._root))) from error
+
+
+def _names(descriptor: int) -> list[str]:
+    with os.scandir(descriptor) as found:
+        return [one.name for one in found]
 
 
 def _step(descriptor: int, part: str, *, create: bool) -> int:

@@ -17,10 +17,11 @@ from dbre.capabilities.backup.vault.home import VaultHome
 from dbre.capabilities.backup.vault.storage import Storage
 from dbre.capabilities.backup.vault.vault import PART_BYTES, LockUntil, Vault
 from dbre.core.audit.signed_note import VerifierKey
-from dbre.core.errors import UsageError
+from dbre.core.errors import Unsupported, UsageError
+from dbre.core.secrets import Secret, SecretReference
 from dbre.core.text import closest, quoted
 
-__all__ = ["open_document", "open_vault", "open_vaults", "vault_named"]
+__all__ = ["open_document", "open_vault", "open_vaults", "storage_of", "vault_named"]
 
 
 def vault_named(ground: BackupGround, name: str) -> VaultDocument:
@@ -55,7 +56,7 @@ async def open_vault(ground: BackupGround, name: str) -> AsyncIterator[Vault]:
 @asynccontextmanager
 async def open_document(ground: BackupGround, document: VaultDocument, *, part_bytes: int = PART_BYTES) -> AsyncIterator[Vault]:
     """A vault by its configuration."""
-    storage = await _storage_of(document)
+    storage = await storage_of(document)
     try:
         home = VaultHome(
             storage,
@@ -76,13 +77,61 @@ async def open_document(ground: BackupGround, document: VaultDocument, *, part_b
         await asyncio.to_thread(storage.close)
 
 
-async def _storage_of(document: VaultDocument) -> Storage:
+async def storage_of(document: VaultDocument) -> Storage:
+    """The place of a vault. Raises: VaultMisconfigured, Unsupported, SecretUnavailable."""
     if document.kind == "filesystem":
         path = Path(document.path)
         if not path.is_absolute():
             raise VaultMisconfigured(f"vault {document.name}: path must be an absolute directory", hint="path: /srv/backups")
         return FilesystemStorage(path, is_locked=document.object_lock != "none")
-    raise VaultMisconfigured(f"vault {document.name}: kind {document.kind} cannot be opened")
+    return await (_s3 if document.kind == "s3" else _sftp)(document)
+
+
+async def _secret(reference: SecretReference | None) -> Secret | None:
+    return None if reference is None else await reference.resolve()
+
+
+async def _s3(document: VaultDocument) -> Storage:
+    try:
+        from dbre.capabilities.backup.vault.s3 import Bucket, S3Storage
+    except ImportError as error:
+        raise Unsupported("vaults of kind s3 need boto3", hint="pip install 'dbre[s3]'") from error
+    if not document.bucket:
+        raise VaultMisconfigured(f"vault {document.name}: kind s3 needs a bucket", hint="bucket: my-backups")
+    prefix = document.prefix.strip("/")
+    bucket = Bucket(
+        name=document.bucket,
+        prefix=f"{prefix}/" if prefix else "",
+        endpoint=document.endpoint or None,
+        region=document.region,
+        access_key=await _secret(document.access_key),
+        secret_key=await _secret(document.secret_key),
+        lock=document.object_lock,
+    )
+    return await asyncio.to_thread(S3Storage, bucket)  # boto3 reads half a megabyte of descriptions
+
+
+async def _sftp(document: VaultDocument) -> Storage:
+    try:
+        from dbre.capabilities.backup.vault.sftp import SftpPlace, SftpStorage
+    except ImportError as error:
+        raise Unsupported("vaults of kind sftp need paramiko", hint="pip install 'dbre[sftp]'") from error
+    for field in ("host", "user", "host_key"):
+        if not getattr(document, field):
+            raise VaultMisconfigured(f"vault {document.name}: kind sftp needs {field}", hint="host, user, host_key, path")
+    if not document.path.startswith("/"):
+        raise VaultMisconfigured(f"vault {document.name}: path must be an absolute directory", hint="path: /srv/backups")
+    place = SftpPlace(
+        host=document.host,
+        port=document.port,
+        user=document.user,
+        path=document.path,
+        host_key=document.host_key,
+        private_key=await _secret(document.private_key),
+        password=await _secret(document.password),
+        is_locked=document.object_lock != "none",
+    )
+    return SftpStorage(place)
 
 
 def _recipients_of(document: VaultDocument) -> list[x25519.Recipient]:
