@@ -91,7 +91,13 @@ def run(project: Path, capsys, *words: str) -> tuple[int, str, str]:
 def test_list_names_every_gate_and_what_it_guards(project, capsys):
     code, out, err = run(project, capsys, "gate", "list")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[1:]] == ["approval", "error-budget", "freeze-window", "target-lock"]
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+        "approval",
+        "error-budget",
+        "freeze-window",
+        "proven-restore",
+        "target-lock",
+    ]
     assert "--cluster NAME" in err
 
 
@@ -100,7 +106,13 @@ def test_list_says_what_each_gate_says_of_a_cluster(project, capsys):
     said = {one["gate"]: one["verdict"] for one in json.loads(out)["items"]}
     assert (code, said) == (
         0,
-        {"approval": "allow", "error-budget": "refuse", "freeze-window": "hold", "target-lock": "allow"},
+        {
+            "approval": "allow",
+            "error-budget": "refuse",
+            "freeze-window": "hold",
+            "proven-restore": "allow",
+            "target-lock": "allow",
+        },
     )
 
 

@@ -53,5 +53,6 @@ async def ask_supposing(
     gates: Gates, supposed: Supposed, fleet: Fleet, clock: Clock, *, requested_by: str
 ) -> tuple[GateDecision, ...]:
     """What every gate says, the worst first."""
-    names = [gate.name for gate in gates.all()]
+    # A gate that is always asked needs no naming, and may judge a plan that names it more strictly than one that does not.
+    names = [gate.name for gate in gates.all() if not gate.asks_always]
     return await gates.ask(supposed_question(supposed, fleet, clock, requested_by=requested_by, gates=names))
