@@ -5,6 +5,7 @@ from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
 from dbre.core.errors import Unsupported
+from dbre.engines.postgres.backup.port import PostgresBackups
 from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
@@ -15,6 +16,8 @@ from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
 from dbre.engines.postgres.setting_changes import COMPOSED
+from dbre.engines.postgres.table_copies import PostgresTableCopies
+from dbre.engines.postgres.table_queries import COMPOSED as TABLES_COMPOSED
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
@@ -43,11 +46,15 @@ class PostgresEngine:
 
     def backups(self, place: Place) -> BackupPort:
         """Copies of the server's files, its log and their recovery."""
-        raise Unsupported(f"PostgreSQL is not copied as files by {place.account.name}")
+        return PostgresBackups(place)
 
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
         raise Unsupported(f"PostgreSQL is not dumped by {place.account.name}")
+
+    def table_copies(self) -> PostgresTableCopies:
+        """Rows of tables between two servers (``ports.backup.tables``)."""
+        return PostgresTableCopies()
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""
@@ -59,7 +66,7 @@ class PostgresEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *TABLES_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the engine has one product
         """When the version gets its last minor release."""
