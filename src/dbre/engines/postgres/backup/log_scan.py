@@ -20,6 +20,7 @@ from dbre.ports.backup.model import CopyFault, LogPosition, Verified
 __all__ = ["scan_log"]
 
 _SECONDS = 86_400.0
+_ENDS = ("invalid record length", "could not find file", "unexpected pageaddr")  # of a log that nobody has cut
 
 
 async def scan_log(toolbox: Toolbox, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
@@ -54,7 +55,7 @@ async def _scan(toolbox: Toolbox, files: Sequence[Path], start: LogPosition, end
     with scratch_directory(_ourselves()) as scratch:
         for name, path in zip(names, files, strict=True):
             (scratch / name).symlink_to(path.resolve())
-        argv = [binaries.program("pg_waldump"), "--quiet", f"--path={scratch}", f"--timeline={start.timeline}",
+        argv: list[str | Path] = [binaries.program("pg_waldump"), "--quiet", f"--path={scratch}", f"--timeline={start.timeline}",
                 f"--start={start.text}"]  # fmt: skip
         argv += [f"--end={lsn(last)}"] if last is not None else []
         try:

@@ -18,6 +18,7 @@ from dbre.engines.postgres.backup.source import read_position
 from dbre.engines.postgres.backup.survey import survey
 from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.engines.postgres.backup.verifying import verify_copy
+from dbre.engines.postgres.log_source import PostgresLogSource
 from dbre.ports.backup.engine import CopyProgress, ReceiveOrder, RecoverOrder
 from dbre.ports.backup.model import (
     CopyFacts,
@@ -89,6 +90,10 @@ class PostgresBackups:
     def receiver(self, source: Access, order: ReceiveOrder) -> PostgresReceiver:
         """A receiver of the server's WAL. Raises: UsageError for an impossible name."""
         return PostgresReceiver(self._toolbox, source, order)
+
+    def log_source(self, source: Access) -> PostgresLogSource:
+        """What the server keeps of its WAL for us (``ports.backup.log_source``)."""
+        return PostgresLogSource(source)
 
     async def position(self, source: Access) -> LogPosition:
         """Where the server's WAL ends, flushed. Raises: Unreachable, Denied."""

@@ -98,7 +98,7 @@ def _programs(examined: Examined, majors: Set[int]) -> Iterator[Problem]:
     elif major not in majors:
         yield _problem(
             "other_major",
-            f"the server is PostgreSQL {major}; installed here: {there}. Copies work, restores and drills on this machine do not",
+            f"the server is PostgreSQL {major}; installed here: {there}. Copies work, restores here do not",
             f"install PostgreSQL {major}'s programs here, so that what is copied can be proved",
         )
 
@@ -113,7 +113,7 @@ def _contents(examined: Examined) -> Iterator[Problem]:
     if examined.contents.unlogged_tables:
         yield _problem(
             "unlogged_tables",
-            f"{counted(int(examined.contents.unlogged_tables), 'table')} of this database are unlogged: a restore has them empty",
+            f"{counted(int(examined.contents.unlogged_tables), 'table')} of this database are unlogged, and empty after a restore",
             "nothing is to be done where that is known; else ALTER TABLE ... SET LOGGED",
         )
     outside = [one for one in examined.tablespaces if one.is_outside]
@@ -121,7 +121,7 @@ def _contents(examined: Examined) -> Iterator[Problem]:
         names = ", ".join(printable(one.name, limit=64) for one in outside)
         yield _problem(
             "tablespaces",
-            f"{counted(len(outside), 'tablespace')} lie outside of the data directory ({names}); restores put them inside of it",
+            f"{counted(len(outside), 'tablespace')} outside of the data directory ({names}): restores put them inside of it",
             "after a restore, move them where they belong",
         )
     if not examined.contents.sees_all_sizes:

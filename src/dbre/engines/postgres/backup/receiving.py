@@ -139,7 +139,7 @@ class PostgresReceiver:
             header = read_wal_header(self._order.spool / file.name)
             if header is not None and header.system_id != source.system_id:
                 raise Conflict(
-                    f"{self._order.spool} holds log of system {header.system_id}, and {self._access.address} is {source.system_id}",
+                    f"{self._order.spool} holds log of system {header.system_id}; {self._access.address} is {source.system_id}",
                     hint="give the new cluster a spool of its own; the old log belongs to the old one",
                 )
             return

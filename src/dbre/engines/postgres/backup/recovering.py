@@ -69,7 +69,7 @@ async def recover(toolbox: Toolbox, order: RecoverOrder) -> AsyncIterator["Postg
         write_private(scratch / "pg_ident.conf", "", account)
         jail = await find_jail(account, wants_no_network=order.jail)
         output = ServerOutput()
-        argv = [*jail.prefix, binaries.program("postgres"), "-D", directory, "-c", f"config_file={settings}"]
+        argv: list[str | Path] = [*jail.prefix, binaries.program("postgres"), "-D", directory, "-c", f"config_file={settings}"]
         begun = time.monotonic()
         child = await stack.enter_async_context(spawn(argv, account=jail.account, directory=directory, on_line=output.note))
         server = PostgresRecovered(

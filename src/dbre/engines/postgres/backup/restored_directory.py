@@ -65,7 +65,7 @@ def _is_alive(pid_file: Path) -> bool:
     """Whether that process is a server in this very directory: numbers are used again."""
     try:
         number, where = pid_file.read_text(errors="replace").splitlines()[:2]
-        return Path(os.readlink(f"/proc/{int(number)}/cwd")).samefile(where) and Path(where).samefile(pid_file.parent)
+        return Path(f"/proc/{int(number)}/cwd").readlink().samefile(where) and Path(where).samefile(pid_file.parent)
     except (OSError, ValueError):
         return False
 

@@ -91,11 +91,12 @@ async def _connect(access: Access) -> tuple[asyncio.StreamReader, asyncio.Stream
         answer = await reader.readexactly(1)
         if answer == b"S" and context is not None:
             await writer.start_tls(context, server_hostname=address.host)
-        elif access.tls is not TlsMode.PREFER:
-            raise ConnectionError("the server does not speak TLS")
     except BaseException:
         writer.close()
         raise
+    if answer != b"S" and access.tls is not TlsMode.PREFER:
+        writer.close()
+        raise ConnectionError("the server does not speak TLS")
     return reader, writer
 
 

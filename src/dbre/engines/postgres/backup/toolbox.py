@@ -66,12 +66,12 @@ class Toolbox:
         newest = major >= FIRST_INCREMENTAL
         names = ["pg_basebackup", "pg_receivewal", "pg_waldump", "postgres", "pg_controldata"]
         names += ["pg_combinebackup"] if newest else []
+        exact: PostgresBinaries | None = None
+        why: str | None = None
         try:
-            exact: PostgresBinaries | None = await self.same_major(major)
+            exact = await self.same_major(major)
         except BinariesMissing as error:
-            exact, why = None, error.message
-        else:
-            why = None
+            why = error.message
         found = []
         for name in (*names, *_OPTIONAL):
             binaries, problem = exact, why

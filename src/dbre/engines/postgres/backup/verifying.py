@@ -120,9 +120,11 @@ def _compare(root: bytes, file: ManifestFile) -> CopyFault | None:
 def _contradictions(directory: Path, manifest: Manifest) -> list[CopyFault]:
     """What can be wrong although every file is as the manifest says: a manifest of another copy, or none that can start."""
     faults: list[CopyFault] = []
-    for needed in (LABEL, "PG_VERSION", "global/pg_control"):
-        if os.fsencode(needed) not in manifest.files:
-            faults.append(_fault("missing_file", needed, "no copy can start without it, and the manifest does not name it"))
+    faults += [
+        _fault("missing_file", needed, "no copy can start without it, and the manifest does not name it")
+        for needed in (LABEL, "PG_VERSION", "global/pg_control")
+        if os.fsencode(needed) not in manifest.files
+    ]
     if not manifest.wal:
         faults.append(_fault("manifest", MANIFEST, "it names no range of WAL"))
     try:

@@ -49,7 +49,5 @@ def major_of_segment(path: Path) -> int | CopyFault:
     except OSError as error:
         return CopyFault(rule="log_damaged", subject=path.name, detail=f"it cannot be read: {error.strerror or error}")
     if header is None:
-        return CopyFault(
-            rule="log_damaged", subject=path.name, detail="it does not begin as a segment of PostgreSQL's WAL does"
-        )
+        return CopyFault(rule="log_damaged", subject=path.name, detail="it does not begin as WAL does")
     return header.major
