@@ -14,6 +14,7 @@ from dbre.core.ids import uuid7
 from dbre.core.programs.account import Account, give
 from dbre.core.units import format_bytes
 from dbre.ports.backup.engine import LogReceiver, ReceiveOrder
+from dbre.ports.backup.errors import LogGap
 from dbre.ports.backup.model import LogPosition
 
 __all__ = ["Receiving"]
@@ -54,12 +55,12 @@ class Receiving:
         return self._receiver.flushed() if self._receiver is not None else None
 
     async def run(self) -> None:
-        """Receive. Raises: Unreachable, Denied, ProgramFailed: whoever calls looks for the server again."""
+        """Receive. Raises: Unreachable, Denied, Conflict, ProgramFailed: whoever calls looks for the server again."""
         while True:
             if await self._is_free() and await self._has_room():
                 try:
                     await self._receive()
-                except Conflict as error:
+                except LogGap as error:
                     await self._begin_anew(error.message)
             else:
                 await self._clock.sleep(_BUSY_SECONDS)
