@@ -1,16 +1,23 @@
 """Stores for the tests of sets, policies and retention."""
 
 import itertools
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from sets_kit import START
+from taking_kit import Settings, Where, World, settings_in, world_of
 
+from dbre.core.errors import Unsupported
 from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
-from dbre.lab.postgres import PostgresServer
+from dbre.lab.postgres import PostgresServer, find_postgres
+from dbre.lab.site import Site
 from dbre.testing.clock import FakeClock
+from dbre.testing.fixtures import running
 
 _NUMBERS = itertools.count(1)
 
@@ -31,3 +38,41 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, postgres15: Post
         yield made
     async with await postgres15.connect() as admin:
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def copied_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """A server of the newest PostgreSQL that gives increments, for all tests of this directory."""
+    try:
+        binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache)
+    except Unsupported as error:
+        pytest.skip(error.message)
+    server = PostgresServer("copied", lab_site, binaries=binaries, settings={"summarize_wal": "on", "max_wal_size": "2GB"})
+    async with running(server) as started:
+        async with await started.connect() as connection:
+            await connection.execute("CREATE TABLE ledger (id bigint PRIMARY KEY, words text)")
+        yield started
+
+
+@pytest.fixture
+def world_settings(copied_postgres: PostgresServer, lab_site: Site) -> Iterator[Settings]:
+    """A world of its own, below a directory that the servers' account may pass."""
+    directory = Path(tempfile.mkdtemp(prefix="sets-", dir=lab_site.directory))
+    directory.chmod(0o711)
+    where = Where(
+        engine="postgresql",
+        host=copied_postgres.address.host,
+        port=copied_postgres.address.port,
+        user=copied_postgres.superuser,
+        password=copied_postgres.password.reveal(),
+        database="postgres",
+    )
+    yield settings_in(directory, lab_site.cache, where)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(world_settings: Settings) -> AsyncIterator[World]:
+    """Everything that backups need, around the server."""
+    async with world_of(world_settings) as made:
+        yield made

@@ -16,6 +16,7 @@ from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.gaps import Coverage
 from dbre.capabilities.backup.model import BackupSet, SetState
 from dbre.capabilities.backup.policy.chain import choose
+from dbre.capabilities.backup.policy.forecasting import restore_seconds
 from dbre.capabilities.backup.taking.anomaly import anomalies
 from dbre.capabilities.backup.taking.completing import wait_for_log
 from dbre.capabilities.backup.taking.planning import Taking, plan_of, told_warnings

@@ -13,6 +13,7 @@ from dbre.ports.backup.model import ChecksumState, CopyKind, SourceSurvey
 
 __all__ = ["Choice", "NoSuchCopy", "chain_of", "choose"]
 
+_INCREMENTS = frozenset({CopyKind.INCREMENTAL, CopyKind.DIFFERENTIAL})
 _FORECAST_SHARE = 0.8
 """Of the recovery time objective: a chain that needs more is not made longer. Source: backup.md 4.2."""
 
@@ -61,13 +62,16 @@ def choose(
             f"{survey.product} is not copied as {asked} by provider {policy.provider}",
             hint=f"it can be copied as {', '.join(kinds)}",
         )
-    if asked is not None and asked is not CopyKind.INCREMENTAL:
+    if asked is not None and asked not in _INCREMENTS:
         return Choice(kind=asked, parent=None, reason=f"a {asked} copy was asked for")
     parent, reason = _parent(kinds, catalog, policy, survey, forecast_seconds)
+    if parent is not None and asked is CopyKind.DIFFERENTIAL:
+        full = chain_of(catalog, parent)[0]
+        return Choice(kind=asked, parent=full, reason=f"what changed since full set {full.id}")
     if parent is not None:
         return Choice(kind=CopyKind.INCREMENTAL, parent=parent, reason=reason)
-    if asked is CopyKind.INCREMENTAL:
-        raise NoSuchCopy(f"no incremental copy can be made: {reason}", hint="take a full one: dbre backup take --kind full")
+    if asked is not None:
+        raise NoSuchCopy(f"no {asked} copy can be made: {reason}", hint="take a full one: dbre backup take --kind full")
     return Choice(kind=whole, parent=None, reason=reason)
 
 
