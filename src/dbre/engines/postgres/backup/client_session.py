@@ -8,7 +8,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from dbre.core.errors import UsageError
-from dbre.core.fleet import Address, TlsMode
+from dbre.core.fleet import TlsMode
 from dbre.engines.postgres.backup.private_files import write_private
 from dbre.engines.postgres.backup.tls_bridge import tls_bridge
 from dbre.engines.postgres.backup.toolbox import Client
@@ -16,6 +16,8 @@ from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access
 
 __all__ = ["ClientSession", "client_session", "wants_tls"]
+
+_FIRST_SYSTEM_AUTHORITIES = 16  # sslrootcert=system
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ async def client_session(
     Raises: UsageError where the password cannot stand in a password file.
     """
     async with AsyncExitStack() as stack:
-        is_bridged = wants_tls(access) and not client.has_tls
+        is_bridged = wants_tls(access) and not _can_speak(access, client)
         address = access.address
         if is_bridged:
             address = await stack.enter_async_context(tls_bridge(access, place.account, directory=scratch))
@@ -56,7 +58,7 @@ async def client_session(
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
-            **({} if is_bridged else _tls(access, client)),
+            **({} if is_bridged else _tls(access, client, place, scratch)),
         }
         environment: dict[str, str] = {}
         if access.password is not None:
@@ -65,13 +67,20 @@ async def client_session(
         yield ClientSession(conninfo=conninfo, environment=environment, is_bridged=is_bridged)
 
 
-def _tls(access: Access, client: Client) -> dict[str, str]:
+def _can_speak(access: Access, client: Client) -> bool:
+    """Whether the client can encrypt as the access demands: the system's authorities are known from version 16 on."""
+    is_by_system = access.tls is TlsMode.VERIFY_FULL and access.tls_ca_file is None
+    return client.has_tls and (not is_by_system or client.binaries.version >= _FIRST_SYSTEM_AUTHORITIES)
+
+
+def _tls(access: Access, client: Client, place: Place, scratch: Path) -> dict[str, str]:
     if not client.has_tls:
         return {}
     found = {"sslmode": access.tls.value}
     if access.tls_ca_file is not None:
-        found["sslrootcert"] = access.tls_ca_file
-    elif access.tls is TlsMode.VERIFY_FULL and client.binaries.version >= 16:
+        data = Path(access.tls_ca_file).read_bytes()  # which the account need not be able to read
+        found["sslrootcert"] = str(write_private(scratch / "authorities.pem", data, place.account))
+    elif access.tls is TlsMode.VERIFY_FULL:
         found["sslrootcert"] = "system"
     return found
 
@@ -85,8 +94,3 @@ def _passfile(access: Access) -> str:
         )
     escaped = password.replace("\\", "\\\\").replace(":", "\\:")
     return f"*:*:*:*:{escaped}\n"
-
-
-def address_of(directory: Path) -> Address:
-    """A socket in a directory, with the port that its name carries."""
-    return Address(str(directory), 5432)

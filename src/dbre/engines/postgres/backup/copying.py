@@ -16,6 +16,7 @@ from dbre.core.text import one_line
 from dbre.engines.postgres.backup.asking import Questions, ask
 from dbre.engines.postgres.backup.client_session import client_session, wants_tls
 from dbre.engines.postgres.backup.facts import copy_facts
+from dbre.engines.postgres.backup.jail import dies_with_us
 from dbre.engines.postgres.backup.manifest import MANIFEST
 from dbre.engines.postgres.backup.private_files import scratch_directory, write_private
 from dbre.engines.postgres.backup.source import Source, read_source
@@ -70,7 +71,8 @@ async def copy(toolbox: Toolbox, access: Access, order: CopyOrder, progress: Cop
     with scratch_directory(account) as scratch:
         name = access.session_name(f"backup:{order.set_id}")
         async with client_session(access, client, toolbox.place, scratch=scratch, name=name) as session:
-            argv: list[str | Path] = [client.binaries.program("pg_basebackup"), f"--dbname={session.conninfo}"]
+            argv: list[str | Path] = [*await dies_with_us(account, signal_name="TERM")]
+            argv += [client.binaries.program("pg_basebackup"), f"--dbname={session.conninfo}"]
             argv += _options(order)
             argv += mapping_options(tablespaces, order.directory)
             if order.parent is not None:

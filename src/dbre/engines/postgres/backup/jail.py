@@ -8,10 +8,11 @@ from dbre.core.programs.account import Account
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 
-__all__ = ["Jail", "find_jail"]
+__all__ = ["Jail", "dies_with_us", "find_jail"]
 
 _SECONDS = 30.0
-_DIES_WITH_US = ("setpriv", "--pdeathsig", "INT")  # SIGINT: a fast shutdown
+_WITH_US = ("setpriv", "--pdeathsig")
+_FAST_SHUTDOWN = "INT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Jail:
 
 async def find_jail(account: Account, *, wants_no_network: bool) -> Jail:
     """The best that this machine offers, each way tried before it is relied on."""
-    dying = _DIES_WITH_US if await _works(_DIES_WITH_US, account) else ()
+    dying = await dies_with_us(account, signal_name=_FAST_SHUTDOWN)
     if not wants_no_network:
         return Jail(prefix=dying, account=account, has_no_network=False, description="none was asked for")
     user_namespace = ("unshare", "--user", "--map-current-user", "--net")
@@ -46,6 +47,12 @@ async def find_jail(account: Account, *, wants_no_network: bool) -> Jail:
         has_no_network=False,
         description="this machine gives no network namespace; the server listens nowhere and its settings connect to nobody",
     )
+
+
+async def dies_with_us(account: Account, *, signal_name: str) -> tuple[str, ...]:
+    """Words before a program's own, so that it gets a signal when we die, however we die; none where that cannot be had."""
+    words = (*_WITH_US, signal_name)
+    return words if await _works(words, account) else ()
 
 
 async def _works(words: Sequence[str], account: Account) -> bool:

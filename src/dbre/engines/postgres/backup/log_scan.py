@@ -55,8 +55,8 @@ async def _scan(toolbox: Toolbox, files: Sequence[Path], start: LogPosition, end
     with scratch_directory(_ourselves()) as scratch:
         for name, path in zip(names, files, strict=True):
             (scratch / name).symlink_to(path.resolve())
-        argv: list[str | Path] = [binaries.program("pg_waldump"), "--quiet", f"--path={scratch}", f"--timeline={start.timeline}",
-                f"--start={start.text}"]  # fmt: skip
+        argv: list[str | Path] = [binaries.program("pg_waldump"), "--quiet", f"--path={scratch}"]
+        argv += [f"--timeline={start.timeline}", f"--start={start.text}"]
         argv += [f"--end={lsn(last)}"] if last is not None else []
         try:
             await run(argv, account=_ourselves(), directory=scratch, timeout_seconds=_SECONDS)

@@ -113,7 +113,7 @@ def _contents(examined: Examined) -> Iterator[Problem]:
     if examined.contents.unlogged_tables:
         yield _problem(
             "unlogged_tables",
-            f"{counted(int(examined.contents.unlogged_tables), 'table')} of this database are unlogged, and empty after a restore",
+            f"{counted(int(examined.contents.unlogged_tables), 'table')} of this database are unlogged: a restore empties them",
             "nothing is to be done where that is known; else ALTER TABLE ... SET LOGGED",
         )
     outside = [one for one in examined.tablespaces if one.is_outside]

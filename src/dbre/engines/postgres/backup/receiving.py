@@ -14,6 +14,7 @@ from dbre.core.programs.run import Child, spawn
 from dbre.core.text import one_line
 from dbre.engines.postgres.backup.asking import Questions, ask, asking
 from dbre.engines.postgres.backup.client_session import client_session, wants_tls
+from dbre.engines.postgres.backup.jail import dies_with_us
 from dbre.engines.postgres.backup.log_names import log_file, lsn, parse_lsn
 from dbre.engines.postgres.backup.private_files import scratch_directory
 from dbre.engines.postgres.backup.source import Source, read_source
@@ -80,6 +81,7 @@ class PostgresReceiver:
             name = self._order.name
             async with client_session(self._access, client, self._toolbox.place, scratch=scratch, name=name) as session:
                 argv: list[str | Path] = [
+                    *await dies_with_us(account, signal_name="TERM"),
                     client.binaries.program("pg_receivewal"), f"--dbname={session.conninfo}", "--no-password", "--no-loop",
                     f"--directory={self._order.spool}", f"--slot={name}", "--status-interval=1", "--verbose",
                 ]  # fmt: skip
