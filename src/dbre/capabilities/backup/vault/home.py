@@ -79,11 +79,22 @@ class VaultHome:
             index = self._index(system_id)
             return VaultState() if index is None else index.refresh()
 
+    def systems(self) -> tuple[str, ...]:
+        """Servers that are or were in the vault, as far as this machine knows."""
+        found = {keys.system_of(one) for one in self.storage.folders(keys.ROOT)}
+        return tuple(sorted(found | self.memory.known_systems()))
+
+    def reread(self, system_id: str) -> VaultState:
+        """The state once more from the first entry on, every signature and link checked again. Raises: IndexBroken."""
+        with self._lock:
+            self._indexes.pop(system_id, None)
+            self._about = None
+            return self.state_of(system_id)
+
     def states(self) -> dict[str, VaultState]:
         """Likewise, of all servers. Raises: IndexBroken also where one that was there is gone as a whole."""
         with self._lock:
-            found = {keys.system_of(one) for one in self.storage.folders(keys.ROOT)}
-            return {one: self.state_of(one) for one in sorted(found | self.memory.known_systems())}
+            return {one: self.state_of(one) for one in self.systems()}
 
     def append(self, system_id: str, decide: Decision) -> VaultState:
         """Append an entry. Raises: VaultMisconfigured, IndexBroken."""

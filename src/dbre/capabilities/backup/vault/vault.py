@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 from dbre.capabilities.backup.documents import VaultDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState, TimelineSwitch
 from dbre.capabilities.backup.vault import keys
+from dbre.capabilities.backup.vault.checking import find_faults, objects_of_set
 from dbre.capabilities.backup.vault.contents import Contents, Stowed, Unpacking
-from dbre.capabilities.backup.vault.errors import NoIdentity, NotInVault, ObjectDamaged, SetConflict, StillLocked
+from dbre.capabilities.backup.vault.errors import NoIdentity, NotInVault, ObjectDamaged, SetConflict
+from dbre.capabilities.backup.vault.expiring import delete, doomed, mark, require_whole
+from dbre.capabilities.backup.vault.facts import VaultFacts, facts_of
 from dbre.capabilities.backup.vault.flow import Flow, in_thread
 from dbre.capabilities.backup.vault.home import VaultHome
 from dbre.capabilities.backup.vault.journal import PartJournal
@@ -29,11 +32,10 @@ from dbre.capabilities.backup.vault.records import (
 )
 from dbre.capabilities.backup.vault.state import VaultState, objects_of
 from dbre.capabilities.backup.vault.tar_stream import TarPlan, plan_tar
-from dbre.core.errors import Denied
 from dbre.core.text import quoted
 from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import LogConflict
-from dbre.ports.backup.model import LogFile
+from dbre.ports.backup.model import CopyFault, LogFile
 
 __all__ = ["StoredSet", "Vault"]
 
@@ -281,8 +283,6 @@ class Vault:
         return Catalog(sets=tuple(sets), logs=tuple(logs), switches=tuple(switches))
 
     def _set_of(self, value: Mapping[str, Any]) -> BackupSet:
-        from dataclasses import replace
-
         one = set_of(value["record"], vault=self.name, bytes_stored=_size(value), lock_until=moment(value["lock_until"]))
         if value["is_deleted"]:
             return replace(one, state=SetState.DELETED, vaults=())
@@ -309,16 +309,17 @@ class Vault:
 
         ``system_id`` is needed for log files; sets are found by their id.
         """
-        await asyncio.to_thread(self._mark, "tombstone", set_ids, log_names, reason, system_id)
+        home = self._home
+        which = await asyncio.to_thread(doomed, home, set_ids, log_names, system_id)
+        await asyncio.to_thread(mark, home, "tombstone", which, reason)
 
     async def revive(
         self, set_ids: Sequence[str], log_names: Sequence[str], reason: str, *, system_id: str | None = None
     ) -> None:
         """Take tombstones back. Raises: ObjectMissing where a part was deleted already."""
-        for value in await asyncio.to_thread(self._marked, set_ids, log_names, system_id):
-            for one in objects_of(value):
-                await asyncio.to_thread(self._home.require, Stowed.of(one))
-        await asyncio.to_thread(self._mark, "revive", set_ids, log_names, reason, system_id)
+        which = await asyncio.to_thread(doomed, self._home, set_ids, log_names, system_id)
+        await asyncio.to_thread(require_whole, self._home, which)
+        await asyncio.to_thread(mark, self._home, "revive", which, reason)
 
     async def delete(
         self,
@@ -333,87 +334,44 @@ class Vault:
         Raises: StillLocked for what has no tombstone, is held, is locked, or is needed by a set that stays; Denied where
         these credentials cannot delete. Then nothing was deleted.
         """
-        return await asyncio.to_thread(self._delete, set_ids, log_names, system_id, grace)
+        which = await asyncio.to_thread(doomed, self._home, set_ids, log_names, system_id)
+        return await asyncio.to_thread(delete, self._home, which, grace)
 
-    def _by_system(
-        self, set_ids: Sequence[str], log_names: Sequence[str], system_id: str | None
-    ) -> dict[str, tuple[list[str], list[str]]]:
-        found: dict[str, tuple[list[str], list[str]]] = {}
-        for one in set_ids:
-            found.setdefault(self._find_set(one, deleted=True)[0], ([], []))[0].append(one)
-        if log_names:
-            if system_id is None:
-                raise ValueError("log files are named within a system")
-            known = self._home.state_of(system_id).logs
-            for name in log_names:
-                if name not in known:
-                    raise NotInVault(f"vault {self.name} has no log file {quoted(name, limit=100)}")
-            found.setdefault(system_id, ([], []))[1].extend(log_names)
-        return found
+    # --- looking
 
-    def _marked(self, set_ids: Sequence[str], log_names: Sequence[str], system_id: str | None) -> list[dict[str, Any]]:
-        values = []
-        for system, (sets, logs) in self._by_system(set_ids, log_names, system_id).items():
-            state = self._home.state_of(system)
-            values += [state.sets[one] for one in sets] + [state.logs[one] for one in logs]
-        return values
+    async def verify(self, *, deep: bool, progress: CopyProgress | None = None) -> list[CopyFault]:
+        """Compare what is there with the signed index: presence, sizes, versions; ``deep``: every byte and every signature."""
+        flow = Flow(bytes_per_second=self.document.bytes_per_second, progress=progress)
+        can_read = self.document.identity is not None
+        return await in_thread(flow, lambda: find_faults(self._home, self._contents, flow, deep=deep, can_read=can_read))
 
-    def _mark(self, kind: str, set_ids: Sequence[str], log_names: Sequence[str], reason: str, system_id: str | None) -> None:
-        for system, (sets, logs) in self._by_system(set_ids, log_names, system_id).items():
-            data = {"sets": sets, "logs": logs, "reason": reason}
-            self._home.append(system, lambda _, data=data: (kind, data))  # type: ignore[misc]
+    async def read_through(self, set_id: str) -> int:
+        """Decrypt every object of a set to nowhere; gives the bytes. Raises: WrongIdentity, ObjectDamaged and the like."""
+        flow = Flow(bytes_per_second=self.document.bytes_per_second)
+        return await in_thread(flow, lambda: self._read_through(set_id, flow))
 
-    def _delete(self, set_ids: Sequence[str], log_names: Sequence[str], system_id: str | None, grace: timedelta) -> int:
-        if not self.document.can_delete:
-            raise Denied(
-                f"vault {self.name} says can_delete: false", hint="run the expiry on the machine whose credentials can"
-            )
-        freed = 0
-        wanted = self._by_system(set_ids, log_names, system_id)
-        for system, (sets, logs) in wanted.items():
-            self._refuse(self._home.state_of(system), sets, logs, grace)
-        for system, (sets, logs) in wanted.items():
-            state = self._home.state_of(system)
-            for value in [state.sets[one] for one in sets] + [state.logs[one] for one in logs]:
-                if value["is_deleted"]:
-                    continue
-                for one in objects_of(value):
-                    self._home.storage.delete(one["key"], version_id=one["version_id"])
-                    freed += int(one["size"])
-            data = {"sets": sets, "logs": logs}
-            self._home.append(system, lambda _, data=data: ("delete", data))  # type: ignore[misc]
-        return freed
+    def _read_through(self, set_id: str, flow: Flow) -> int:
+        system_id, found = self._find_set(set_id)
+        self._need_identity()
+        total = 0
+        for one in objects_of_set(self._home.vault_id, system_id, set_id, found):
+            self._contents.open(one.stowed, lambda data: flow.passed(len(data)), binding=one.binding, flow=flow)
+            total += one.stowed.plain_size
+        return total
 
-    def _refuse(self, state: VaultState, sets: Sequence[str], logs: Sequence[str], grace: timedelta) -> None:
-        now = self._home.clock.now()
-        for name, value in [(one, state.sets[one]) for one in sets] + [(one, state.logs[one]) for one in logs]:
-            if value["is_deleted"]:
-                continue
-            what = f"{quoted(name, limit=100)} of vault {self.name}"
-            mark, lock = value["tombstone"], moment(value["lock_until"])
-            if mark is None:
-                raise StillLocked(f"{what} has no tombstone", hint="deletion has two phases: tombstone, grace, delete")
-            if (marked_at := datetime.fromisoformat(mark["at"])) + grace > now:
-                raise StillLocked(f"{what} may be deleted from {when(marked_at + grace)} on", hint="wait, or revive it")
-            if lock is not None and lock > now:
-                raise StillLocked(f"{what} is locked until {when(lock)}", hint="wait until then")
-            if value.get("record", {}).get("hold"):
-                raise StillLocked(f"{what} is held: {quoted(value['record']['hold'], limit=200)}", hint="dbre backup release")
-        for one in state.sets.values():
-            parent = one["record"]["parent_id"]
-            if parent in sets and not one["is_deleted"] and one["record"]["id"] not in sets:
-                raise StillLocked(f"set {parent} is needed by {one['record']['id']}, which stands on it", hint="expire both")
+    async def facts(self) -> VaultFacts:
+        """What it is, and what its lock and signatures are worth. Raises: Unreachable, Denied, IndexBroken."""
+        return await asyncio.to_thread(facts_of, self._home)
 
     # --- common
 
     def _binding(self, system_id: str, **what: object) -> dict[str, object]:
         return {"vault": self._home.vault_id, "system": system_id, **what}
 
-    def _find_set(self, set_id: str, *, deleted: bool = False) -> tuple[str, dict[str, Any]]:
+    def _find_set(self, set_id: str) -> tuple[str, dict[str, Any]]:
         for system_id, state in self._home.states().items():
-            found = state.sets.get(set_id)
-            if found is not None and (deleted or not found["is_deleted"]):
-                return system_id, found
+            if _has(state, set_id):
+                return system_id, state.sets[set_id]
         raise NotInVault(f"vault {self.name} has no set {quoted(set_id, limit=60)}", hint=f"dbre vault show {self.name}")
 
     def _need_identity(self) -> None:
