@@ -14,6 +14,11 @@ from dbre.ports.versions import VersionRange, format_version
 __all__ = ["PRIVILEGES", "all_commands", "named", "words_of"]
 
 _NAME = Parameter(name="application_name", type="text")
+_NAME_OF, _COUNT = Parameter(name="setting", type="text"), Parameter(name="count", type="integer")
+_KEY, _CURSOR = Parameter(name="key", type="text"), Parameter(name="cursor", type="integer")
+_AT, _NONCE = Parameter(name="at", type="integer"), Parameter(name="nonce", type="text")
+_PREVIOUS, _HASH = Parameter(name="previous", type="text"), Parameter(name="hash", type="text")
+_DATABASE = Parameter(name="database", type="integer")
 _ID, _SEQUENCE = Parameter(name="id", type="text"), Parameter(name="sequence", type="integer")
 
 # name, facet, versions, privilege, words, parameters
@@ -42,6 +47,42 @@ _TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
     ("command_statistics", Facet.STATISTICS, ">=6.2", "+info", "INFO commandstats", ()),
 )
 
+# Only for those who opted in: not in the grant script, and never tried to find out what a login may do.
+_OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
+    ("backup_setting", Facet.BACKUP, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
+    # The next three are sent only to servers that were started from a copy.
+    ("backup_writable", Facet.BACKUP, ">=7.0", "+config|set", "CONFIG SET min-replicas-to-write $1", (_COUNT,)),
+    ("backup_probe", Facet.BACKUP, ">=7.0", "+set", "SET dbre:recovery:probe 1", ()),
+    ("backup_probe_end", Facet.BACKUP, ">=7.0", "+del", "DEL dbre:recovery:probe", ()),
+    ("backup_save", Facet.BACKUP, ">=7.0", "+save", "SAVE", ()),
+    # Explicit ids make the server refuse a second row of the same number, whoever writes it.
+    (
+        "canary_write",
+        Facet.CANARY,
+        ">=6.2",
+        "+xadd ~dbre:canary",
+        "XADD dbre:canary $1-1 at $2 nonce $3 previous $4 hash $5",
+        (_SEQUENCE, _AT, _NONCE, _PREVIOUS, _HASH),
+    ),
+    ("canary_newest", Facet.CANARY, ">=6.2", "+xrevrange ~dbre:canary", "XREVRANGE dbre:canary + - COUNT $1", (_COUNT,)),
+    ("canary_oldest", Facet.CANARY, ">=6.2", "+xrange ~dbre:canary", "XRANGE dbre:canary - + COUNT $1", (_COUNT,)),
+    ("canary_prune", Facet.CANARY, ">=6.2", "+xtrim ~dbre:canary", "XTRIM dbre:canary MINID = $1", (_SEQUENCE,)),
+    ("select", Facet.INTEGRITY, ">=6.2", "+select", "SELECT $1", (_DATABASE,)),
+    ("keyspace", Facet.INTEGRITY, ">=6.2", "+info", "INFO keyspace", ()),
+    ("size", Facet.INTEGRITY, ">=6.2", "+dbsize", "DBSIZE", ()),
+    ("modules", Facet.INTEGRITY, ">=6.2", "+module|list", "MODULE LIST", ()),
+    ("scan", Facet.INTEGRITY, ">=6.2", "+scan ~*", "SCAN $1 COUNT 1000", (_CURSOR,)),
+    ("type", Facet.INTEGRITY, ">=6.2", "+type ~*", "TYPE $1", (_KEY,)),
+    ("ttl", Facet.INTEGRITY, ">=6.2", "+pttl ~*", "PTTL $1", (_KEY,)),
+    ("value_string", Facet.INTEGRITY, ">=6.2", "+get ~*", "GET $1", (_KEY,)),
+    ("value_list", Facet.INTEGRITY, ">=6.2", "+lrange ~*", "LRANGE $1 0 -1", (_KEY,)),
+    ("value_hash", Facet.INTEGRITY, ">=6.2", "+hgetall ~*", "HGETALL $1", (_KEY,)),
+    ("value_set", Facet.INTEGRITY, ">=6.2", "+smembers ~*", "SMEMBERS $1", (_KEY,)),
+    ("value_zset", Facet.INTEGRITY, ">=6.2", "+zrange ~*", "ZRANGE $1 0 -1 WITHSCORES", (_KEY,)),
+    ("value_stream", Facet.INTEGRITY, ">=6.2", "+xrange ~*", "XRANGE $1 - +", (_KEY,)),
+    ("value_other", Facet.INTEGRITY, ">=6.2", "+dump ~*", "DUMP $1", (_KEY,)),
+)
+
 PRIVILEGES = tuple(dict.fromkeys(row[3] for row in _TABLE))
 """All that the features need, in the words of ``Feature.privilege``."""
 
@@ -59,7 +100,7 @@ def all_commands() -> tuple[NamedQuery, ...]:
             source=f"redis/commands.py:{name}",
             parameters=parameters,
         )
-        for name, facet, versions, privilege, text, parameters in _TABLE
+        for name, facet, versions, privilege, text, parameters in (*_TABLE, *_OPT_IN_TABLE)
     )
 
 

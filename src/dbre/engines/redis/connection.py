@@ -63,8 +63,10 @@ class Connection:
         """Whether TLS is in use."""
         return self._transport.get_extra_info("ssl_object") is not None
 
-    async def run(self, command: NamedQuery, *parameters: object, limit_seconds: float) -> Any:
+    async def run(self, command: NamedQuery, *parameters: object, limit_seconds: float, is_raw: bool = False) -> Any:
         """Send one command; its answer with all strings as text, in which bytes that are no UTF-8 are replaced.
+
+        With ``is_raw`` strings stay bytes, for those who must tell values apart that look alike as text.
 
         Unless the server itself answered with an error, a failure closes the socket before it is raised.
 
@@ -82,7 +84,7 @@ class Connection:
                 self.abort()
             raise
         self._is_waiting = False
-        return _decoded(answer)
+        return answer if is_raw else _decoded(answer)
 
     def abort(self) -> None:
         """Close the socket at once: never waits for the server, does nothing the second time."""

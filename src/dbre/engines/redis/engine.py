@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.errors import Unsupported
+from dbre.engines.redis.backup.port import RedisBackups
 from dbre.engines.redis.commands import all_commands
 from dbre.engines.redis.connection import Connection
 from dbre.engines.redis.facts import DEFAULT_PORT, Product
@@ -37,7 +38,7 @@ class RedisEngine:
 
     def backups(self, place: Place) -> BackupPort:
         """Copies of the server's files, its log and their recovery."""
-        raise Unsupported(f"Redis is not copied as files by {place.account.name}")
+        return RedisBackups(place)
 
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
