@@ -67,7 +67,7 @@ def cluster_of(servers: Sequence[LabServer]) -> Cluster:
         name=CLUSTER,
         environment="test",
         engine=first.engine,
-        instances=tuple(Instance(one.name, CLUSTER, one.address) for one in servers),
+        instances=tuple(Instance(name=one.name, cluster=CLUSTER, address=one.address) for one in servers),
         endpoints=(),
         databases=(first.default_database,),
         user=first.superuser,

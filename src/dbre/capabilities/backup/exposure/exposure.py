@@ -16,7 +16,7 @@ from dbre.capabilities.backup.log.clock_map import ClockMap
 from dbre.capabilities.backup.log.gaps import Span, ancestry, coverage
 from dbre.capabilities.backup.log.intervals import usable_sets
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
-from dbre.capabilities.backup.log.places import spool_directory
+from dbre.capabilities.backup.log.places import spool_directory, spool_files
 from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, StoredLog, TimelineSwitch
 from dbre.core.errors import Conflict, DbreError, Unsupported
 from dbre.core.store import Store
@@ -126,9 +126,9 @@ def _spooled(origin: LogOrigin, spool: Path, now: datetime) -> list[StoredLog]:
     source, found = origin.source, []
     if source is None or not spool.is_dir():
         return []
-    for path in spool.iterdir():
+    for path in spool_files(spool):
         try:
-            if path.name.startswith(".") or not source.is_whole(path):
+            if not source.is_whole(path):
                 continue
             size = path.stat().st_size
         except (Conflict, OSError):  # just begun, or let go while we looked

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.log.places import LogVault
+from dbre.capabilities.backup.log.places import SET_ASIDE, LogVault
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.programs.account import give
 from dbre.core.text import quoted
@@ -53,12 +53,18 @@ class StoredLogFetch:
             except DbreError as error:  # another place may have it; where none has, this is why nobody knows
                 failure = failure or error
                 await asyncio.to_thread(into.unlink, missing_ok=True)
-        for candidate in (name, name + _PARTIAL):
-            if self._spool is not None and await asyncio.to_thread(_copy, self._spool / candidate, into):
-                return await self._hand_over(into)
+        for directory in await asyncio.to_thread(self._directories):
+            for candidate in (name, name + _PARTIAL):
+                if await asyncio.to_thread(_copy, directory / candidate, into):
+                    return await self._hand_over(into)
         if failure is not None:
             raise failure
         return False
+
+    def _directories(self) -> list[Path]:
+        if self._spool is None:
+            return []
+        return [self._spool, *sorted(self._spool.glob(f"{SET_ASIDE}*"), reverse=True)]
 
     async def _hand_over(self, into: Path) -> bool:
         await asyncio.to_thread(give, into, self._ground.place.account)

@@ -76,18 +76,9 @@ class Guarding:
         elif self.decision.act is GuardAct.WARN:
             error = LogAtRisk(self.decision.reason, hint="see why it is not received: dbre backup log status")
             await self._news.trouble("backup.log_at_risk", error, seconds_to_full=self.decision.seconds_to_full)
-        else:
-            await self._give_up(backlog, receiving, self.decision.reason)
-
-    async def _give_up(self, backlog: LogBacklog, receiving: Receiving, reason: str) -> None:
-        source = self._origin.source
-        start = backlog.kept_from or backlog.flushed or backlog.position
-        await receiving.pause()
-        if source is not None:
-            await source.release(receiving.name)
-        await self._gaps.open(
-            system_id=self._origin.system_id, timeline=start.timeline, start=start.value, end=None, reason=reason
-        )
+        elif self.decision.act is GuardAct.DROP:
+            await receiving.give_up(self.decision.reason)
+        # a GAP is the receiver's to note: it knows up to where it had received
 
     def _rate(self, value: int) -> float | None:
         now, last = self._clock.monotonic(), self._last

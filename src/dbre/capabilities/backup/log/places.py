@@ -1,6 +1,7 @@
 """Where log lies: what of a vault is needed here, and the directories of spools."""
 
 import hashlib
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Protocol
 from dbre.core.programs.account import Account, give
 from dbre.ports.backup.model import LogFile
 
-__all__ = ["LogVault", "make_spool", "spool_directory"]
+__all__ = ["SET_ASIDE", "LogVault", "make_spool", "spool_directory", "spool_files"]
+
+SET_ASIDE = ".before-gap-"
+"""Directories in a spool with what was received before a gap: a receiver must not go on from it, all else uses it."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
@@ -51,3 +55,14 @@ def make_spool(directory: Path, cluster: str, system_id: str, account: Account) 
     target.mkdir(mode=0o700, exist_ok=True)
     give(target, account)
     return target
+
+
+def spool_files(spool: Path) -> list[Path]:
+    """Regular files of a spool, what was set aside before a gap among them, by name. Raises: FileNotFoundError."""
+    with os.scandir(spool) as entries:
+        found = list(entries)
+    files = [Path(one.path) for one in found if one.is_file(follow_symlinks=False) and not one.name.startswith(".")]
+    for one in found:
+        if one.name.startswith(SET_ASIDE) and one.is_dir(follow_symlinks=False):
+            files += spool_files(Path(one.path))
+    return sorted(files, key=lambda path: path.name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from dbre.capabilities.backup.log.known_gaps import KnownGaps
 from dbre.capabilities.backup.log.news import LogNews
 from dbre.capabilities.backup.log.origin import LogOrigin, receiver_name
+from dbre.capabilities.backup.log.places import SET_ASIDE
 from dbre.core.clock import Clock
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.ids import uuid7
@@ -48,6 +49,7 @@ class Receiving:
         self._gaps = gaps
         self._receiver: LogReceiver | None = None
         self._work: asyncio.Task[None] | None = None
+        self._is_given_up = False
         self.name = receiver_name(origin.cluster.name)
 
     def flushed(self) -> LogPosition | None:
@@ -57,7 +59,7 @@ class Receiving:
     async def run(self) -> None:
         """Receive. Raises: Unreachable, Denied, Conflict, ProgramFailed: whoever calls looks for the server again."""
         while True:
-            if await self._is_free() and await self._has_room():
+            if not self._is_given_up and await self._is_free() and await self._has_room():
                 try:
                     await self._receive()
                 except LogGap as error:
@@ -65,11 +67,16 @@ class Receiving:
             else:
                 await self._clock.sleep(_BUSY_SECONDS)
 
-    async def pause(self) -> None:
-        """End the present receiver, so that its slot can be dropped; ``run`` begins another one."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.wait({self._work})
+    async def give_up(self, reason: str) -> None:
+        """Let the server go on without us: a gap. ``run`` begins another receiver, where the log is then."""
+        self._is_given_up = True
+        try:
+            if self._work is not None:
+                self._work.cancel()
+                await asyncio.wait({self._work})
+            await self._begin_anew(reason)
+        finally:
+            self._is_given_up = False
 
     async def _is_free(self) -> bool:
         source = self._origin.source
@@ -140,7 +147,7 @@ class Receiving:
 
     def _set_aside(self) -> None:
         # the unfinished file would make the next receiver ask for what the server does not have; it may still save a day
-        aside = self._spool / f".before-gap-{uuid7(self._clock)}"
+        aside = self._spool / f"{SET_ASIDE}{uuid7(self._clock)}"
         for path in [one for one in self._spool.iterdir() if not one.name.startswith(".")]:
             aside.mkdir(mode=0o700, exist_ok=True)
             path.rename(aside / path.name)

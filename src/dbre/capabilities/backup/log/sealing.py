@@ -12,6 +12,7 @@ from dbre.capabilities.backup.catalog.logs import get_log, insert_log, mark_logs
 from dbre.capabilities.backup.catalog.switches import insert_switch
 from dbre.capabilities.backup.log.news import LogNews
 from dbre.capabilities.backup.log.open_vaults import OpenVaults
+from dbre.capabilities.backup.log.places import spool_files
 from dbre.capabilities.backup.log.position_text import text_like
 from dbre.capabilities.backup.model import LogState, StoredLog, TimelineSwitch
 from dbre.core.clock import Clock
@@ -64,6 +65,7 @@ class Sealer:
         self._clock = clock
         self._news = news
         self._known: dict[str, StoredLog] = {}
+        self._paths: dict[str, Path] = {}
         self._scanned: set[str] = set()
 
     async def seal(self) -> int:
@@ -73,6 +75,7 @@ class Sealer:
         """
         sealed = 0
         for path in await asyncio.to_thread(self._finished):
+            self._paths[path.name] = path
             known = self._known.get(path.name) or await self._note(path)
             if known is not None and known.state is LogState.RECEIVED:
                 sealed += await self._store_away(known, path)
@@ -82,9 +85,8 @@ class Sealer:
 
     def _finished(self) -> list[Path]:
         source = self._owner.source
-        with os.scandir(self._spool) as entries:
-            files = [Path(one.path) for one in entries if one.is_file(follow_symlinks=False) and not one.name.startswith(".")]
-        return [one for one in sorted(files, key=lambda one: one.name) if source is None or _is_whole(source, one)]
+        files = spool_files(self._spool)
+        return [one for one in files if source is None or _is_whole(source, one)]
 
     async def _note(self, path: Path) -> StoredLog | None:
         """The row of a file, made where there is none yet; None for a file that is not of this log."""
@@ -171,7 +173,7 @@ class Sealer:
                 await self._scan_one(one, following)
 
     async def _scan_one(self, one: StoredLog, following: StoredLog) -> None:
-        files = [self._spool / one.file.name, self._spool / following.file.name]
+        files = [self._paths[one.file.name], self._paths[following.file.name]]
         try:
             verified = await self._owner.port.scan_log(
                 files, start=self._at(one, one.file.start), end=self._at(one, one.file.end)
@@ -201,15 +203,17 @@ class Sealer:
         if not segments:
             return
         newest = max(segments, key=lambda one: (one.file.timeline, one.file.start))
-        last_of = {
-            one.file.timeline: max(s.file.start for s in segments if s.file.timeline == one.file.timeline) for one in segments
-        }
+        begins = {(one.file.timeline, one.file.start) for one in segments}
         for one in segments:
-            is_last = one.file.start == last_of[one.file.timeline]
-            is_old = is_last and one.file.timeline < newest.file.timeline  # nothing follows that could be read with it
-            is_read = one.state is LogState.VERIFIED or one.file.name in self._scanned or is_old
-            if one is not newest and one.state in _DONE and is_read:
-                await asyncio.to_thread((self._spool / one.file.name).unlink, missing_ok=True)
+            is_before_gap = self._paths[one.file.name].parent != self._spool
+            # nothing will follow that could be read with it
+            is_last = (is_before_gap or one.file.timeline < newest.file.timeline) and (
+                one.file.timeline,
+                one.file.end,
+            ) not in begins
+            is_read = one.state is LogState.VERIFIED or one.file.name in self._scanned or is_last
+            if (one is not newest or is_before_gap) and one.state in _DONE and is_read:
+                await asyncio.to_thread(self._paths.pop(one.file.name).unlink, missing_ok=True)
                 del self._known[one.file.name]
                 self._scanned.discard(one.file.name)
 
