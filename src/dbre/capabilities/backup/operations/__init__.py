@@ -7,6 +7,7 @@ from dbre.capabilities.backup.operations.drill_backup import DrillBackup
 from dbre.capabilities.backup.operations.expire_backups import ExpireBackups
 from dbre.capabilities.backup.operations.hold_set import HoldSet, ReleaseSet
 from dbre.capabilities.backup.operations.restore_backup import RestoreBackup
+from dbre.capabilities.backup.operations.restore_table import RestoreTable
 from dbre.capabilities.backup.operations.take_backup import TakeBackup
 from dbre.core.operation.definition import Operation
 
@@ -21,5 +22,6 @@ def operations(ground: BackupGround) -> tuple[Operation[Any], ...]:
         HoldSet(ground),
         ReleaseSet(ground),
         RestoreBackup(ground),
+        RestoreTable(ground),
         DrillBackup(ground),
     )

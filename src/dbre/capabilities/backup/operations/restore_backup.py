@@ -1,7 +1,6 @@
 """``backup.restore``: bring a moment of a cluster back into a new directory, verified, and ready to be started."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 
 from dbre.capabilities.backup.catalog.phases import RestorePhase, record_phases
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.restoring.alone import rename_into_place
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from
@@ -139,7 +139,7 @@ class RestoreBackup(Operation[RestoreInput]):
         """Give the directory its name, and remove what it was made of."""
         unfinished, directory = _unfinished(context), Path(context.input["directory"])
         await asyncio.to_thread(require_new, directory)
-        await asyncio.to_thread(_rename, unfinished, directory)
+        await asyncio.to_thread(rename_into_place, unfinished, directory)
         await self._staging(context).remove()
         return {"directory": str(directory)}
 
@@ -263,12 +263,6 @@ def _unfinished(context: StepContext) -> Path:
     """Beside the directory itself, so that handing over is one rename."""
     directory = Path(context.input["directory"])
     return directory.with_name(f".{directory.name}.dbre-{context.token.operation_id}")
-
-
-def _rename(source: Path, target: Path) -> None:
-    if target.is_dir():
-        target.rmdir()  # empty: that was looked at, and it fails otherwise
-    os.rename(source, target)  # noqa: PTH104 -- both names are of one directory
 
 
 def _inode(path: Path) -> int | None:

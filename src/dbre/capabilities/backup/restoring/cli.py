@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dbre.capabilities.backup.restoring.moment_cli import add_commands
 from dbre.capabilities.backup.restoring.options import (
     At,
     AtLatest,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer()
+add_commands(app)
 
 VaultOption = Annotated[str | None, typer.Option("--vault", metavar="NAME", help="Only from this vault.")]
 SetOption = Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")]
@@ -76,6 +78,40 @@ def restore(
         "check": check,
     }
     return Act(kind="backup.restore", input=asked, view=_restored)
+
+
+@app.command("restore-table")
+def restore_table(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help='orders, sales.orders, "My Table".')],
+    *,
+    into: Annotated[str, typer.Option("--as", metavar="NEWNAME", help="Under this name; the living table is only read.")],
+    to: At = None,
+    to_position: AtPosition = None,
+    to_name: AtName = None,
+    latest: AtLatest = False,
+    before: Before = False,
+    timeline: AtTimeline = None,
+    database: Annotated[str | None, typer.Option("--database", metavar="NAME", help="Default: the cluster's first.")] = None,
+    vault: VaultOption = None,
+    accept_loss: LossOption = False,
+) -> Act:
+    """Bring one table back as it was, beside the living one; dbre backup diff shows what became of its rows."""
+    from dbre.capabilities.backup.restoring.documents import target_input
+    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+
+    given = TargetText(to=to, position=to_position, name=to_name, latest=latest, timeline=timeline, is_inclusive=not before)
+    asked: dict[str, Any] = {
+        "cluster": cluster,
+        "table": table,
+        "into": into,
+        "target": target_input(parse_target(given, now=runtime(ctx).clock.now())),
+        "database": database,
+        "vault": vault,
+        "accept_loss": accept_loss,
+    }
+    return Act(kind="backup.restore_table", input=asked)
 
 
 def _restored(record: "OperationRecord") -> View:

@@ -1,0 +1,106 @@
+"""``dbre vault restore``: bring a moment back from a vault, with nothing else left."""
+
+from typing import Annotated
+
+import typer
+
+from dbre.capabilities.backup.restoring.options import (
+    At,
+    AtLatest,
+    AtName,
+    AtPosition,
+    AtTimeline,
+    AtTransaction,
+    Before,
+    Consistent,
+)
+from dbre.core.progress import report
+from dbre.core.view import Column, View
+from dbre.ports.runtime import runtime
+
+__all__ = ["add_restore"]
+
+
+def add_restore(app: typer.Typer) -> None:
+    """Add the command to the app of vaults."""
+    app.command("restore")(restore)
+
+
+async def restore(
+    ctx: typer.Context,
+    vault: Annotated[str, typer.Argument(metavar="VAULT", help="A vault of dbre.yaml.")],
+    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="As the vault names it; the inventory need not have it.")],
+    *,
+    directory: Annotated[str, typer.Option("--directory", metavar="DIR", help="A new directory; nothing is written over.")],
+    to: At = None,
+    to_position: AtPosition = None,
+    to_transaction: AtTransaction = None,
+    to_name: AtName = None,
+    latest: AtLatest = False,
+    immediate: Consistent = False,
+    before: Before = False,
+    timeline: AtTimeline = None,
+    set_id: Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")] = None,
+    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Go as far as there is log.")] = False,
+    only_plan: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and end.")] = False,
+) -> View:
+    """Bring a moment back from a vault alone: no state store, no control plane, no cluster that still lives."""
+    from pathlib import Path
+
+    from dbre.capabilities.backup.restoring.alone import plan_alone, restore_alone
+    from dbre.capabilities.backup.restoring.moment_cli import reporting
+    from dbre.capabilities.backup.restoring.request import Asked
+    from dbre.capabilities.backup.restoring.restore_plan import target_words
+    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+    from dbre.core.text import printable
+
+    parts = runtime(ctx)
+    given = TargetText(
+        to=to,
+        position=to_position,
+        transaction=to_transaction,
+        name=to_name,
+        latest=latest,
+        immediate=immediate,
+        timeline=timeline,
+        is_inclusive=not before,
+    )
+    target = parse_target(given, now=parts.clock.now())
+    ground = parts.backups(None)
+    asked = Asked(cluster=cluster, target=target, vault=vault, set_id=set_id, accept_loss=accept_loss)
+    plan = await plan_alone(ground, asked)
+    for problem in plan.problems:
+        report(f"{problem.message} ({problem.hint})")
+    words, where = target_words(plan.asked), str(Path(directory).absolute())
+    row: dict[str, object] = {
+        "cluster": cluster,
+        "target": words,
+        "directory": where,
+        "sets": [one.id for one in plan.chain],
+        "log_files": len(plan.logs),
+        "timeline": plan.timeline,
+        "is_possible": plan.is_possible,
+        "has_reached_target": None,
+        "position": None,
+        "seconds": None,
+    }
+    if not only_plan:
+        report(
+            f"restoring {printable(cluster, limit=100)} as of {words} from {vault}: {' + '.join(one.id for one in plan.chain)}"
+        )
+        done = await restore_alone(ground, plan, Path(where), tell=reporting())
+        report(f"recovery ended: {printable(done.outcome.reason, limit=300)}")
+        row |= {
+            "has_reached_target": done.outcome.has_reached_target or plan.may_end_with_log,
+            "position": done.outcome.position.text if done.outcome.position else None,
+            "seconds": round(sum(one.seconds for one in done.phases), 3),
+        }
+    columns = [
+        Column(key="directory", title="DIRECTORY"),
+        Column(key="target", title="AS OF"),
+        Column(key="position", title="POSITION"),
+        Column(key="log_files", title="LOG FILES", right=True),
+        Column(key="timeline", title="TIMELINE", right=True),
+        Column(key="seconds", title="SECONDS", right=True),
+    ]
+    return View(kind="VaultRestore", items=[row], columns=columns)
