@@ -111,18 +111,18 @@ class World:
     def journal(self) -> Journal:
         return Journal(AuditLog(self.clock), EventLog(self.clock), self.clock)
 
-    async def plan(self, kind: str, **asked: Any) -> PlannedOperation:
-        definition = Kinds(*operations(self.ground)).get(kind)
+    async def plan(self, operation: str, /, **asked: Any) -> PlannedOperation:
+        definition = Kinds(*operations(self.ground)).get(operation)
         return await make_plan(definition, asked, clock=self.clock, requested_by="anna")
 
-    async def submit(self, kind: str, **asked: Any) -> UUID:
-        new = NewOperation(planned=await self.plan(kind, **asked), requested_by="anna")
+    async def submit(self, operation: str, /, **asked: Any) -> UUID:
+        new = NewOperation(planned=await self.plan(operation, **asked), requested_by="anna")
         return await self.store.grouped(
             lambda connection: insert_operation(connection, self.journal, new, actor="anna", clock=self.clock)
         )
 
-    async def run(self, kind: str, **asked: Any) -> OperationRecord:
-        operation_id = await self.submit(kind, **asked)
+    async def run(self, operation: str, /, **asked: Any) -> OperationRecord:
+        operation_id = await self.submit(operation, **asked)
         return await self.finish(operation_id)
 
     async def finish(self, operation_id: UUID) -> OperationRecord:
