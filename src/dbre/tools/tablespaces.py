@@ -5,15 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dbre.core.programs.account import Account, give
+from dbre.core.programs.errors import DirectoryUnusable
 
 __all__ = ["room_for_tablespaces"]
 
 
 @contextmanager
 def room_for_tablespaces(directory: Path, account: Account) -> Iterator[Path]:
-    """A new directory ``DIRECTORY.tablespaces`` that belongs to the account; gone at the end where nothing was put into it."""
+    """A new directory ``DIRECTORY.tablespaces`` that belongs to the account; gone at the end where nothing was put into it.
+
+    Raises: DirectoryUnusable.
+    """
     room = directory.with_name(directory.name + ".tablespaces")
-    room.mkdir(mode=0o700)
+    try:
+        room.mkdir(mode=0o700)
+    except OSError as error:
+        raise DirectoryUnusable(
+            f"{room} cannot be made for the tablespaces of the set: {error.strerror}", hint="restore into another directory"
+        ) from error
     give(room, account)
     try:
         yield room

@@ -50,6 +50,8 @@ async def _fill(made: kit.Foreign) -> None:
     for _ in range(3):
         await made.add_rows(100)
     await made.pgbackrest().backup(CopyKind.INCREMENTAL, no_progress)
+    await made.barman().backup(CopyKind.FULL, no_progress)
+    await made.pgbackrest().backup(CopyKind.FULL, no_progress)
     for _ in range(3):
         await made.add_rows(100)
     [(wanted,)] = await made.sql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")

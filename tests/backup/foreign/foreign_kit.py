@@ -1,13 +1,17 @@
 """Repositories that pgBackRest and Barman really made, of one PostgreSQL 15 server; all in directories of the test run."""
 
 import asyncio
+import fcntl
+import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from dbre.core.programs.account import give
 from dbre.lab.postgres import PostgresServer
@@ -62,6 +66,23 @@ class Foreign:
         """Rows in a log file of their own, which is then full for the archives."""
         await self.sql(f"INSERT INTO ledger SELECT FROM generate_series(1, {count})", "SELECT pg_switch_wal()")
 
+    async def inspect(self, tool: str, *options: str) -> tuple[int, dict]:
+        """``dbre backup inspect`` as people run it: its exit status and its document."""
+        config = self.pgbackrest_config if tool == "pgbackrest" else self.barman_config
+        words = ["backup", "inspect", tool, "--config", config, "--stanza", STANZA, "-o", "json", *options]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "dbre",
+            *map(str, words),
+            cwd=self.home.parent,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await child.communicate()
+        assert out, err.decode()
+        return child.returncode, json.loads(out)["item"]
+
     def run(self, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         """A program as the account of the repositories."""
         return subprocess.run(
@@ -74,6 +95,13 @@ class Foreign:
             **self.site.account.credentials(),
         )
 
+    def hold(self, lock: Path) -> IO[bytes]:
+        """The lock of a command of pgBackRest, as another one holds it."""
+        file = lock.open("wb")
+        give(lock, self.site.account)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        return file
+
     def run_pgbackrest(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run("pgbackrest", f"--config={self.pgbackrest_config}", f"--stanza={STANZA}", *words)
 
@@ -83,13 +111,22 @@ class Foreign:
     def copy(self, name: str) -> "Foreign":
         """Both repositories once more, for a test that breaks them."""
         home = self.home.with_name(name)
-        shutil.copytree(self.home, home, symlinks=True, ignore=shutil.ignore_patterns(".s.PGSQL*"), copy_function=shutil.copy2)
+        shutil.copytree(
+            self.home, home, symlinks=True, ignore=shutil.ignore_patterns(".s.PGSQL*", "space"), copy_function=shutil.copy2
+        )
         for path in (home, *home.rglob("*")):
             give(path, self.site.account)
         for file in ("pgbackrest.conf", "barman.conf"):
             text = (home / file).read_text().replace(f"{self.home}/", f"{home}/")
             self.site.write_file(home / file, text.replace(f"pg1-socket-path={home}/", f"pg1-socket-path={self.home}/"))
         return replace(self, home=home)
+
+
+def complaints(foreign: Foreign) -> list[str]:
+    """What ``barman check`` calls failed; a copy of the repositories has no receiver of its own."""
+    lines = foreign.run_barman("check", STANZA).stdout.splitlines()
+    assert len(lines) > 10
+    return [line for line in lines if "FAILED" in line and "receive-wal running" not in line]
 
 
 async def until(holds: Callable[[], bool], what: str) -> None:
@@ -125,7 +162,14 @@ async def configure(foreign: Foreign) -> None:
         site.make_directory(home / name)
     access = server.data_directory / "pg_hba.conf"
     site.write_file(access, "local all all trust\nlocal replication all trust\n" + access.read_text())
-    await foreign.sql("SELECT pg_reload_conf()", "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)")
+    await foreign.sql("SELECT pg_reload_conf()")
+    space = site.make_directory(home / "space")
+    await foreign.sql(
+        f"CREATE TABLESPACE fast LOCATION '{space}'",
+        "CREATE TABLE elsewhere (id int) TABLESPACE fast",
+        "INSERT INTO elsewhere VALUES (7)",
+        "CREATE TABLE ledger (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY)",
+    )
     site.write_file(
         foreign.pgbackrest_config,
         f"[global]\nrepo1-path={home}/repo\nlog-path={home}/log\nlock-path={home}/lock\nspool-path={home}/spool\n"
