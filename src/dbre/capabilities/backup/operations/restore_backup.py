@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dbre.capabilities.backup.alone.restoring import rename_into_place
 from dbre.capabilities.backup.catalog.phases import RestorePhase, record_phases
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.restoring.alone import rename_into_place
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from

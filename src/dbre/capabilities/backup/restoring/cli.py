@@ -4,18 +4,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dbre.capabilities.backup.restoring.moment_cli import add_commands
-from dbre.capabilities.backup.restoring.options import (
-    At,
-    AtLatest,
-    AtName,
-    AtPosition,
-    AtTimeline,
-    AtTransaction,
-    Before,
-    ClusterName,
-    Consistent,
-)
 from dbre.core.operation.act import Act
 from dbre.core.view import Column, View
 from dbre.ports.runtime import runtime
@@ -23,10 +11,35 @@ from dbre.ports.runtime import runtime
 if TYPE_CHECKING:
     from dbre.core.operation.model import OperationRecord
 
-__all__ = ["app"]
+__all__ = [
+    "At",
+    "AtLatest",
+    "AtName",
+    "AtPosition",
+    "AtTimeline",
+    "AtTransaction",
+    "Before",
+    "ClusterName",
+    "Consistent",
+    "LossOption",
+    "SetOption",
+    "VaultOption",
+    "app",
+]
 
 app = typer.Typer()
-add_commands(app)
+
+ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster that is backed up.")]
+At = Annotated[str | None, typer.Option("--to", metavar="TIME", help="A moment with its offset: 2026-11-21T04:00:00Z.")]
+AtPosition = Annotated[
+    str | None, typer.Option("--to-position", metavar="POSITION", help="As the server writes it: 0/3000028.")
+]
+AtTransaction = Annotated[str | None, typer.Option("--to-transaction", metavar="ID", help="The number of a transaction.")]
+AtName = Annotated[str | None, typer.Option("--to-name", metavar="NAME", help="A named restore point.")]
+AtLatest = Annotated[bool, typer.Option("--latest", help="All that there is.")]
+Consistent = Annotated[bool, typer.Option("--immediate", help="The end of the copy itself.")]
+AtTimeline = Annotated[int | None, typer.Option("--timeline", metavar="N", help="Along this timeline; default: found out.")]
+Before = Annotated[bool, typer.Option("--before", help="Stop just before the target, not just after it.")]
 
 VaultOption = Annotated[str | None, typer.Option("--vault", metavar="NAME", help="Only from this vault.")]
 SetOption = Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")]

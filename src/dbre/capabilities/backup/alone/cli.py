@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbre.capabilities.backup.restoring.options import (
+from dbre.capabilities.backup.restoring.cli import (
     At,
     AtLatest,
     AtName,
@@ -18,14 +18,13 @@ from dbre.core.progress import report
 from dbre.core.view import Column, View
 from dbre.ports.runtime import runtime
 
-__all__ = ["add_restore"]
+__all__ = ["app"]
 
 
-def add_restore(app: typer.Typer) -> None:
-    """Add the command to the app of vaults."""
-    app.command("restore")(restore)
+app = typer.Typer()
 
 
+@app.command()
 async def restore(
     ctx: typer.Context,
     vault: Annotated[str, typer.Argument(metavar="VAULT", help="A vault of dbre.yaml.")],
@@ -47,8 +46,8 @@ async def restore(
     """Bring a moment back from a vault alone: no state store, no control plane, no cluster that still lives."""
     from pathlib import Path
 
-    from dbre.capabilities.backup.restoring.alone import plan_alone, restore_alone
-    from dbre.capabilities.backup.restoring.moment_cli import reporting
+    from dbre.capabilities.backup.alone.restoring import plan_alone, restore_alone
+    from dbre.capabilities.backup.looking.cli import reporting
     from dbre.capabilities.backup.restoring.request import Asked
     from dbre.capabilities.backup.restoring.restore_plan import target_words
     from dbre.capabilities.backup.restoring.target import TargetText, parse_target
@@ -71,7 +70,7 @@ async def restore(
     plan = await plan_alone(ground, asked)
     for problem in plan.problems:
         report(f"{problem.message} ({problem.hint})")
-    words, where = target_words(plan.asked), str(Path(directory).absolute())
+    words, where = target_words(plan.asked), str(Path(directory).absolute())  # noqa: ASYNC240 -- asks for the working directory only
     row: dict[str, object] = {
         "cluster": cluster,
         "target": words,

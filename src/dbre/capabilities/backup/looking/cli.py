@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.capabilities.backup.restoring.options import (
+from dbre.capabilities.backup.restoring.cli import (
     At,
     AtLatest,
     AtName,
@@ -16,6 +16,9 @@ from dbre.capabilities.backup.restoring.options import (
     Before,
     ClusterName,
     Consistent,
+    LossOption,
+    SetOption,
+    VaultOption,
 )
 from dbre.core.progress import report
 from dbre.core.view import Column, Row, View
@@ -26,20 +29,15 @@ if TYPE_CHECKING:
     from dbre.capabilities.backup.restoring.telling import Tell
     from dbre.ports.backup.tables import RowChange
 
-__all__ = ["add_commands"]
+__all__ = ["app", "reporting"]
 
 _SHOWN_BYTES = 64 * 2**20
-_Vault = Annotated[str | None, typer.Option("--vault", metavar="NAME", help="Only from this vault.")]
-_Set = Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")]
-_Loss = Annotated[bool, typer.Option("--accept-loss", help="Go as far as there is log where the target lies beyond it.")]
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Add both to an app."""
-    app.command("time-machine")(time_machine)
-    app.command("diff")(diff)
+app = typer.Typer()
 
 
+@app.command("time-machine")
 async def time_machine(
     ctx: typer.Context,
     cluster: ClusterName,
@@ -52,9 +50,9 @@ async def time_machine(
     immediate: Consistent = False,
     before: Before = False,
     timeline: AtTimeline = None,
-    vault: _Vault = None,
-    set_id: _Set = None,
-    accept_loss: _Loss = False,
+    vault: VaultOption = None,
+    set_id: SetOption = None,
+    accept_loss: LossOption = False,
 ) -> View:
     """A read-only server as of a moment, on this machine and without network, until Ctrl-C."""
     from dbre.capabilities.backup.restoring.request import Asked
@@ -138,6 +136,7 @@ async def _interrupted() -> None:
             loop.remove_signal_handler(number)
 
 
+@app.command()
 async def diff(
     ctx: typer.Context,
     cluster: ClusterName,
@@ -149,8 +148,8 @@ async def diff(
     latest: AtLatest = False,
     before: Before = False,
     timeline: AtTimeline = None,
-    vault: _Vault = None,
-    accept_loss: _Loss = False,
+    vault: VaultOption = None,
+    accept_loss: LossOption = False,
     database: Annotated[str | None, typer.Option("--database", metavar="NAME", help="Default: the cluster's first.")] = None,
     rows: Annotated[int, typer.Option("--rows", min=0, max=100_000, help="Show at most this many rows; all are counted.")] = 50,
 ) -> View:

@@ -1,0 +1,1 @@
+"""Looking at a moment: a read-only server, and rows of then against those of now."""
