@@ -35,8 +35,8 @@ def main(arguments):
             daemon.connect(SOCKET)
             size = os.fstat(log.fileno()).st_size
             greeting = {{"cluster": CLUSTER, "name": os.path.basename(arguments[1]), "size": size}}
-            daemon.sendall(json.dumps(greeting).encode() + b"\\n")
             try:
+                daemon.sendall(json.dumps(greeting).encode() + b"\\n")
                 daemon.sendfile(log)
             except (BrokenPipeError, ConnectionResetError):
                 pass  # refused before the end: the answer says why
