@@ -57,4 +57,12 @@ def _level(error: DbreError, phase: str | None) -> str:
         return "L2"
     if isinstance(error, RecoveryFailed):
         return "L3"
+    if isinstance(error, CopyDamaged) and _is_of_a_set(error):
+        return "L1"
     return level_of_phase(phase)
+
+
+def _is_of_a_set(error: DbreError) -> bool:
+    """Whether the faults are those of members: they are told when the last member was read, and the log comes next."""
+    faults = error.context.get("faults")
+    return isinstance(faults, list) and any(isinstance(one, dict) and "set" in one for one in faults)

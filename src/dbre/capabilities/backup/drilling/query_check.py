@@ -33,8 +33,9 @@ class QueryCheck:
     async def _ask(self, checked: CheckedServer, query: QueryDocument) -> RestoredResult:
         name, began = f"queries/{query.name}", time.monotonic()
         limits = Timeouts(connect_seconds=30.0, statement_seconds=query.timeout.total_seconds())
+        database = query.database or (checked.databases[0] if checked.databases else None)
         try:
-            async with opened(self.engine, checked, database=query.database, timeouts=limits) as server:
+            async with opened(self.engine, checked, database=database, timeouts=limits) as server:
                 row = await server.session.read_row(query.sql)
         except UnexpectedAnswer as error:
             return failed("L5", name, printable(error.message, limit=500), time.monotonic() - began)
