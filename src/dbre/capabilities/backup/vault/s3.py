@@ -97,6 +97,7 @@ class S3Storage:
             "Key": self._bucket.prefix + key,
             "Bucket": self._bucket.name,
             "IfNoneMatch": "*",
+            "ChecksumAlgorithm": "SHA256",
             "ChecksumSHA256": base64.b64encode(binascii.unhexlify(sha256)).decode(),
         }
         if retain_until is not None and self._bucket.lock != "none":
