@@ -5,7 +5,6 @@ import contextlib
 from pathlib import Path
 
 import psycopg
-import pytest
 from log_plane import CLUSTER, Plane, plane, sealed_set, until
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
@@ -81,7 +80,6 @@ async def test_log_is_received_sealed_read_and_let_go(fresh_postgres: PostgresSe
         assert "backup.log_not_vaulted" not in await kinds(one)
 
 
-@pytest.mark.slow
 async def test_exposure_shrinks_as_log_comes_to_safety(fresh_postgres: PostgresServer, workplace: Path) -> None:
     server = fresh_postgres
     async with plane(workplace, [server], cache=server.site.cache, seal_after="2s") as one:
@@ -142,7 +140,6 @@ async def test_a_second_control_plane_does_not_receive_and_says_who_does(
         assert await is_received(first)
 
 
-@pytest.mark.slow
 async def test_log_that_the_server_removed_is_a_gap_with_a_remedy_and_receiving_goes_on(
     fresh_postgres: PostgresServer, workplace: Path
 ) -> None:
@@ -152,7 +149,7 @@ async def test_log_that_the_server_removed_is_a_gap_with_a_remedy_and_receiving_
         asked.append((kind, given, key))
         return "0192f3c1-0000-7000-8000-000000000001"
 
-    async with plane(workplace, [server], cache=server.site.cache) as one:
+    async with plane(workplace, [server], cache=server.site.cache, seal_after="2s") as one:
         async with one.keeping():
             await until(lambda: is_received(one), "somebody receives")
             await write(server)

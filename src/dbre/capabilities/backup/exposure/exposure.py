@@ -1,23 +1,20 @@
 """How much would be lost now, in bytes and seconds: the end of the server's log against the end of what can be recovered."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from dbre.capabilities.backup.catalog.clock import ClockSample, list_samples
-from dbre.capabilities.backup.catalog.logs import list_logs
-from dbre.capabilities.backup.catalog.sets import list_sets
-from dbre.capabilities.backup.catalog.switches import list_switches
 from dbre.capabilities.backup.exposure.model import Exposure, Tier, TierExposure
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.clock_map import ClockMap
-from dbre.capabilities.backup.log.gaps import Span, ancestry, coverage
-from dbre.capabilities.backup.log.intervals import usable_sets
+from dbre.capabilities.backup.log.gaps import ancestry, coverage
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
 from dbre.capabilities.backup.log.places import spool_directory, spool_files
-from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, StoredLog, TimelineSwitch
+from dbre.capabilities.backup.log.recent_log import RecentLog, read_recent_log
+from dbre.capabilities.backup.model import LogState, StoredLog
 from dbre.core.errors import Conflict, DbreError, Unsupported
 from dbre.core.store import Store
 from dbre.ports.backup.model import LogKind, LogPosition
@@ -27,16 +24,6 @@ __all__ = ["measure"]
 _LOOK_BACK = timedelta(days=1)
 _VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
 _NO_SET = "no sealed backup set lies on the way to the present timeline: nothing can be recovered"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """What the store and the spool know of the log behind the newest usable set."""
-
-    newest: BackupSet | None
-    logs: Sequence[StoredLog]
-    switches: Sequence[TimelineSwitch]
-    samples: Sequence[ClockSample]
 
 
 async def measure(
@@ -57,14 +44,17 @@ async def measure(
         return _unknown(cluster, ground.clock.now(), error.message)
     now = ground.clock.now()  # after the answer: what is written meanwhile is younger
     spool = spool_directory(ground.directory, cluster, found.system_id)
-    known = await _look(store, found, spool, now)
-    if known.newest is None or known.newest.start is None:
+    try:
+        recent, samples = await _look(store, found, spool, now)
+        line = ancestry(recent.switches, position.timeline)
+    except Conflict as error:
+        return replace(_unknown(cluster, now, error.message), position=position)
+    if recent.start is None:
         return replace(_unknown(cluster, now, _NO_SET), position=position)
-    line = ancestry(known.switches, position.timeline)
-    clock = ClockMap.along(known.samples, line, system_id=found.system_id)
+    clock = ClockMap.along(samples, line, system_id=found.system_id)
     tiers = []
     for tier in _tiers(policy.log.mode):
-        reached = _reached(known, known.newest.start, position.timeline, tier, flushed or receiver, found.segment_bytes)
+        reached = _reached(recent, recent.start, position.timeline, tier, flushed or receiver, found.segment_bytes)
         tiers.append(_of_tier(tier, reached, position, clock, now))
     best = min(tiers, key=lambda one: (one.bytes is None, one.bytes or 0, one.seconds is None))
     return Exposure(
@@ -92,33 +82,16 @@ async def _ask(origin: LogOrigin) -> tuple[LogPosition, LogPosition | None]:
     return backlog.position, backlog.flushed
 
 
-async def _look(store: Store, origin: LogOrigin, spool: Path, now: datetime) -> _Known:
+async def _look(store: Store, origin: LogOrigin, spool: Path, now: datetime) -> tuple[RecentLog, Sequence[ClockSample]]:
     cluster, system_id = origin.cluster.name, origin.system_id
     async with store.read() as connection:
-        sets = [one for one in await list_sets(connection, cluster=cluster) if one.system_id == system_id]
-        switches = await list_switches(connection, [system_id])
-        newest = _newest_on(ancestry(switches, origin.timeline), sets)
-        begin = newest.start.value if newest is not None and newest.start is not None else None
-        logs = await list_logs(connection, cluster, system_id=system_id, ends_after=begin) if begin is not None else ()
+        recent = await read_recent_log(connection, cluster, system_id, origin.timeline)
         samples = await list_samples(connection, cluster, system_id=system_id, since=now - _LOOK_BACK)
         if not samples:
             samples = await list_samples(connection, cluster, system_id=system_id, limit=1)
-    known = {one.file.name for one in logs}
+    known = {one.file.name for one in recent.logs}
     fresh = [one for one in await asyncio.to_thread(_spooled, origin, spool, now) if one.file.name not in known]
-    return _Known(newest=newest, logs=[*logs, *fresh], switches=switches, samples=samples)
-
-
-def _newest_on(line: Sequence[Span], sets: Iterable[BackupSet]) -> BackupSet | None:
-    ends = {span.timeline: span.end for span in line}
-    usable = usable_sets(Catalog(sets=tuple(sets), logs=(), switches=()))
-    on_line = [
-        one
-        for one in usable
-        if one.stop is not None
-        and one.stop.timeline in ends
-        and ((end := ends[one.stop.timeline]) is None or one.stop.value <= end)
-    ]
-    return on_line[-1] if on_line else None
+    return replace(recent, logs=[*recent.logs, *fresh]), samples
 
 
 def _spooled(origin: LogOrigin, spool: Path, now: datetime) -> list[StoredLog]:
@@ -148,16 +121,15 @@ def _spooled(origin: LogOrigin, spool: Path, now: datetime) -> list[StoredLog]:
 
 
 def _reached(
-    known: _Known, start: LogPosition, timeline: int, tier: Tier, flushed: LogPosition | None, segment_bytes: int | None
+    recent: RecentLog, start: LogPosition, timeline: int, tier: Tier, flushed: LogPosition | None, segment_bytes: int | None
 ) -> LogPosition | str:
     """Up to where this tier reaches without a hole, or why that is unknown."""
-    logs = [one for one in known.logs if one.state in _VAULTED] if tier is Tier.VAULT else known.logs
+    logs = [one for one in recent.logs if one.state in _VAULTED] if tier is Tier.VAULT else recent.logs
     try:
-        found = coverage(logs, known.switches, start=start, timeline=timeline)
+        found = coverage(logs, recent.switches, start=start, timeline=timeline)
     except Conflict as error:
         return error.message
-    newest_stop = known.newest.stop if known.newest is not None else None
-    if newest_stop is not None and found.end.value < newest_stop.value:
+    if recent.stop is not None and found.end.value < recent.stop.value:
         return f"log that the newest set needs is missing from {found.end.text} on"
     if tier is not Tier.STREAM:
         return found.end

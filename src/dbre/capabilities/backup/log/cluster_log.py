@@ -27,7 +27,8 @@ __all__ = ["ClusterLog"]
 _AGAIN_SECONDS = 3.0
 _SEAL_SECONDS = 1.0
 _SEAL_AGAIN_SECONDS = 10.0
-_GUARD_SECONDS = 10.0
+_GUARD_SECONDS = 5.0
+_LEAST_GUARD_SECONDS = 0.5
 
 
 class LogNotKept(DbreError):
@@ -174,10 +175,12 @@ class ClusterLog:
             await self._ground.clock.sleep(pause)
 
     async def _guard(self, guarding: Guarding) -> None:
+        # a file is ended after seal_after: the guard looks often enough for that
+        pause = max(min(_GUARD_SECONDS, self.policy.log.seal_after.total_seconds() / 4), _LEAST_GUARD_SECONDS)
         while True:
             await guarding.look()
             await self._news.well("backup.log_stopped")
-            await self._ground.clock.sleep(_GUARD_SECONDS)
+            await self._ground.clock.sleep(pause)
 
     async def _sample(self, origin: LogOrigin) -> None:
         await sample_clock(origin, store=self._store, clock=self._ground.clock, keep=self._keep_clock)

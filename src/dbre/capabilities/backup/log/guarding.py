@@ -1,16 +1,15 @@
 """Looks at what the server keeps for us, at holes in what we have, and at files that are begun and not ended."""
 
-from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.documents import LogDocument
 from dbre.capabilities.backup.log.gaps import MissingLog, coverage
 from dbre.capabilities.backup.log.guard import GuardAct, GuardDecision, judge
-from dbre.capabilities.backup.log.intervals import usable_sets
 from dbre.capabilities.backup.log.known_gaps import KnownGaps
 from dbre.capabilities.backup.log.news import LogNews
 from dbre.capabilities.backup.log.origin import LogOrigin, receiver_name
 from dbre.capabilities.backup.log.receiving import Receiving
+from dbre.capabilities.backup.log.recent_log import read_recent_log
 from dbre.core.clock import Clock
-from dbre.core.errors import Conflict, DbreError, Denied
+from dbre.core.errors import DbreError, Denied
 from dbre.core.store import Store
 from dbre.ports.backup.log_source import LogBacklog
 
@@ -106,22 +105,11 @@ class Guarding:
             self._begun = None
 
     async def _find_holes(self) -> None:
-        catalog = await load_catalog(self._store, self._origin.cluster.name)
-        mine = [one for one in usable_sets(catalog) if one.system_id == self._origin.system_id]
-        seen: dict[tuple[int, int], MissingLog] = {}
-        for one in mine[-1:]:
-            if one.start is None:
-                continue
-            try:
-                found = coverage(
-                    catalog.logs,
-                    catalog.switches,
-                    start=one.start,
-                    timeline=self._origin.timeline,
-                    system_id=self._origin.system_id,
-                )
-            except Conflict:  # the newest set is of a branch that was left: the next full copy will be of this one
-                continue
+        origin, seen = self._origin, dict[tuple[int, int], MissingLog]()
+        async with self._store.read() as connection:
+            recent = await read_recent_log(connection, origin.cluster.name, origin.system_id, origin.timeline)
+        if recent.start is not None:
+            found = coverage(recent.logs, recent.switches, start=recent.start, timeline=origin.timeline)
             seen = {(hole.timeline, hole.start.value): hole for hole in found.missing}
         self._holes = {key: self._holes.get(key, 0) + 1 for key in seen}
         for key, rounds in self._holes.items():
