@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from dbre.capabilities.backup.model import BackupSet
-from dbre.core.units import format_bytes
+from dbre.core.units import format_bytes, format_percent
 from dbre.ports.backup.model import ChecksumState
 
 __all__ = ["anomalies"]
@@ -13,6 +13,9 @@ _COMPARED = 5  # sets of the same kind
 _FEWEST = 2
 _JUMP = 3.0
 """Times as large, or as small, as the median of those before it: ransomware, a lost tablespace, a bulk load."""
+_INCOMPRESSIBLE = 0.9
+_TIMES = 1.5
+"""A set that compresses to more than the first, and that many times worse than usual: somebody encrypted what was data."""
 _SMALLEST_BYTES = 64 * 2**20  # below this an increment's size says nothing
 
 
@@ -38,4 +41,18 @@ def anomalies(new: BackupSet, earlier: Sequence[BackupSet]) -> tuple[str, ...]:
                 f"it {words} {format_bytes(size)}, and the {len(before)} {new.kind} sets before it have a median of"
                 f" {format_bytes(round(usual))}"
             )
-    return tuple(found)
+    told = _compression(new, same[-_COMPARED:])
+    return (*found, told) if told is not None else tuple(found)
+
+
+def _compression(new: BackupSet, same: Sequence[BackupSet]) -> str | None:
+    earlier = [one.bytes_stored / one.bytes_source for one in same if one.bytes_stored is not None and one.bytes_source]
+    if len(earlier) < _FEWEST or new.bytes_stored is None or new.bytes_source < _SMALLEST_BYTES:
+        return None
+    now, usual = new.bytes_stored / new.bytes_source, median(earlier)
+    if now <= _INCOMPRESSIBLE or now <= _TIMES * usual:
+        return None
+    return (
+        f"it compresses to {format_percent(now, digits=0)} of its size, and the {len(earlier)} sets before it to"
+        f" {format_percent(usual, digits=0)}: data that somebody encrypted look so"
+    )
