@@ -1,0 +1,188 @@
+"""``dbre backup`` from the first copy to its expiry, in-process with a real server, real vaults and a real state store."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from taking_kit import Settings
+
+from dbre.app import Application
+from dbre.cli import root
+from dbre.core.errors import ExitCode
+
+Run = Callable[..., tuple[int, str, str]]
+_CONFIG = """
+fleet:
+  clusters:
+    - name: orders
+      engine: postgresql
+      environment: prod
+      user: {user}
+      password: file:{directory}/password
+      databases: [postgres]
+      instances: [{{name: orders-1, host: {host}, port: {port}}}]
+    - name: lonely
+      engine: postgresql
+      environment: dev
+      user: {user}
+      instances: [{{name: lonely-1, host: 127.0.0.1, port: 1}}]
+state: {{url: "sqlite:///{directory}/dbre.db"}}
+vaults:
+  - name: near
+    kind: filesystem
+    path: {directory}/near
+    recipients: [{recipient}, {escrow}]
+    identity: file:{directory}/identity.age
+backup:
+  directory: {directory}/backup
+  policies:
+    - name: daily
+      selector: {{environment: prod}}
+      vaults: [near]
+      full_cron: "0 2 * * sun"
+      incremental_cron: "0 2 * * mon-sat"
+      log: {{mode: none}}
+      retention: {{minimum_sets: 1, window: null, largest_share: 1}}
+"""
+
+
+@pytest.fixture
+def run(world_settings: Settings, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    from pyrage import x25519
+
+    directory, source = world_settings.directory, world_settings.source
+    (directory / "password").write_text(source.password)
+    (directory / "password").chmod(0o600)
+    values = {
+        "directory": directory,
+        "host": source.host,
+        "port": source.port,
+        "user": source.user,
+        "recipient": x25519.Identity.from_str(world_settings.identity).to_public(),
+        "escrow": x25519.Identity.generate().to_public(),
+    }
+    (directory / "dbre.yaml").write_text(_CONFIG.format(**values))
+    monkeypatch.chdir(directory)
+    monkeypatch.delenv("DBRE_SERVER", raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def call(*words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = root.main(Application, list(words))
+        shown = capfd.readouterr()
+        return code, shown.out, shown.err
+
+    return call
+
+
+def _items(run: Run, *words: str) -> list[dict[str, Any]]:
+    code, out, err = run(*words, "-o", "json")
+    assert code == 0, err
+    document = json.loads(out)
+    return list(document["items"] if "items" in document else [document.get("item", document)])
+
+
+@pytest.mark.timeout(180)
+def test_a_backup_from_the_first_copy_to_its_expiry(run: Run, world_settings: Settings) -> None:
+    code, _, err = run("db", "migrate")
+    assert code == 0, err
+    code, out, _ = run("backup", "check")
+    assert code == ExitCode.FINDINGS
+    assert "there is no sealed set" in out
+    assert "no backup policy selects it" in out
+
+    (planned,) = _items(run, "backup", "take", "orders", "--dry-run")
+    assert planned["plan"]["summary"] if "plan" in planned else planned["summary"] == "take a full copy of orders-1 into near"
+    assert _items(run, "backup", "list") == []
+
+    code, out, err = run("backup", "take", "orders")
+    assert code == 0, err
+    code, out, err = run("backup", "take", "orders", "-o", "json")
+    assert code == 0, err
+    assert world_settings.source.password not in out + err
+    increment, full = _items(run, "backup", "list", "orders")
+    assert (full["kind"], increment["kind"], increment["parent_id"]) == ("full", "incremental", full["id"])
+    assert {full["state"], increment["state"]} == {"sealed"}
+    (shown,) = _items(run, "backup", "show", full["id"][-12:])
+    assert shown["children"] == [increment["id"]]
+    assert shown["details"]["reason"] == "there is no sealed set yet"
+
+    code, out, err = run("backup", "verify", increment["id"])
+    assert code == 0, err
+    assert "good" in out
+    code, out, _ = run("backup", "retention", "orders")
+    assert "one of the newest 1 full sets" in out
+    code, out, _ = run("backup", "check", "orders", "-o", "nagios")
+    assert code == 2
+    assert "no drill ever restored a set of it" in out
+
+    code, _, err = run("backup", "hold", increment["id"], "--why", "case 17")
+    assert code == 0, err
+    assert [one["hold"] for one in _items(run, "backup", "list", "--held")] == ["case 17"]
+    code, _, err = run("backup", "release", increment["id"])
+    assert code == 0, err
+    code, _, err = run("backup", "take", "orders", "--kind", "full")
+    assert code == 0, err
+    code, _, err = run("backup", "expire", "orders", "--yes")
+    assert code == ExitCode.REFUSED
+    assert "none of those that stay was ever proved by a drill" in err
+    code, _, err = run("backup", "expire", "orders", "--accept-unproven", "--yes")
+    assert code == 0, err
+    assert [one["state"] for one in _items(run, "backup", "list")] == ["sealed", "tombstoned", "tombstoned"]
+
+
+@pytest.mark.timeout(120)
+def test_damage_in_a_vault_is_found_when_a_set_is_read_back(run: Run, world_settings: Settings) -> None:
+    run("db", "migrate")
+    code, _, err = run("backup", "take", "orders")
+    assert code == 0, err
+    (one,) = _items(run, "backup", "list")
+    largest = max((world_settings.directory / "near").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
+    _flip(largest)
+    code, out, err = run("backup", "verify", one["id"])
+    assert code == ExitCode.FINDINGS, err
+    assert "damaged" in out
+
+
+def _flip(path: Path) -> None:
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_policies_and_programs_are_shown(run: Run) -> None:
+    (policy,) = _items(run, "backup", "policies")
+    assert (policy["policy"], policy["clusters"], policy["recovery_point_seconds"]) == ("daily", ["orders"], 300)
+    code, _, err = run("backup", "policies")
+    assert code == 0
+    assert "no policy selects lonely" in err
+    found = {one["name"]: one for one in _items(run, "backup", "tools", "orders")}
+    assert found["pg_basebackup"]["version"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("take", "order"), ExitCode.USAGE, "no cluster is named"),
+        (("take", "lonely"), ExitCode.USAGE, "no backup policy selects cluster lonely"),
+        (("take", "orders", "--kind", "differental"), ExitCode.USAGE, "kind"),
+        (("take", "orders", "--instance", "orders-9"), ExitCode.REFUSED, "has no instance orders-9"),
+        (("show", "abcd"), ExitCode.USAGE, "there is no set"),
+        (("verify", "../../etc"), ExitCode.USAGE, "there is no set"),
+        (("check", "--fail-on", "bad"), ExitCode.USAGE, "is no severity"),
+        (("hold", "abcd", "--why", "case"), ExitCode.USAGE, "there is no set"),
+        (("list", "order"), ExitCode.USAGE, "no cluster is named"),
+        (("expire", "lonely"), ExitCode.USAGE, "no backup policy selects cluster lonely"),
+    ],
+    ids=lambda value: "-".join(value).replace("/", "_") if isinstance(value, tuple) else None,
+)
+def test_slips_of_the_pen_are_said_in_plain_words(run: Run, words: tuple[str, ...], code: ExitCode, said: str) -> None:
+    run("db", "migrate")
+    got, _, err = run("backup", *words)
+    assert (got, said in err) == (code, True), err
