@@ -73,6 +73,11 @@ class Vault:
         """What the configuration says of it."""
         return self._home.document
 
+    @property
+    def can_read(self) -> bool:
+        """Whether this machine has an identity for it."""
+        return self.document.identity is not None
+
     # --- sets
 
     async def put_set(self, record: BackupSet, directory: Path, progress: CopyProgress | None = None) -> StoredSet:
@@ -358,6 +363,27 @@ class Vault:
             self._contents.open(one.stowed, lambda data: flow.passed(len(data)), binding=one.binding, flow=flow)
             total += one.stowed.plain_size
         return total
+
+    async def read_log_through(self, system_id: str, name: str) -> int:
+        """Decrypt a log file to nowhere; gives its bytes. Raises: NotInVault, WrongIdentity, ObjectDamaged and the like."""
+        flow = Flow(bytes_per_second=self.document.bytes_per_second)
+        return await in_thread(flow, lambda: self._read_log_through(system_id, name, flow))
+
+    def _read_log_through(self, system_id: str, name: str, flow: Flow) -> int:
+        found = self._home.state_of(system_id).logs.get(name)
+        if found is None or found["is_deleted"]:
+            raise NotInVault(f"vault {self.name} has no log file {quoted(name, limit=100)}")
+        self._need_identity()
+        stowed = Stowed.of(found["object"])
+        binding = self._binding(system_id, log=name, timeline=found["file"]["timeline"])
+        self._contents.open(stowed, lambda data: flow.passed(len(data)), binding=binding, flow=flow)
+        return stowed.plain_size
+
+    async def switches_of(self, system_id: str, name: str) -> tuple[TimelineSwitch, ...]:
+        """What was said of timelines when a history file was put away."""
+        state = await asyncio.to_thread(self._home.state_of, system_id)
+        said = state.logs.get(name, {}).get("switches", ())
+        return tuple(switch_of(one, system_id) for one in said)
 
     async def facts(self) -> VaultFacts:
         """What it is, and what its lock and signatures are worth. Raises: Unreachable, Denied, IndexBroken."""
