@@ -147,7 +147,7 @@ def _of_tier(tier: Tier, reached: LogPosition | str, end: LogPosition, clock: Cl
     missing = max(end.value - reached.value, 0)
     if not missing:
         return TierExposure(tier=tier, position=reached, bytes=0, seconds=0.0, reason_unknown=None)
-    since = clock.exceeded_at(reached.value) or clock.all_before(reached.value)
+    since = clock.all_before(reached.value)  # whatever is not there was written after that
     if since is None:
         why = "it is not known when the log passed that place: no sample of the clock is as old"
         return TierExposure(tier=tier, position=reached, bytes=missing, seconds=None, reason_unknown=why)
