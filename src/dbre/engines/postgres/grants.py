@@ -8,13 +8,23 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["change_grants", "grant_script"]
+__all__ = ["backup_grants", "change_grants", "grant_script"]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
 
 _OPTIONAL = """\
 -- Not granted. To let dbre change parameters too (dbre settings apply), grant each one that it may change, and the last three:
 """
+_OPTIONAL_BACKUPS = """\
+-- Not granted. To let dbre copy the server and receive its log (dbre backup), grant these, and let pg_hba.conf have a line
+-- for database replication; the last two are for the canary alone:
+"""
+_BACKING_UP = (
+    "ALTER ROLE {} REPLICATION",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_create_restore_point(text) TO {}",
+)
+_CANARY = ("GRANT SELECT, INSERT, DELETE ON dbre.canary TO {}",)
 _CHANGING = (
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
     "GRANT SELECT ON pg_catalog.pg_file_settings TO {}",
@@ -43,7 +53,23 @@ def grant_script(user: str) -> str:
     )
     expected = f"-- The role must be there: CREATE ROLE {printable(role.as_string(None))} LOGIN\n"
     optional = "".join(f"--   {printable(line)};\n" for line in change_grants(user, ("work_mem",)))
-    return expected + "".join(statement + ";\n" for statement in statements) + _OPTIONAL + optional
+    backups = "".join(f"--   {printable(line)};\n" for line in backup_grants(user))
+    granted = "".join(statement + ";\n" for statement in statements)
+    return expected + granted + _OPTIONAL + optional + _OPTIONAL_BACKUPS + backups
+
+
+def backup_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to back the server up, and to write the canary of one database.
+
+    Raises: UsageError where ``user`` cannot be the name of a role.
+    """
+    role = _role(user)
+    table = (named("canary_table").text,)
+    return (
+        *(sql.SQL(text).format(role).as_string(None) for text in _BACKING_UP),
+        *(" ".join(text.split()) for text in table),
+        *(sql.SQL(text).format(role).as_string(None) for text in _CANARY),
+    )
 
 
 def change_grants(user: str, parameters: Iterable[str]) -> tuple[str, ...]:

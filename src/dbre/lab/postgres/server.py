@@ -13,7 +13,7 @@ from psycopg import sql
 
 from dbre.core.secrets import Secret
 from dbre.engines.postgres.binaries import PostgresBinaries
-from dbre.engines.postgres.grants import change_grants, grant_script
+from dbre.engines.postgres.grants import backup_grants, change_grants, grant_script
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
@@ -211,7 +211,7 @@ class PostgresServer(LabServer):
                 if login.is_observer:
                     # Before version 15 only a superuser could be let change parameters.
                     changes = change_grants(login.user, _CHANGEABLE) if self.binaries.version >= 15 else ()
-                    for statement in (grant_script(login.user), *changes):
+                    for statement in (grant_script(login.user), *changes, *backup_grants(login.user)):
                         await connection.execute(statement.encode())
 
 
