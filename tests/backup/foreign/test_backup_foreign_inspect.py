@@ -1,5 +1,7 @@
 """``dbre backup inspect`` on real repositories, and on ones that their own checks call good."""
 
+import gzip
+
 import foreign_kit as kit
 import pytest
 
@@ -78,3 +80,24 @@ async def test_a_drill_restores_a_repository_of_pgbackrest_to_its_last_change(fo
 async def test_a_drill_restores_a_catalogue_of_barman_to_its_last_change(foreign: kit.Foreign) -> None:
     status, found = await foreign.inspect("barman", "--drill", "--directory", foreign.home.parent / "drill-barman")
     assert (status, found["drill"]["verdict"]) == (0, "pass"), found["drill"]
+
+
+async def test_a_drill_of_a_damaged_segment_fails_and_names_it(broken: kit.Foreign) -> None:
+    path = sorted(broken.pgbackrest_log.glob("*-*"))[-1]
+    path.write_bytes(gzip.compress(b"\0" * 16 * 2**20))
+    status, found = await broken.inspect("pgbackrest", "--drill", "--directory", broken.home.parent / "drill-damaged")
+    assert (status, found["drill"]["verdict"]) == (3, "fail"), found["drill"]
+    assert "SHA-1" in found["drill"]["reason"]
+
+
+async def test_verification_reads_every_record_where_barmans_own_checks_read_none(broken: kit.Foreign) -> None:
+    path = sorted(broken.barman_log.iterdir())[-2]
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[70] ^= 0x10  # within the first record; packed again, so that gzip sees nothing wrong
+    path.write_bytes(gzip.compress(bytes(content), mtime=0))
+    assert kit.complaints(broken) == []
+    assert broken.run_barman("check-backup", kit.STANZA, "latest").returncode == 0
+    status, found = await broken.inspect("barman", "--verify")
+    assert status == 3
+    assert found["holes"] == []
+    assert [one["subject"] for one in found["verified"]["faults"]] == [path.name], found["verified"]["faults"]

@@ -79,6 +79,11 @@ class ForeignRepository(Protocol):
         """Whether our tests ran this adapter on a real server."""
         ...
 
+    @property
+    def recovery_settings(self) -> tuple[tuple[str, str], ...]:
+        """Settings without which a server does not recover from what the tool restored."""
+        ...
+
     async def look(self) -> RepositoryFacts:
         """Read what is there."""
         ...

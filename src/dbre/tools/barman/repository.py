@@ -20,7 +20,7 @@ from dbre.tools.barman.catalogue import ListedBackup, Places, Shown, ends, forei
 from dbre.tools.barman.checking import check_problems
 from dbre.tools.barman.program import Barman
 from dbre.tools.barman.wal_directory import WalFile, find_wal, wal_files
-from dbre.tools.tablespaces import room_for_tablespaces
+from dbre.tools.tablespaces import IN_PLACE, tablespaces_at_home
 from dbre.tools.wal_archive import SEGMENT_BYTES, log_file, segment_bytes, switches_to
 
 __all__ = ["BarmanRepository"]
@@ -41,6 +41,7 @@ class BarmanRepository:
     tool = "barman"
     engine = "postgresql"
     is_proved = True
+    recovery_settings = (IN_PLACE,)
 
     def __init__(self, *, account: Account, config: Path | None, server: str) -> None:
         if server.startswith("-"):
@@ -88,11 +89,13 @@ class BarmanRepository:
             if not running.done():
                 running.cancel()
                 await asyncio.wait({running})
-        label = running.result().data.get("backup_id")
-        made = next((one for one in (await self.look()).sets if one.label == label), None)
+        label = str(running.result().data.get("backup_id", ""))
+        system_id = await asyncio.to_thread(_system_id, await self._places())
+        made = foreign_set(await self._show(_checked_label(label)), system_id=system_id)
         if made is None:
             raise ProgramFailed(
-                f"barman backup of {self._program.where} ended with 0, and there is no new set", hint="barman list-backups"
+                f"barman backup of {self._program.where} ended with 0, and the set {label} was not copied",
+                hint="barman show-backup tells its status",
             )
         return made
 
@@ -114,10 +117,10 @@ class BarmanRepository:
     async def restore(self, label: str, directory: Path, *, target: RecoveryTarget) -> None:  # noqa: ARG002 -- who boots it sets the target
         """Restore the files of a set into an empty directory, without log; who boots it says what recovery is told.
 
-        Tablespaces go beside the directory, never to where the source has them.
+        Tablespaces go into the directory, never to where the source has them.
         """
         backup = await self._show(_checked_label(label))
-        with room_for_tablespaces(directory, self._program.account) as room:
+        with tablespaces_at_home(directory, self._program.account) as room:
             mapped = [word for one in backup.tablespaces for word in ("--tablespace", f"{one.name}:{room / one.name}")]
             await self._program.run(
                 "recover", "--get-wal", *mapped, self._program.server, label, str(directory), timeout_seconds=_LONG_SECONDS

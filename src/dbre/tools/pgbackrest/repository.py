@@ -21,7 +21,7 @@ from dbre.tools.pgbackrest.problems import conflicting_segments, stanza_problems
 from dbre.tools.pgbackrest.program import PgBackRest
 from dbre.tools.pgbackrest.segment_content import unpack
 from dbre.tools.pgbackrest.verifying import parse_verification
-from dbre.tools.tablespaces import room_for_tablespaces
+from dbre.tools.tablespaces import IN_PLACE, tablespaces_at_home
 from dbre.tools.wal_archive import SEGMENT_BYTES, segment_bytes, switches_to
 
 __all__ = ["PgBackRestRepository"]
@@ -37,6 +37,7 @@ class PgBackRestRepository:
     tool = "pgbackrest"
     engine = "postgresql"
     is_proved = True
+    recovery_settings = (IN_PLACE,)
 
     def __init__(self, *, account: Account, config: Path | None, stanza: str, repository: int = 1) -> None:
         self._program = PgBackRest(account=account, config=config, stanza=stanza, repository=repository)
@@ -89,9 +90,9 @@ class PgBackRestRepository:
     async def restore(self, label: str, directory: Path, *, target: RecoveryTarget) -> None:  # noqa: ARG002 -- who boots it sets the target
         """Restore the files of a set into an empty directory; no recovery setting is written: who boots it does that.
 
-        Tablespaces go beside the directory, never to where the source has them.
+        Tablespaces go into the directory, never to where the source has them.
         """
-        with room_for_tablespaces(directory, self._account) as spaces:
+        with tablespaces_at_home(directory, self._account) as spaces:
             await self._program.run(
                 "restore",
                 f"--set={label}",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
@@ -75,6 +75,7 @@ async def _drill(
     phases += await scan_planned_log(plan, staging, port)
     log = PlannedLog(staging.log, source)
     order = recover_order(plan, staging.data, log, mode="faithful", stays_at_target=True, jail=True)
+    order = replace(order, extra_settings=inspected.repository.recovery_settings)
     async with booted(plan, staging, port, order) as server:
         outcome = server.outcome
         phases += outcome.phases
@@ -98,9 +99,7 @@ async def _restore(inspected: Inspected, plan: RestorePlan, staging: Staging, ac
     began = time.monotonic()
     await asyncio.to_thread(_make_private, staging.data, account)
     await inspected.repository.restore(plan.newest.id, staging.data, target=plan.target)
-    for path in (staging.data, staging.data.with_name(f"{staging.data.name}.tablespaces")):
-        if await asyncio.to_thread(path.is_dir):
-            await asyncio.to_thread(give_tree, path, staging.account)
+    await asyncio.to_thread(give_tree, staging.data, staging.account)
     return Phase(name="fetch", seconds=time.monotonic() - began, bytes=plan.bytes_stored)
 
 
