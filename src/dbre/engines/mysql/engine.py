@@ -10,6 +10,7 @@ from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
 from dbre.engines.mysql.grants import grant_script
+from dbre.engines.mysql.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
 from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
@@ -55,7 +56,7 @@ class MySqlEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:
         """When a long-term version stops being mended."""

@@ -9,6 +9,7 @@ from dbre.ports.engine import Blame
 
 __all__ = [
     "ADMINISTER",
+    "COPY",
     "CREATE_HEARTBEAT",
     "DEFAULT_PORT",
     "END_OF_LIFE",
@@ -19,10 +20,13 @@ __all__ = [
     "PERFORMANCE_SCHEMA",
     "PROCESS",
     "READ_HEARTBEAT",
+    "READ_TABLES",
     "SECRET_SETTINGS",
     "STATEMENT_TIMEOUTS",
     "STATIC_SETTINGS",
+    "STREAM",
     "TESTED_VERSIONS",
+    "WRITE_CANARY",
     "WRITE_HEARTBEAT",
     "Meaning",
     "Product",
@@ -39,6 +43,10 @@ READ_HEARTBEAT = "SELECT ON dbre.heartbeat"
 WRITE_HEARTBEAT = "SELECT, INSERT, UPDATE ON dbre.heartbeat"
 CREATE_HEARTBEAT = "CREATE ON dbre"
 ADMINISTER = "SUPER"
+COPY = "BINLOG MONITOR, LOCK TABLES, PROCESS, RELOAD"  # what mariadb-backup asks for
+STREAM = "REPLICATION SLAVE"
+WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
+READ_TABLES = "SELECT on the tables"
 PERFORMANCE_SCHEMA = "SELECT ON performance_schema"
 
 MONITOR_NAMES = {"REPLICA MONITOR", "SLAVE MONITOR", "REPLICATION CLIENT"}

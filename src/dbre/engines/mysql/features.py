@@ -5,11 +5,15 @@ Nothing here was ever run against MySQL itself: its statements follow its manual
 
 from dbre.engines.mysql.facts import (
     ADMINISTER,
+    COPY,
     LOGIN,
     MONITOR,
     PERFORMANCE_SCHEMA,
     PROCESS,
     READ_HEARTBEAT,
+    READ_TABLES,
+    STREAM,
+    WRITE_CANARY,
     WRITE_HEARTBEAT,
     Product,
 )
@@ -65,6 +69,23 @@ FEATURES: tuple[Feature, ...] = (
         products=_MARIADB,
         note="opt-in; MariaDB has no SET PERSIST",
         is_opt_in=True,
+    ),
+    *(
+        Feature(
+            facet=facet,
+            name=name,
+            versions=">=10.6",
+            privilege=privilege,
+            products=_MARIADB,
+            note=f"opt-in{note}",
+            is_opt_in=True,
+        )
+        for facet, name, privilege, note in (
+            (Facet.BACKUP, "copies of files, full and incremental", COPY, "; by mariadb-backup on the server's machine"),
+            (Facet.BACKUP, "stream of the binary log, recovery to a place in it", STREAM, "; times in whole seconds"),
+            (Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, ""),
+            (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
+        )
     ),
     *_on_both(Facet.STATISTICS, "status counters and variables"),
     *_on_both(Facet.STATISTICS, "replication status", MONITOR),

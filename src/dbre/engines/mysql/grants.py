@@ -2,6 +2,7 @@
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
+from dbre.engines.mysql.facts import COPY, STREAM
 from dbre.engines.mysql.queries import catalog
 
 __all__ = ["grant_script"]
@@ -31,6 +32,7 @@ def grant_script(user: str) -> str:
         raise UsageError("a user's name without */ is needed", hint="name the user that dbre logs in as: --user dbre")
     account = f"{_quoted(name)}@{_quoted(host)}"
     changing = _granting("SUPER ON *.*", account)
+    copying = _granting(f"{COPY}, {STREAM} ON *.*", account)
     create = {query.name: query.text for query in catalog().queries if query.name.startswith("heartbeat_")}
     table = "\n".join(line for line in create["heartbeat_table"].splitlines() if not line.startswith("--"))
     return "\n".join(
@@ -44,6 +46,7 @@ def grant_script(user: str) -> str:
             f"/*!80000 {_granting('REPLICATION CLIENT ON *.*', account)} */;",
             f"/*!80000 {_granting('SELECT ON performance_schema.*', account)} */;",
             f"/* Not granted. To let dbre settings apply change parameters of MariaDB: {printable(changing)} */",
+            f"/* Not granted. To copy MariaDB and receive its log: {printable(copying)} */",
             "",
         )
     )

@@ -1,15 +1,14 @@
 """One MySQL or MariaDB server process with its facets."""
 
-from dbre.core.errors import Unsupported
 from dbre.engines.mysql.activity import MySqlActivity
+from dbre.engines.mysql.canary import MySqlCanary
+from dbre.engines.mysql.integrity import MySqlIntegrity
 from dbre.engines.mysql.link import Link
 from dbre.engines.mysql.replication import MySqlReplication
 from dbre.engines.mysql.session import MySqlSession
 from dbre.engines.mysql.settings import MySqlSettings
 from dbre.engines.mysql.statistics import MySqlStatistics
-from dbre.ports.canary import CanaryPort
 from dbre.ports.engine import Access
-from dbre.ports.integrity import IntegrityPort
 
 __all__ = ["MySqlServer"]
 
@@ -24,16 +23,8 @@ class MySqlServer:
         self.replication = MySqlReplication(self._link)
         self.settings = MySqlSettings(self._link)
         self.statistics = MySqlStatistics(self._link)
-
-    @property
-    def canary(self) -> CanaryPort:
-        """The witnessed row that proves recovery."""
-        raise Unsupported("MySQL has no canary")
-
-    @property
-    def integrity(self) -> IntegrityPort:
-        """Rows, pages and indexes: digests and checks."""
-        raise Unsupported("MySQL has no integrity checks")
+        self.canary = MySqlCanary(access)
+        self.integrity = MySqlIntegrity(access)
 
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""

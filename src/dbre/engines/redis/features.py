@@ -35,7 +35,30 @@ def _joined(commands: Collection[str]) -> str:
     return " ".join(_needed(commands))
 
 
-FEATURES: tuple[Feature, ...] = tuple(
+# facet, name, versions, commands, note
+_OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
+    (Facet.BACKUP, "copies of the append-only file", ">=7.0", ("backup_setting",), "on the server's machine"),
+    (Facet.BACKUP, "stream of the append-only file, recovery to a second in it", ">=7.0", ("backup_setting",), ""),
+    (Facet.BACKUP, "snapshots over the replication protocol", ">=6.2", (), "needs +sync +psync +replconf"),
+    (
+        Facet.CANARY,
+        "a witnessed chain of rows",
+        ">=6.2",
+        ("canary_write", "canary_newest", "canary_oldest", "canary_prune"),
+        "",
+    ),
+    (
+        Facet.INTEGRITY,
+        "digests of databases by SCAN and hash",
+        ">=6.2",
+        ("scan", "type", "ttl", "value_string", "value_list", "value_hash", "value_set", "value_zset", "value_stream"),
+        "keys with a time to live are left out",
+    ),
+)
+
+_GRANTED = (("backup_setting",),)  # what the grant script gives is enough; the rest is read from the server's files
+
+_ALWAYS: tuple[Feature, ...] = tuple(
     Feature(
         facet=facet,
         name=name,
@@ -46,6 +69,23 @@ FEATURES: tuple[Feature, ...] = tuple(
     )
     for product in Product
     for facet, name, commands, note in _TABLE
+)
+
+
+FEATURES: tuple[Feature, ...] = _ALWAYS + tuple(
+    Feature(
+        facet=facet,
+        name=name,
+        versions=versions,
+        privilege=_joined(commands) if commands else "+sync +psync +replconf",
+        products=(product.value,),
+        note="; ".join(
+            filter(None, ("" if commands in _GRANTED else "opt-in", note, _UNPROVED if product is Product.VALKEY else ""))
+        ),
+        is_opt_in=commands not in _GRANTED,
+    )
+    for product in Product
+    for facet, name, versions, commands, note in _OPT_IN
 )
 
 

@@ -11,16 +11,14 @@ from dbre.engines.mysql.backup.positions import BinlogName
 from dbre.engines.mysql.backup.programs import BACKUP, find_tools
 from dbre.engines.mysql.backup.source import Source, ask, ask_unless_denied, read_source, read_system_id, size_of
 from dbre.engines.mysql.connection import Row
+from dbre.engines.mysql.facts import COPY, STREAM
 from dbre.ports.backup.model import LogPosition, Place, Problem, SourceSurvey, Tool
 from dbre.ports.engine import Access
 
-__all__ = ["NEEDED", "STREAM", "position_of", "survey_source"]
+__all__ = ["NEEDED", "position_of", "survey_source"]
 
-NEEDED = ("BINLOG MONITOR", "LOCK TABLES", "PROCESS", "RELOAD")
+NEEDED = tuple(COPY.split(", "))
 """What the login of mariadb-backup needs. Source: MariaDB, "mariadb-backup Overview", "Authentication and Privileges"."""
-
-STREAM = "REPLICATION SLAVE"
-"""What the login needs to receive the binary log."""
 
 _GLOBAL_GRANT = re.compile(r"GRANT (?P<words>.+?) ON \*\.\* TO ")
 _EVERYTHING = {"ALL PRIVILEGES", "ALL"}
