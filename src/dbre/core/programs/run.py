@@ -129,9 +129,11 @@ async def spawn(
     directory: Path,
     on_line: Callable[[str], None],
     environment: Mapping[str, str] | None = None,
+    program: str | None = None,
 ) -> AsyncIterator[Child]:
     """Start a program and hand each line that it prints to ``on_line``, whether it is of stdout or stderr.
 
+    ``program`` is what errors call it, where the first word only prepares its start.
     At the end of the block its whole process group is killed; so end it first where it must end in good order.
 
     Raises: ProgramFailed if it cannot be run.
@@ -139,7 +141,7 @@ async def spawn(
     words = [os.fspath(part) for part in argv]
     process = await _start(words, account, directory, environment, asyncio.subprocess.DEVNULL)
     readers: list[asyncio.Task[None]] = []
-    child = Child(process, words[0], readers)
+    child = Child(process, program or words[0], readers)
 
     def note(line: str) -> None:
         child.remember(line)

@@ -79,7 +79,12 @@ async def copy(toolbox: Toolbox, access: Access, order: CopyOrder, progress: Cop
                 manifest = await asyncio.to_thread(order.parent.manifest.read_bytes)
                 argv.append(f"--incremental={write_private(scratch / 'parent_manifest', manifest, account)}")
             async with spawn(
-                argv, account=account, directory=scratch, environment=session.environment, on_line=told.note
+                argv,
+                account=account,
+                directory=scratch,
+                environment=session.environment,
+                on_line=told.note,
+                program="pg_basebackup",
             ) as child:
                 await _follow(child, told, progress, access)
     after, _ = await ask(access, _look, what=f"backup:{order.set_id}")

@@ -87,7 +87,12 @@ class PostgresReceiver:
                 ]  # fmt: skip
                 argv += ["--synchronous"] if self._order.is_synchronous else []
                 async with spawn(
-                    argv, account=account, directory=scratch, environment=session.environment, on_line=lambda _: None
+                    argv,
+                    account=account,
+                    directory=scratch,
+                    environment=session.environment,
+                    on_line=lambda _: None,
+                    program="pg_receivewal",
                 ) as child:
                     await self._watch(child)
 

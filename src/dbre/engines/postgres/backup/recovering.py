@@ -71,7 +71,9 @@ async def recover(toolbox: Toolbox, order: RecoverOrder) -> AsyncIterator["Postg
         output = ServerOutput()
         argv: list[str | Path] = [*jail.prefix, binaries.program("postgres"), "-D", directory, "-c", f"config_file={settings}"]
         begun = time.monotonic()
-        child = await stack.enter_async_context(spawn(argv, account=jail.account, directory=directory, on_line=output.note))
+        child = await stack.enter_async_context(
+            spawn(argv, account=jail.account, directory=directory, on_line=output.note, program="postgres")
+        )
         server = PostgresRecovered(
             order=order, directory=directory, child=child, output=output, fetched=fetched, toolbox=toolbox, begin=begin,
             access=Access(address=Address(str(scratch), SOCKET_PORT), user=user, password=None, database="postgres",

@@ -14,6 +14,7 @@ from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
 __all__ = ["SOCKET_PORT", "needed_settings", "settings_file", "target_settings"]
 
+_FIRST_IN_PLACE = 15
 SOCKET_PORT = 5432  # of the socket file's name; nothing listens on it
 _FROM_CONTROL = {  # a server that recovers needs at least what its source had
     "max_connections": "max_connections setting",
@@ -50,6 +51,8 @@ _NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 def settings_file(order: RecoverOrder, *, control: str, major: int, scratch: Path, restore_command: str, preload: str) -> str:
     """The whole configuration file. Raises: UsageError for a target that makes no sense."""
     settings: dict[str, str] = {**_JAIL, **_needed(control)}
+    if major >= _FIRST_IN_PLACE:
+        settings["allow_in_place_tablespaces"] = "on"  # else directories in the place of links end recovery
     if major >= 17:
         settings["event_triggers"] = "off"
         settings["summarize_wal"] = "off"

@@ -87,13 +87,7 @@ def preloaded(directory: Path, library: Path) -> tuple[tuple[str, ...], tuple[st
 
 def unjail(directory: Path, account: Account, *, needed: str) -> None:
     """Give the directory back as it was restored, less what would make it recover again or follow another server."""
-    aside = directory / _AUTO_ASIDE
-    if aside.is_file():
-        text = read_plain(aside, limit=_LIMIT_BYTES).decode(errors="surrogateescape")
-        kept = "".join(line for line in text.splitlines(keepends=True) if not _OF_RECOVERY.match(line))
-        (directory / _AUTO).unlink(missing_ok=True)
-        write_private(directory / _AUTO, kept.encode(errors="surrogateescape"), account)
-        aside.unlink()
+    _give_settings_back(directory, account)
     for name in ("recovery.signal", "standby.signal", f"{LABEL}.old", "postmaster.opts"):
         (directory / name).unlink(missing_ok=True)
     if not (directory / "postgresql.conf").exists():  # as Debian does it: the source kept its settings elsewhere
@@ -103,3 +97,15 @@ def unjail(directory: Path, account: Account, *, needed: str) -> None:
     if not (directory / "pg_ident.conf").exists():
         write_private(directory / "pg_ident.conf", "", account)
     os.sync()
+
+
+def _give_settings_back(directory: Path, account: Account) -> None:
+    aside, kept = directory / _AUTO_ASIDE, ""
+    if aside.is_file():
+        text = read_plain(aside, limit=_LIMIT_BYTES).decode(errors="surrogateescape")
+        kept = "".join(line for line in text.splitlines(keepends=True) if not _OF_RECOVERY.match(line))
+    if any(path.is_dir() for path in (directory / "pg_tblspc").iterdir()):
+        kept += "\nallow_in_place_tablespaces = on\n"  # replicas of this server could not recover without
+    (directory / _AUTO).unlink(missing_ok=True)
+    write_private(directory / _AUTO, kept.encode(errors="surrogateescape"), account)
+    aside.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Tablespaces outside of the data directory: in a copy they lie inside of it, so that a set is one directory without links."""
 
-import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ def mapping_options(tablespaces: Sequence[Tablespace], directory: Path) -> list[
 
 
 def bring_home(tablespaces: Sequence[Tablespace], directory: Path) -> None:
-    """Put a directory in the place of each link; PostgreSQL 15 and later start with that as it is."""
+    """Put a directory in the place of each link; PostgreSQL 15 and later start with that, and recover where they are allowed to."""
     for one in tablespaces:
         if one.is_outside:
             link = directory / "pg_tblspc" / one.id
@@ -54,4 +53,4 @@ def bring_home(tablespaces: Sequence[Tablespace], directory: Path) -> None:
 
 
 def _escaped(path: str) -> str:
-    return re.sub(r"([=\\])", r"\\\1", path)
+    return path.replace("=", "\\=")  # pg_basebackup takes a backslash elsewhere for itself

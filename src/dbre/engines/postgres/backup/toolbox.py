@@ -19,6 +19,7 @@ FIRST_INCREMENTAL = 17
 """The first version that copies what changed since another copy."""
 _SECONDS = 30.0
 _OPTIONAL = ("pg_verifybackup",)
+_NO_RESPONSE = 2  # of pg_isready; 3: it made no attempt
 _ABSENT_SOCKETS = "/nonexistent"  # pg_isready looks at its options before it looks there
 
 
@@ -90,13 +91,13 @@ class Toolbox:
         return self._found
 
     async def _has_tls(self, binaries: PostgresBinaries) -> bool:
-        """A client without OpenSSL refuses the word ``require`` before it connects."""
+        """A client without OpenSSL refuses the word ``require``, and so does not even try to connect."""
         conninfo = f"host={_ABSENT_SOCKETS} sslmode=require"
         try:
             await run([binaries.program("pg_isready"), f"--dbname={conninfo}"], account=self.place.account,
                       directory=Path("/"), timeout_seconds=_SECONDS)  # fmt: skip
         except ProgramFailed as error:
-            return "sslmode" not in error.message
+            return error.context.get("exit_status") == _NO_RESPONSE
         return True
 
     async def _tool(self, name: str, binaries: PostgresBinaries | None, problem: str | None) -> Tool:
