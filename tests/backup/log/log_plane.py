@@ -30,7 +30,7 @@ from dbre.ports.backup.model import ChecksumState, CopyKind, LogPosition, Place
 
 CLUSTER = "orders"
 PATIENCE = 120.0
-KEY = SigningKey.generate("tests/dbre-audit/0002")
+KEY = SigningKey(name="tests/dbre-audit/0002", seed=bytes(range(32)))  # the same in every process
 
 
 async def until(check: Callable[[], Awaitable[Any]], what: str, *, seconds: float = PATIENCE) -> Any:
@@ -44,11 +44,12 @@ async def until(check: Callable[[], Awaitable[Any]], what: str, *, seconds: floa
 
 
 def _vault(directory: Path) -> VaultDocument:
-    mine, other = x25519.Identity.generate(), x25519.Identity.generate()
     (directory / "vault").mkdir(mode=0o700, exist_ok=True)
     identity = directory / "identity.age"
-    identity.write_text(f"{mine}\n")
-    identity.chmod(0o600)
+    if not identity.exists():  # the same after a restart
+        identity.write_text(f"{x25519.Identity.generate()}\n")
+        identity.chmod(0o600)
+    mine, other = x25519.Identity.from_str(identity.read_text().strip()), x25519.Identity.generate()
     return VaultDocument.model_validate(
         {
             "name": "cellar",
@@ -104,7 +105,8 @@ async def plane(
 ) -> AsyncIterator[Plane]:
     """A control plane whose policy keeps the log of ``servers`` as ``log`` says."""
     home = directory / name
-    home.mkdir(mode=0o711)
+    home.mkdir(mode=0o711, exist_ok=True)
+    vault = _vault(home)
     settings = BackupDocument.model_validate({"policies": [{"name": "all", "vaults": ["cellar"], "log": log}]})
 
     async def find_signing_key() -> SigningKey | None:
@@ -118,7 +120,7 @@ async def plane(
                 clock=SystemClock(),
                 store=store,
                 settings=settings,
-                vaults=(_vault(home),),
+                vaults=(vault,),
                 directory=home / "backup",
                 find_place=lambda: Place(account=servers[0].site.account, cache=cache),
                 find_signing_key=find_signing_key,
