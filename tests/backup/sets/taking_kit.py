@@ -67,6 +67,7 @@ class Settings:
     identity: str
     signing_key: str
     policy: Mapping[str, Any] = field(default_factory=dict)
+    replica: Where | None = None
 
 
 def settings_in(directory: Path, cache: Path, source: Where, **policy: Any) -> Settings:
@@ -174,12 +175,15 @@ def make_ground(settings: Settings, store: Store, clock: Clock) -> BackupGround:
         return key
 
     source = settings.source
-    address = Address(source.host, source.port)
+    servers = [source, *([settings.replica] if settings.replica is not None else [])]
     cluster = Cluster(
         name=CLUSTER,
         environment="prod",
         engine=source.engine,
-        instances=(Instance(name="orders-1", cluster=CLUSTER, address=address),),
+        instances=tuple(
+            Instance(name=f"orders-{number}", cluster=CLUSTER, address=Address(one.host, one.port))
+            for number, one in enumerate(servers, 1)
+        ),
         endpoints=(),
         databases=(source.database,),
         user=source.user,
