@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from scene_kit import Scene, scene_of
+from restoring_scene_kit import Scene, scene_of
 
 from dbre.core.clock import SystemClock
 from dbre.core.store import open_store

@@ -25,7 +25,10 @@ _CHUNK = 2**20
 
 
 class PlannedLog:
-    """A ``LogFetch`` over files that lie in the staging directory already, and over a source for any others."""
+    """A ``LogFetch`` over files that lie in the staging directory already, and over a source for any others.
+
+    What comes from the source is kept as well: a second recovery then sees the very log that the first one saw.
+    """
 
     def __init__(self, directory: Path, beyond: LogFetch | None) -> None:
         self._directory = directory
@@ -37,7 +40,10 @@ class PlannedLog:
             return False
         if await asyncio.to_thread(_copy, self._directory / name, into):
             return True
-        return self._beyond is not None and await self._beyond.fetch(name, into)
+        if self._beyond is None or not await self._beyond.fetch(name, into):
+            return False
+        await asyncio.to_thread(_copy, into, self._directory / name)
+        return True
 
 
 def _is_plain(name: str) -> bool:

@@ -14,7 +14,7 @@ from dbre.capabilities.backup.restoring.plan import Loss, RestorePlan
 from dbre.capabilities.backup.restoring.reach import Reach, reach_of, value_by
 from dbre.core.text import counted, printable
 from dbre.core.units import format_bytes, format_duration
-from dbre.ports.backup.model import LogPosition, Problem, RecoveryTarget, TargetKind
+from dbre.ports.backup.model import LogFile, LogPosition, Problem, RecoveryTarget, TargetKind
 
 __all__ = ["RestoreChoice", "plan_restore"]
 
@@ -27,6 +27,7 @@ class RestoreChoice:
     set_id: str | None = None  # start from this set
     vaults: tuple[str, ...] | None = None  # use only these, in this order; None: any
     accept_loss: bool = False  # go as far as there is log where the target lies beyond it
+    received: tuple[LogFile, ...] = ()  # in the spool of this machine, the one that is being written included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,10 +275,11 @@ def _loss(
     covered, reach = found.covered, found.reach
     if target.kind is TargetKind.IMMEDIATE or reach.covers:
         return None, []
-    holes = f"{_holes(covered.missing)} is missing" if covered.missing else None
+    goes_on = any(one.start <= covered.end.value < one.end for one in choice.received)
+    holes = f"{_holes(covered.missing)} is missing" if covered.missing and not goes_on else None
     if at is None and holes is None:
         return None, []
-    if at is not None and reach.covers is None and holes is None:
+    if at is not None and holes is None and (goes_on or reach.covers is None):
         return None, [_unknown(reach, at, covered)]
     beyond = f"the log that we have ends at {printable(covered.end.text)}"
     if reach.end_at is not None:

@@ -12,6 +12,7 @@ from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.catalog.phases import list_phases
 from dbre.capabilities.backup.forecast.model import Forecast, forecast
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.log.places import spool_directory
 from dbre.capabilities.backup.model import Catalog
 from dbre.capabilities.backup.restoring.errors import RestoreImpossible
 from dbre.capabilities.backup.restoring.lineage import newest_timeline
@@ -21,12 +22,13 @@ from dbre.core.clock import Clock
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.core.units import format_bytes
-from dbre.ports.backup.model import LogPosition, RecoveryTarget, TargetKind
+from dbre.ports.backup.model import LogFile, LogKind, LogPosition, RecoveryTarget, TargetKind
 
 __all__ = ["Asked", "forecast_of", "plan_asked", "plan_over", "require_space"]
 
 _AFTER = timedelta(hours=6)  # of an idle server there is a sample now and then only
 _SAMPLES = 100_000
+_PARTIAL = ".partial"  # of the file that is being written, in every spool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ def plan_over(
         set_id=asked.set_id,
         vaults=(asked.vault,) if asked.vault is not None else None,
         accept_loss=asked.accept_loss,
+        received=_received(ground, catalog, asked.cluster),
     )
     return plan_restore(catalog, asked.target, now=clock.now(), clock_samples=samples, choice=choice)
 
@@ -78,6 +81,22 @@ def _position(ground: BackupGround, catalog: Catalog, asked: Asked) -> LogPositi
     timeline = asked.target.timeline or max(1, newest_timeline(catalog, newest.system_id))
     engine = ground.engines.get(newest.engine)
     return engine.backups(ground.place).parse_position(asked.target.value or "", timeline=timeline)
+
+
+def _received(ground: BackupGround, catalog: Catalog, cluster: str) -> tuple[LogFile, ...]:
+    """What this machine received and nobody has put away yet; how much of the last one is written is not known."""
+    found: list[LogFile] = []
+    for system_id, engine in sorted({(one.system_id, one.engine) for one in catalog.sets}):
+        spool = spool_directory(ground.directory, cluster, system_id)
+        if not spool.is_dir():
+            continue
+        port = ground.engines.get(engine).backups(ground.place)
+        for path in sorted(spool.iterdir()):
+            size = path.stat().st_size
+            one = port.log_file(path.name.removesuffix(_PARTIAL), size=size, sha256="", segment_bytes=size)
+            if one is not None and one.kind is LogKind.SEGMENT:
+                found.append(one)
+    return tuple(found)
 
 
 async def forecast_of(ground: BackupGround, plan: RestorePlan) -> Forecast:

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -24,9 +25,10 @@ from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, SetStat
 from dbre.capabilities.backup.vault.opening import open_vault
 from dbre.core.audit.signed_note import SigningKey
 from dbre.core.clock import SystemClock
-from dbre.core.fleet import Cluster, Fleet, Instance, TlsMode
+from dbre.core.fleet import Address, Cluster, Fleet, Instance, TlsMode
 from dbre.core.ids import uuid7
-from dbre.core.secrets import SecretReference
+from dbre.core.programs.account import Account
+from dbre.core.secrets import Secret, SecretReference
 from dbre.core.store import Store
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.site import Site
@@ -53,6 +55,7 @@ class Scene:
 
     server: PostgresServer
     ground: BackupGround
+    given: Mapping[str, Any]
     port: BackupPort
     store: Store
     root: Path
@@ -217,38 +220,63 @@ async def scene_of(server: PostgresServer, site: Site, store: Store, root: Path)
     """A cluster ``orders`` of one server, with an empty ledger and two empty vaults."""
     identity, escrow = x25519.Identity.generate(), x25519.Identity.generate()
     key = SigningKey.generate("tests/dbre-audit/0001")
-    secret = root / "identity.age"
-    secret.write_text(f"{identity}\n")
-    secret.chmod(0o600)
-    documents = []
+    for name, text in (("identity.age", str(identity)), ("key", key.reveal())):
+        (root / name).write_text(f"{text}\n")
+        (root / name).chmod(0o600)
     for name in ("cellar", "attic"):
         (root / name).mkdir(mode=0o700)
-        values = {
-            "name": name,
-            "kind": "filesystem",
-            "path": str(root / name),
-            "recipients": [str(identity.to_public()), str(escrow.to_public())],
-            "identity": SecretReference.parse(f"file:{secret}"),
-        }
-        documents.append(VaultDocument.model_validate(values))
     access = server.access(database="postgres")
+    assert access.password is not None
+    (root / "password").write_text(access.password.reveal())
+    (root / "password").chmod(0o600)
+    given = {
+        "root": str(root),
+        "recipients": [str(identity.to_public()), str(escrow.to_public())],
+        "address": str(access.address),
+        "user": access.user,
+        "account": asdict(site.account),
+        "cache": str(site.cache),
+    }
+    ground = ground_of(given, store)
+    port = ground.engines.get("postgresql").backups(ground.place)
+    scene = Scene(server=server, ground=ground, given=given, port=port, store=store, root=root)
+    await scene.query("CREATE TABLE ledger (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), pad text)")
+    yield scene
+
+
+def ground_of(given: Mapping[str, Any], store: Store | None) -> BackupGround:
+    """What backups stand on; from plain values, so that another process can have the same."""
+    root = Path(given["root"])
+    documents = [
+        VaultDocument.model_validate(
+            {
+                "name": name,
+                "kind": "filesystem",
+                "path": str(root / name),
+                "recipients": given["recipients"],
+                "identity": SecretReference.parse(f"file:{root / 'identity.age'}"),
+            }
+        )
+        for name in ("cellar", "attic")
+    ]
+    address = Address.parse(given["address"], default_port=5432)
     cluster = Cluster(
         name=CLUSTER,
         environment="test",
         engine="postgresql",
-        instances=(Instance(name="orders-1", cluster=CLUSTER, address=access.address),),
+        instances=(Instance(name="orders-1", cluster=CLUSTER, address=address),),
         endpoints=(),
         databases=("postgres",),
-        user=access.user,
-        password=access.password,
+        user=given["user"],
+        password=Secret((root / "password").read_text()),
         tls=TlsMode.DISABLE,
         tls_ca_file=None,
     )
 
     async def find_signing_key() -> SigningKey | None:
-        return key
+        return SigningKey.parse((root / "key").read_text().strip())
 
-    ground = BackupGround(
+    return BackupGround(
         fleet=Fleet(clusters=(cluster,)),
         engines=Engines(),
         clock=SystemClock(),
@@ -256,11 +284,6 @@ async def scene_of(server: PostgresServer, site: Site, store: Store, root: Path)
         settings=BackupDocument(),
         vaults=tuple(documents),
         directory=root / "backup",
-        find_place=lambda: Place(account=site.account, cache=site.cache),
+        find_place=lambda: Place(account=Account(**given["account"]), cache=Path(given["cache"])),
         find_signing_key=find_signing_key,
     )
-    scene = Scene(
-        server=server, ground=ground, port=ground.engines.get("postgresql").backups(ground.place), store=store, root=root
-    )
-    await scene.query("CREATE TABLE ledger (id bigint PRIMARY KEY, at timestamptz DEFAULT clock_timestamp(), pad text)")
-    yield scene
