@@ -200,7 +200,7 @@ def key(
             f"{quoted(out)} cannot be made: {error.strerror}", hint="name a file in a directory of yours"
         ) from error
     if not is_new:
-        raise UsageError(f"{quoted(out)} is there already", hint="a key that is lost takes every backup with it: move nothing")
+        raise UsageError(f"{quoted(out)} is there already", hint="name another file: who loses a key loses what it opens")
     columns = (Column(key="recipient", title="RECIPIENT"), Column(key="identity_file", title="IDENTITY"))
     return View(
         kind="VaultKey",
