@@ -60,17 +60,16 @@ async def test_absence_is_told_only_where_the_listing_has_no_such_file(foreign: 
         await foreign.pgbackrest(config=foreign.home / "none.conf").fetch(stored(foreign, -1).name[:24], tmp_path / "d")
 
 
+@pytest.mark.slow
 async def test_a_flipped_byte_in_a_stored_segment_is_damage_though_verify_ends_with_0(
     broken: kit.Foreign, tmp_path: Path
 ) -> None:
     path = stored(broken, -2)
     kit.flip(path, at=path.stat().st_size // 2)
-    told = broken.run_pgbackrest("--log-level-file=off", "verify")
-    assert told.returncode == 0
     with pytest.raises(CopyDamaged):
         await broken.pgbackrest().fetch(path.name[:24], tmp_path / "segment")
     assert list(tmp_path.iterdir()) == []
-    [fault] = (await broken.pgbackrest().verify()).faults
+    [fault] = (await broken.pgbackrest().verify()).faults  # another exit status than 0 would have been raised
     assert fault.subject == "archive 15-1"
 
 
