@@ -278,7 +278,7 @@ def _taken(record: "OperationRecord") -> View:
         "anomalies": sealed.get("anomalies", []),
     }
     notes = [f"look at this: {one}" for one in sealed.get("anomalies", [])]
-    return View(kind="TakenBackup", items=[row], single=True, notes=notes, exit_code=record.exit_code)
+    return View(kind="TakenBackup", items=[row], columns=_TAKEN, single=True, notes=notes, exit_code=record.exit_code)
 
 
 def _row(one: "BackupSet") -> dict[str, object]:
@@ -341,6 +341,11 @@ def _moment(at: Any) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
+def _second(value: object) -> str:
+    """A moment of a table: to the second, as nobody reads microseconds."""
+    return f"{value[:19]}Z" if isinstance(value, str) else "-"
+
+
 def _joined(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) and value else "-"
 
@@ -362,13 +367,26 @@ _COLUMNS = (
     Column(key="cluster", title="CLUSTER"),
     Column(key="kind", title="KIND"),
     Column(key="state", title="STATE"),
-    Column(key="started_at", title="BEGUN"),
+    Column(key="started_at", title="BEGUN", format=_second),
     Column(key="bytes_source", title="SIZE", format=_short, right=True),
     Column(key="bytes_stored", title="STORED", format=_short, right=True),
     Column(key="vaults", title="VAULTS", format=_joined),
-    Column(key="proven_at", title="PROVEN"),
+    Column(key="proven_at", title="PROVEN", format=_second),
     Column(key="hold", title="HELD", wide=True),
     Column(key="checksums", title="CHECKSUMS", wide=True),
     Column(key="stop", title="STOP", wide=True),
     Column(key="parent_id", title="PARENT", wide=True),
+)
+
+_TAKEN = (
+    Column(key="set", title="SET"),
+    Column(key="kind", title="KIND"),
+    Column(key="parent_id", title="STANDS ON"),
+    Column(key="vaults", title="VAULTS", format=_joined),
+    Column(key="bytes_source", title="SIZE", format=_short),
+    Column(key="bytes_stored", title="STORED", format=_short),
+    Column(key="start", title="LOG FROM"),
+    Column(key="stop", title="LOG TO"),
+    Column(key="checksums", title="CHECKSUMS"),
+    Column(key="anomalies", title="STRANGE", format=_joined),
 )

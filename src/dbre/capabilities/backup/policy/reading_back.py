@@ -31,7 +31,9 @@ async def read_back(ground: BackupGround, one: BackupSet, vault: str) -> Verifie
             async with open_set_vault(ground, vault) as opened:
                 await opened.fetch_set(one.id, into, _untold)
         except Conflict as error:  # what the vault gives is not what was put there
-            return Verified(files=0, bytes=0, seconds=0.0, faults=(CopyFault(rule=error.code, subject=one.id, detail=error.message),))
+            return Verified(
+                files=0, bytes=0, seconds=0.0, faults=(CopyFault(rule=error.code, subject=one.id, detail=error.message),)
+            )
         await asyncio.to_thread(_give_all, ground, into)
         return await port.verify(into)
 

@@ -36,7 +36,7 @@ async def retention(ctx: typer.Context, cluster: ClusterName) -> View:
         columns=[
             Column(key="object", title="WHAT"),
             Column(key="fate", title="FATE", format=lambda value: str(value).replace("_", " ")),
-            Column(key="started_at", title="BEGUN"),
+            Column(key="started_at", title="BEGUN", format=lambda value: f"{str(value)[:19]}Z"),
             Column(key="reasons", title="WHY", format=lambda value: "; ".join(value) if isinstance(value, list) else "-"),
         ],
         notes=[f"expiry would be refused: {one.message} ({one.hint})" for one in found.objections],
