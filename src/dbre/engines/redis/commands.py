@@ -61,7 +61,7 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
         Facet.CANARY,
         ">=6.2",
         "+xadd ~dbre:canary",
-        "XADD dbre:canary $1-1 at $2 nonce $3 previous $4 hash $5",
+        "XADD dbre:canary $1 at $2 nonce $3 previous $4 hash $5",
         (_SEQUENCE, _AT, _NONCE, _PREVIOUS, _HASH),
     ),
     ("canary_newest", Facet.CANARY, ">=6.2", "+xrevrange ~dbre:canary", "XREVRANGE dbre:canary + - COUNT $1", (_COUNT,)),

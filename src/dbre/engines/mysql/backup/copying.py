@@ -1,6 +1,7 @@
 """Full and incremental copies by mariadb-backup, and what they say of themselves."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ _COPY_SECONDS = 7 * 86_400.0
 _PROGRESS_SECONDS = 1.0
 _UNIT_BYTES = 10 * 2**20  # --throttle counts reads of this size, one a second at least
 _DONE = "completed OK!"
+_VERIFIER = re.compile(r"(IDENTIFIED) [^\n]*")
 
 
 async def copy_server(access: Access, order: CopyOrder, progress: CopyProgress, *, place: Place) -> CopyFacts:
@@ -71,17 +73,21 @@ def copy_facts(directory: Path) -> CopyFacts:
 
 
 async def _run(words: list[str | Path], directory: Path, place: Place, progress: CopyProgress, *, expected: int | None) -> str:
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(_tell(directory, progress, expected))
-        try:
-            done = await run(words, account=place.account, directory=directory, timeout_seconds=_COPY_SECONDS)
-        except ProgramFailed as error:
-            raise CopyFailed(
-                error.message, hint="see what it says; the login's privileges: dbre backup check", context=error.context
-            ) from error
-        finally:
-            watching.cancel()
-    return done.stderr
+    running = asyncio.create_task(run(words, account=place.account, directory=directory, timeout_seconds=_COPY_SECONDS))
+    telling = asyncio.create_task(_tell(directory, progress, expected))
+    try:
+        await asyncio.wait((running, telling), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            await telling  # it never ends by itself: whoever watches wants the copy to end
+        return (await running).stderr
+    except ProgramFailed as error:
+        # Not chained: it quotes the login's grants, with the hash of its password.
+        hint = "see what it says; the login's privileges: dbre backup check"
+        raise CopyFailed(_VERIFIER.sub(r"\1 ***", error.message), hint=hint, context=error.context) from None
+    finally:
+        running.cancel()
+        telling.cancel()
+        await asyncio.gather(running, telling, return_exceptions=True)
 
 
 async def _tell(directory: Path, progress: CopyProgress, expected: int | None) -> None:

@@ -102,6 +102,8 @@ def read_units(file: BinaryIO, *, start: int = 0, seconds: int | None = None) ->
     offset = start
     transaction: int | None = None
     while line := file.readline(_LARGEST_LINE):
+        if not line.endswith(b"\n") and len(line) < _LARGEST_LINE:
+            raise Torn(offset if transaction is None else transaction)
         if line.startswith(_TIME):
             seconds = _number(line, len(_TIME), offset, offset if transaction is None else transaction)
             offset += len(line)
