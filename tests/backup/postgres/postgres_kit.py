@@ -84,7 +84,8 @@ async def append(source: Source, count: int) -> None:
                 await connection.execute("INSERT INTO ledger VALUES (%s) RETURNING pg_current_xact_id()::text", [number])
             ).fetchone()
             after = await (await connection.execute("SELECT clock_timestamp(), pg_current_wal_flush_lsn()::text")).fetchone()
-            assert row and after
+            assert row
+            assert after
             source.ledger.append(Entry(number, row[0], after[0], after[1]))
 
 

@@ -1,5 +1,6 @@
 """Level L1: every change of a file or of the manifest is found, and named."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -142,10 +143,8 @@ def test_a_manifest_that_postgresql_would_refuse_is_refused(newest: kit.Source, 
 
 def test_a_manifest_that_is_nested_without_end_is_refused() -> None:
     body = b'{"Files": ' + b"[" * 200_000 + b",\n"
-    import hashlib
-
     data = body + f'"Manifest-Checksum": "{hashlib.sha256(body).hexdigest()}"}}\n'.encode()
-    with pytest.raises(CopyDamaged, match="nested too deeply|no JSON"):
+    with pytest.raises(CopyDamaged, match=r"nested too deeply|no JSON"):
         parse_manifest(data, where="here")
 
 

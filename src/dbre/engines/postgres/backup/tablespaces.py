@@ -42,7 +42,7 @@ def mapping_options(tablespaces: Sequence[Tablespace], directory: Path) -> list[
 
 
 def bring_home(tablespaces: Sequence[Tablespace], directory: Path) -> None:
-    """Put a directory in the place of each link; PostgreSQL 15 and later start with that, and recover where they are allowed to."""
+    """Put a directory in the place of each link; PostgreSQL 15 and later can start with that."""
     for one in tablespaces:
         if one.is_outside:
             link = directory / "pg_tblspc" / one.id
