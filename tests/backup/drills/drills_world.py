@@ -74,11 +74,12 @@ def policy_of(**changes: Any) -> PolicyDocument:
 
 
 def vault_document(directory: Path) -> VaultDocument:
-    """A filesystem vault below a directory, with the identity that reads it."""
+    """A filesystem vault below a directory, with the identity that reads it; another process finds both there."""
     path, key = directory / "vault", directory / "identity.age"
     path.mkdir(mode=0o700, exist_ok=True)
-    key.write_text(f"{_OPERATIONS}\n")
-    key.chmod(0o600)
+    if not key.exists():
+        key.write_text(f"{_OPERATIONS}\n")
+        key.chmod(0o600)
     return VaultDocument.model_validate(
         {
             "name": "near",
@@ -109,8 +110,13 @@ def fleet_of(*servers: PostgresServer) -> Fleet:
 def make_ground(
     directory: Path, site: Site, store: Store, fleet: Fleet, policy: PolicyDocument, **changes: Any
 ) -> BackupGround:
+    signing = directory / "signing.key"
+    if not signing.exists():
+        signing.write_text(_KEY.reveal())
+        signing.chmod(0o600)
+
     async def find_signing_key() -> SigningKey:
-        return _KEY
+        return SigningKey.parse(signing.read_text())
 
     work = directory / "backup"
     work.mkdir(mode=0o711, exist_ok=True)
