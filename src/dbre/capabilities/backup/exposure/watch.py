@@ -10,6 +10,7 @@ from dbre.capabilities.backup.exposure.model import Exposure
 from dbre.capabilities.backup.exposure.sli import SLOT_SECONDS, ExposureSlot, slot_of, slots
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.core.errors import DbreError
+from dbre.ports.backup.model import LogPosition
 
 __all__ = ["ExposureWatch"]
 
@@ -17,7 +18,8 @@ __all__ = ["ExposureWatch"]
 class ExposureWatch:
     """``take`` gets one event for each cluster and slot, also for slots in which nobody could measure.
 
-    ``record`` gets what was measured: cluster, moment and seconds, None where they are unknown.
+    ``record`` gets what was measured: cluster, moment and seconds, None where they are unknown. ``flushed`` tells how far
+    the receiver of this process is (``LogKeeper.flushed``); without it servers are asked, where they know.
     """
 
     def __init__(
@@ -26,10 +28,12 @@ class ExposureWatch:
         *,
         take: Callable[[Sequence[ExposureSlot]], None] | None = None,
         record: Callable[[str, datetime, float | None], None] | None = None,
+        flushed: Callable[[str], LogPosition | None] | None = None,
     ) -> None:
         self._ground = ground
         self._take = take
         self._record = record
+        self._flushed = flushed
         self._latest: dict[str, Exposure] = {}
         self._told: dict[str, int] = {}
         self._limits = {
@@ -63,7 +67,8 @@ class ExposureWatch:
         slot = slot_of(self._ground.clock.now())
         measured: list[Exposure] = []
         try:
-            measured.append(await measure(self._ground, name))
+            flushed = self._flushed(name) if self._flushed is not None else None
+            measured.append(await measure(self._ground, name, flushed=flushed))
         except DbreError:  # nobody knows: the slot is bad, and the metric absent
             self._latest.pop(name, None)
         for one in measured:

@@ -1,14 +1,15 @@
 """The program that a server's ``archive_command`` runs: one file, the standard library only, written where it is wanted."""
 
 import os
+import shlex
 from pathlib import Path
 
 from dbre.core.errors import UsageError
 
-__all__ = ["client_text", "write_client"]
+__all__ = ["archive_setting", "client_text", "write_client"]
 
 _TEXT = '''#!/usr/bin/python3 -ISB
-"""Hands a log file to dbre:  archive_command = '{name} "%p"'
+"""Hands a log file to dbre, as the archive_command of a server: THIS-PROGRAM "%p"
 
 Ends with 0 once the file is durable, 1 where another file of that name is there, 75 for everything else: try again.
 Written by: dbre backup log archive-client. It holds no secret.
@@ -54,9 +55,20 @@ sys.exit(main(sys.argv))
 '''
 
 
-def client_text(cluster: str, socket: Path, *, name: str = "dbre-archive") -> str:
+def client_text(cluster: str, socket: Path) -> str:
     """The program for one cluster and the socket of the control plane on the same machine."""
-    return _TEXT.format(cluster=cluster, socket=str(socket), name=name)
+    return _TEXT.format(cluster=cluster, socket=str(socket))
+
+
+def archive_setting(out: Path) -> str:
+    """The line of ``postgresql.conf``: a shell's quoting inside of the server's, with ``%`` doubled.
+
+    >>> print(archive_setting(Path("/opt/my dbre/archive")))
+    archive_command = '''/opt/my dbre/archive'' "%p"'
+    """
+    command = shlex.quote(str(out)).replace("%", "%%") + ' "%p"'
+    quoted = command.replace("\\", "\\\\").replace("'", "''")
+    return f"archive_command = '{quoted}'"
 
 
 def write_client(out: Path, cluster: str, socket: Path) -> None:
@@ -67,7 +79,7 @@ def write_client(out: Path, cluster: str, socket: Path) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o700)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(client_text(cluster, socket, name=str(out)))
+            file.write(client_text(cluster, socket))
         temporary.chmod(0o755)
         temporary.rename(out)
     except OSError as error:

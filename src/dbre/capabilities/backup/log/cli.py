@@ -141,7 +141,7 @@ async def archive_client(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the program is written.")],
 ) -> View:
     """Write the program for a server's archive_command; it hands log files to the control plane on this machine."""
-    from dbre.capabilities.backup.log.archive_client import write_client
+    from dbre.capabilities.backup.log.archive_client import archive_setting, write_client
     from dbre.capabilities.backup.log.keeper import archive_socket
 
     parts = runtime(ctx)
@@ -149,7 +149,7 @@ async def archive_client(
     ground.require_policy(cluster)
     socket = archive_socket(ground).absolute()
     write_client(out.absolute(), cluster, socket)
-    setting = f"""archive_command = '"{out.absolute()}" "%p"'"""
+    setting = archive_setting(out.absolute())
     return View(
         kind="ArchiveClient",
         items=[{"path": str(out.absolute()), "socket": str(socket), "cluster": cluster, "setting": setting}],

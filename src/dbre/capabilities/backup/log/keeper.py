@@ -17,6 +17,7 @@ from dbre.capabilities.backup.log.known_gaps import RequestOperation
 from dbre.capabilities.backup.log.places import LogVault
 from dbre.core.errors import DbreError, Unsupported, UsageError
 from dbre.core.store import Store
+from dbre.ports.backup.model import LogPosition
 
 __all__ = ["LogKeeper", "archive_socket"]
 
@@ -55,6 +56,11 @@ class LogKeeper:
     def clusters(self) -> Mapping[str, ClusterLog]:
         """What is kept of which cluster."""
         return self._clusters
+
+    def flushed(self, cluster: str) -> LogPosition | None:
+        """Up to where the log of a cluster is durable in the spool of this process; None: nothing is received here."""
+        found = self._clusters.get(cluster)
+        return found.flushed() if found is not None else None
 
     async def run(self) -> None:
         """Keep the log of every cluster until cancelled; without any, only wait."""

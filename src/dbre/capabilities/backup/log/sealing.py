@@ -91,6 +91,10 @@ class Sealer:
     async def _note(self, path: Path) -> StoredLog | None:
         """The row of a file, made where there is none yet; None for a file that is not of this log."""
         owner = self._owner
+        found_size = (await asyncio.to_thread(path.stat)).st_size
+        named = owner.port.log_file(path.name, size=found_size, sha256="", segment_bytes=owner.segment_bytes)
+        if named is None or named.kind is LogKind.PARTIAL:  # still written, perhaps: it is not read in vain
+            return None
         try:
             system = None if owner.source is None else await asyncio.to_thread(owner.source.system_of, path)
             if system not in (None, owner.system_id):
@@ -100,7 +104,7 @@ class Sealer:
                 )
             size, sha256 = await asyncio.to_thread(_hash, path)
             file = owner.port.log_file(path.name, size=size, sha256=sha256, segment_bytes=owner.segment_bytes)
-            if file is None or file.kind is LogKind.PARTIAL:
+            if file is None:
                 return None
             found = await self._write(path, file)
         except Conflict as error:

@@ -1,0 +1,141 @@
+"""``dbre backup log``, ``exposure`` and ``map`` as a person runs them, beside a keeper that works on the same store."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from log_plane import CLUSTER, Plane, plane, sealed_set, until
+from pyrage import x25519
+
+from dbre.app import Application
+from dbre.capabilities.backup.log.origin import find_origin
+from dbre.cli import root
+from dbre.lab.postgres import PostgresServer
+
+CONFIG = """
+fleet:
+  clusters:
+    - name: orders
+      engine: postgresql
+      environment: prod
+      user: {user}
+      password: file:{directory}/password
+      databases: [postgres]
+      instances: [{{name: orders-1, host: {host}, port: {port}}}]
+    - name: lonely
+      engine: postgresql
+      environment: dev
+      user: nobody
+      instances: [{{name: lonely-1, host: 127.0.0.1, port: 1}}]
+state: {{url: "sqlite:///{directory}/plane/dbre.db"}}
+vaults:
+  - {{name: cellar, kind: filesystem, path: {directory}/plane/vault, recipients: [{one}, {other}]}}
+backup:
+  directory: {directory}/plane/backup
+  policies:
+    - {{name: all, selector: {{environment: prod}}, vaults: [cellar], log: {{mode: archive}}}}
+"""
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(fresh_postgres: PostgresServer, workplace: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    (workplace / "password").write_text(fresh_postgres.password.reveal())
+    (workplace / "password").chmod(0o600)
+    values = {
+        "directory": workplace,
+        "user": fresh_postgres.superuser,
+        "host": fresh_postgres.address.host,
+        "port": fresh_postgres.address.port,
+        "one": x25519.Identity.generate().to_public(),
+        "other": x25519.Identity.generate().to_public(),
+    }
+    (workplace / "dbre.yaml").write_text(CONFIG.format(**values))
+
+    def invoke(*words: str) -> dict[str, Any]:
+        code = root.main(Application, ["--config", str(workplace / "dbre.yaml"), *words, "-o", "json"])
+        out, err = capsys.readouterr()
+        document: dict[str, Any] = json.loads(out) if out.strip() else {}
+        return {**document, "code": code, "error": err}
+
+    return invoke
+
+
+async def noted_set(one: Plane) -> None:
+    origin = await find_origin(one.ground, one.ground.fleet.cluster(CLUSTER), one.ground.require_policy(CLUSTER))
+    assert origin.source is not None
+    start = await origin.port.position(origin.access)
+    await origin.source.end_file()
+    await sealed_set(one.store, origin.system_id, start, start)
+
+
+async def test_status_exposure_and_map_tell_what_is_there_and_what_is_not(
+    run: Run, fresh_postgres: PostgresServer, workplace: Path
+) -> None:
+    server = fresh_postgres
+    async with plane(workplace, [server], cache=server.site.cache, mode="archive") as one:
+        async with one.keeping():
+            found = await asyncio.to_thread(run, "backup", "exposure", "orders")
+            assert found["code"] == 3, found
+            assert found["items"][0]["seconds"] is None
+            assert "no sealed backup set" in found["items"][0]["reason_unknown"]
+
+            found = await asyncio.to_thread(run, "backup", "map", "orders")
+            assert (found["code"], found["items"]) == (3, [])
+
+            client = await asyncio.to_thread(
+                run, "backup", "log", "archive-client", "orders", "--out", str(workplace / "dbre-archive")
+            )
+            assert client["code"] == 0, client
+            async with await server.connect() as connection:
+                await connection.execute("ALTER SYSTEM SET archive_mode = 'on'")
+                command = client["item"]["setting"].partition(" = ")[2].strip("'")
+                await connection.execute(f"ALTER SYSTEM SET archive_command = '{command}'")
+            await server.stop()
+            await server.start()
+            await noted_set(one)
+
+            async def is_within() -> bool:
+                answer = await asyncio.to_thread(run, "backup", "exposure", "orders")
+                return answer["code"] == 0 and {item["tier"] for item in answer["items"]} == {"best", "spool", "vault"}
+
+            await until(is_within, "the log is archived")
+            status = await asyncio.to_thread(run, "backup", "log", "status")
+            assert status["code"] == 0, status
+            assert [item["cluster"] for item in status["items"]] == ["orders"]
+            assert status["items"][0]["mode"] == "archive"
+            assert status["items"][0]["missing"] == 0
+
+            async def is_on_map() -> bool:
+                answer = await asyncio.to_thread(run, "backup", "map", "orders")
+                return [item["kind"] for item in answer["items"]] == ["recoverable"] and answer["code"] == 0
+
+            await until(is_on_map, "the map shows an interval")
+            gaps = await asyncio.to_thread(run, "backup", "log", "gaps")
+            assert (gaps["code"], gaps["items"]) == (0, [])
+        await server.stop()
+        status = await asyncio.to_thread(run, "backup", "log", "status", "orders")
+        assert status["code"] in (3, 6)
+        assert status["items"][0]["instance"] is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("log", "status", "lonely"), ("exposure", "lonely"), ("log", "archive-client", "lonely", "--out", "/nowhere/x")],
+    ids=["status", "exposure", "client"],
+)
+def test_a_cluster_without_a_policy_is_one_clear_error(run: Run, words: tuple[str, ...]) -> None:
+    assert run("db", "migrate")["code"] in (0, 2)
+    found = run("backup", *words)
+    assert found["code"] == 2
+    assert "no backup policy selects cluster lonely" in found["error"]
+
+
+def test_an_unknown_cluster_is_one_clear_error(run: Run) -> None:
+    found = run("backup", "map", "ordres")
+    assert found["code"] == 2
+    assert "ordres" in found["error"]
