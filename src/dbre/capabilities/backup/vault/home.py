@@ -87,9 +87,9 @@ class VaultHome:
     def reread(self, system_id: str) -> VaultState:
         """The state once more from the first entry on, every signature and link checked again. Raises: IndexBroken."""
         with self._lock:
-            self._indexes.pop(system_id, None)
             self._about = None
-            return self.state_of(system_id)
+            fresh = self._made(system_id, whole=True)
+            return VaultState() if fresh is None else fresh.refresh()
 
     def states(self) -> dict[str, VaultState]:
         """Likewise, of all servers. Raises: IndexBroken also where one that was there is gone as a whole."""
@@ -114,17 +114,27 @@ class VaultHome:
     def _index(self, system_id: str) -> SystemIndex | None:
         found = self._indexes.get(system_id)
         if found is None:
-            try:
-                vault_id, trusted = self.vault_id, self.trusted()
-            except ObjectMissing:
-                if self.memory.recall(system_id) is not None:
-                    raise
-                return None
-            found = SystemIndex(
-                self.storage, vault_id=vault_id, system_id=system_id, trusted=trusted, memory=self.memory, clock=self.clock
-            )
-            self._indexes[system_id] = found
+            found = self._made(system_id, whole=False)
+            if found is not None:
+                self._indexes[system_id] = found
         return found
+
+    def _made(self, system_id: str, *, whole: bool) -> SystemIndex | None:
+        try:
+            vault_id, trusted = self.vault_id, self.trusted()
+        except ObjectMissing:
+            if self.memory.recall(system_id) is not None:
+                raise
+            return None
+        return SystemIndex(
+            self.storage,
+            vault_id=vault_id,
+            system_id=system_id,
+            trusted=trusted,
+            memory=self.memory,
+            clock=self.clock,
+            whole=whole,
+        )
 
     def _described(self) -> dict[str, str]:
         if self._about is None:

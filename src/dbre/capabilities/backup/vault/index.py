@@ -1,14 +1,18 @@
 """The index of one server in a vault: a chain of signed entries that many may append to and nobody can change unnoticed."""
 
+import hashlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from zstandard import ZstdError
+
 from dbre.capabilities.backup.vault.entries import LARGEST_ENTRY, Entry, read_entry, write_entry
-from dbre.capabilities.backup.vault.errors import IndexBroken, KeyTaken, ObjectMissing, VaultMisconfigured
+from dbre.capabilities.backup.vault.errors import IndexBroken, KeyTaken, ObjectDamaged, ObjectMissing, VaultMisconfigured
 from dbre.capabilities.backup.vault.heads import Head, HeadMemory
 from dbre.capabilities.backup.vault.keys import entry_key
+from dbre.capabilities.backup.vault.snapshots import is_due, read_snapshot, snapshot_keys, write_snapshot
 from dbre.capabilities.backup.vault.state import VaultState, apply
 from dbre.capabilities.backup.vault.storage import Storage
 from dbre.core.audit.signed_note import SigningKey, VerifierKey
@@ -39,6 +43,7 @@ class SystemIndex:
         trusted: Sequence[VerifierKey],
         memory: HeadMemory,
         clock: Clock,
+        whole: bool = False,
     ) -> None:
         self._storage = storage
         self._vault_id = vault_id
@@ -46,12 +51,15 @@ class SystemIndex:
         self._trusted = tuple(trusted)
         self._memory = memory
         self._clock = clock
+        self._is_whole = whole  # every entry from the first on is read, whatever snapshots there are
         self.state = VaultState()
 
     def refresh(self) -> VaultState:
         """Read what was appended since. Raises: IndexBroken."""
         seen = self._memory.recall(self._system_id)
         begun_at = self.state.number
+        if not begun_at and not self._is_whole:
+            self._start_late(seen)
         while True:
             try:
                 raw = self._storage.read(entry_key(self._system_id, self.state.number + 1), limit=LARGEST_ENTRY)
@@ -79,12 +87,45 @@ class SystemIndex:
             if change is None:
                 return state
             if self._put(key, change):
-                return self.refresh()
+                self.refresh()
+                return self._shorten(key)
             time.sleep(random.uniform(0, min(0.01 * 2 ** min(attempt, 8), _LONGEST_WAIT_SECONDS)))  # noqa: S311 -- jitter
         raise IndexBroken(
             f"no entry could be appended to the index of {printable(self._system_id)}: in {_TRIES} tries others were faster",
             hint="see who else writes the vault",
         )
+
+    def _shorten(self, key: SigningKey) -> VaultState:
+        """Write a snapshot where one is due; another writer who is faster makes it a waste, nothing else."""
+        if is_due(self.state) and self._put(key, ("snapshot", write_snapshot(self._storage, self._system_id, self.state))):
+            return self.refresh()
+        return self.state
+
+    def _start_late(self, seen: Head | None) -> None:
+        """Begin at the newest snapshot that a signed entry names; one that is damaged is passed over."""
+        for number, snapshot in snapshot_keys(self._storage, self._system_id):
+            try:
+                raw = self._storage.read(entry_key(self._system_id, number), limit=LARGEST_ENTRY)
+                entry = read_entry(raw, where=f"entry {number}", trusted=self._trusted)
+                found = read_snapshot(self._storage, entry, snapshot)
+            except (ObjectMissing, IndexBroken, ObjectDamaged, ValueError, KeyError, ZstdError):
+                continue
+            if found is not None and (entry.vault, entry.system, entry.number) == (self._vault_id, self._system_id, number):
+                self._check_seen(seen, number)
+                self.state = found
+                return
+
+    def _check_seen(self, seen: Head | None, number: int) -> None:
+        """An entry that this machine saw, and that is now skipped, must still be the same."""
+        if seen is None or seen.vault != self._vault_id or seen.number > number:
+            return
+        where = f"entry {seen.number} ({quoted(self._system_id, limit=100)})"
+        try:
+            raw = self._storage.read(entry_key(self._system_id, seen.number), limit=LARGEST_ENTRY)
+        except ObjectMissing as error:
+            raise IndexBroken(f"{where} of the index is gone", hint="dbre vault verify tells which sets are whole") from error
+        if hashlib.sha256(raw).hexdigest() != seen.sha256:
+            raise _forked(where)
 
     def _put(self, key: SigningKey, change: Change) -> bool:
         kind, data = change
@@ -102,7 +143,10 @@ class SystemIndex:
         try:
             self._storage.put_bytes(place, raw, retain_until=None)
         except KeyTaken:  # another writer's, or ours of a request whose answer was lost
-            return self._storage.read(place, limit=LARGEST_ENTRY) == raw
+            try:
+                return self._storage.read(place, limit=LARGEST_ENTRY) == raw
+            except ObjectMissing:  # another's put of it did not end yet
+                return False
         return True
 
     def _take(self, raw: bytes, seen: Head | None) -> None:
@@ -113,10 +157,7 @@ class SystemIndex:
         if (entry.vault, entry.system, entry.number, entry.previous) != expected:
             raise IndexBroken(f"{where} of the index {_misfit(entry, expected)}", hint="another vault's, or an older, entry")
         if seen is not None and seen.vault == self._vault_id and seen.number == number and seen.sha256 != entry.sha256:
-            raise IndexBroken(
-                f"{where} of the index is not the one that this machine saw before: the index was forked",
-                hint="keep both; dbre vault verify tells which sets are whole",
-            )
+            raise _forked(where)
         try:
             apply(self.state, entry)
         except (KeyError, TypeError, AttributeError) as error:
@@ -131,6 +172,13 @@ class SystemIndex:
             f"the index of {quoted(self._system_id, limit=100)} {was} the one that this machine saw with {seen.number} entries",
             hint=f"it was rolled back or cut off; where that was meant, remove {printable(str(path))}",
         )
+
+
+def _forked(where: str) -> IndexBroken:
+    return IndexBroken(
+        f"{where} of the index is not the one that this machine saw before: the index was forked",
+        hint="keep both; dbre vault verify tells which sets are whole",
+    )
 
 
 def _misfit(entry: Entry, expected: tuple[str, str, int, str]) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "manifest_key",
     "part_key",
     "snapshot_key",
+    "snapshot_number",
     "system_folder",
     "system_of",
 ]
@@ -71,3 +72,9 @@ def entry_number(key: str) -> int | None:
 def snapshot_key(system_id: str, number: int, sha256: str) -> str:
     """What the index came to up to and without the entry of that number."""
     return f"{system_folder(system_id)}snapshots/{number:010}-{sha256[:_DIGITS]}.json.zst"
+
+
+def snapshot_number(key: str) -> int | None:
+    """The number of the entry that names a snapshot; None for anything else."""
+    digits = key.rpartition("/")[2].partition("-")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) == 10 else None

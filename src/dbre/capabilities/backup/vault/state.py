@@ -18,13 +18,15 @@ class VaultState:
     number: int = 0
     head: str = ""
     at: str = ""
+    snapshot_at: int = 0  # the last entry that names a snapshot
     sets: dict[str, Value] = field(default_factory=dict)
     logs: dict[str, Value] = field(default_factory=dict)
     switches: dict[str, Value] = field(default_factory=dict)
 
     def as_value(self) -> Value:
-        """For a snapshot."""
-        return {"sets": self.sets, "logs": self.logs, "switches": self.switches}
+        """For a snapshot; log files that were deleted are forgotten in it."""
+        logs = {name: one for name, one in self.logs.items() if not one["is_deleted"]}
+        return {"sets": self.sets, "logs": logs, "switches": self.switches}
 
 
 def objects_of(one: Mapping[str, Any]) -> Iterator[Value]:
@@ -58,7 +60,9 @@ def apply(state: VaultState, entry: Entry) -> None:
         state.sets[data["set"]]["record"]["hold"] = data["reason"]
     elif entry.kind == "proven":
         state.sets[data["set"]]["record"]["proven_at"] = data["at"]
-    elif entry.kind != "snapshot":
+    elif entry.kind == "snapshot":
+        state.snapshot_at = entry.number
+    else:
         raise KeyError(f"kind {entry.kind!r}")
     state.number, state.head, state.at = entry.number, entry.sha256, entry.at
 
@@ -69,4 +73,5 @@ def _add_switches(state: VaultState, data: Mapping[str, Any]) -> None:
 
 
 def _named(state: VaultState, data: Mapping[str, Any]) -> list[Value]:
-    return [state.sets[one] for one in data["sets"]] + [state.logs[one] for one in data["logs"]]
+    """What an entry names; a log file that was deleted before may have been forgotten by a snapshot."""
+    return [state.sets[one] for one in data["sets"]] + [state.logs[one] for one in data["logs"] if one in state.logs]
