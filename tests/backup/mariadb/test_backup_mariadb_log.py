@@ -183,3 +183,16 @@ def test_every_cut_of_a_file_ends_with_its_last_whole_event(history: History, tm
         ends.add(end)
         previous = end
     assert len(ends) > 10
+
+
+async def test_ending_a_file_makes_it_whole_in_the_spool(logged: MariaDbServer, spool: Path) -> None:
+    source = MariaDbBackups(place_of(logged.site)).log_source(logged.access())
+    async with receiving(logged, spool) as (receiver, task):
+        await reaches(receiver, task, await write(logged))
+        before = await source.backlog("dbre")
+        ended = await source.end_file()
+        assert ended == before.position
+        await reaches(receiver, task, await write(logged))
+        assert (await source.backlog("dbre")).change_mark != before.change_mark
+    whole = [path for path in spool.iterdir() if path.is_file() and source.is_whole(path)]
+    assert [path.name for path in whole] == [f"{ended.timeline}-{ended.text.rpartition(':')[0]}"]

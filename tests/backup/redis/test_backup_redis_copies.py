@@ -209,3 +209,16 @@ def test_what_is_no_command_is_damage(tmp_path: Path, content: bytes) -> None:
 def test_manifests_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(AofDamaged):
         parse_manifest(text)
+
+
+async def test_ending_a_file_begins_the_next_one_where_something_was_written(redis_server: RedisServer, lab_site: Site) -> None:
+    async with running(RedisServer("ended-redis", lab_site, program=redis_server.program)) as server:
+        backups = RedisBackups(place_of(lab_site))
+        source = backups.log_source(server.access())
+        with client(server.access()) as connection:
+            connection.set("a", "1")
+        first = await source.end_file()
+        second = (await source.backlog("dbre")).position
+        assert second.value >> 32 == (first.value >> 32) + 1
+        assert await source.end_file() == second
+        assert (await source.backlog("dbre")).position == second

@@ -50,7 +50,8 @@ _TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
 # Only for those who opted in: not in the grant script, and never tried to find out what a login may do.
 _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ...] = (
     ("backup_setting", Facet.BACKUP, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
-    # The next three are sent only to servers that were started from a copy.
+    ("backup_end_file", Facet.BACKUP, ">=7.0", "+bgrewriteaof", "BGREWRITEAOF", ()),
+    # The next ones are sent only to servers that were started from a copy.
     ("backup_writable", Facet.BACKUP, ">=7.0", "+config|set", "CONFIG SET min-replicas-to-write $1", (_COUNT,)),
     ("backup_probe", Facet.BACKUP, ">=7.0", "+set", "SET dbre:recovery:probe 1", ()),
     ("backup_probe_end", Facet.BACKUP, ">=7.0", "+del", "DEL dbre:recovery:probe", ()),

@@ -9,6 +9,7 @@ from dbre.core.errors import Unsupported
 from dbre.engines.mysql.backup.assembling import assemble
 from dbre.engines.mysql.backup.binlog_scan import scan_binlogs
 from dbre.engines.mysql.backup.copying import ENGINE, copy_facts, copy_server
+from dbre.engines.mysql.backup.log_source import MariaDbLogSource
 from dbre.engines.mysql.backup.positions import as_log_file, parse_position
 from dbre.engines.mysql.backup.programs import find_tools
 from dbre.engines.mysql.backup.receiving import BinlogReceiver
@@ -93,6 +94,10 @@ class MariaDbBackups:
                 hint="use a replica with semi-synchronous replication for no loss at all",
             )
         return BinlogReceiver(source, order, place=self._place)
+
+    def log_source(self, source: Access) -> MariaDbLogSource:
+        """What the server keeps of its log; does no I/O yet."""
+        return MariaDbLogSource(source)
 
     async def position(self, source: Access) -> LogPosition:
         """Where the binary log ends. Raises: Unsupported where there is none, or our login may not ask."""

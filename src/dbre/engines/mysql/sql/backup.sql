@@ -99,3 +99,17 @@ DROP DATABASE dbre_write_probe;
 -- privilege: CREATE USER ON *.*
 -- Sent only to servers that were started from a copy: the login that we made there goes.
 DROP USER IF EXISTS dbre_recovery@localhost;
+
+-- name: backup_log_mark
+-- facet: backup
+-- products: mariadb
+-- versions: >=10.6
+-- privilege: USAGE
+SELECT @@GLOBAL.gtid_binlog_pos AS change_mark;
+
+-- name: backup_end_file
+-- facet: backup
+-- products: mariadb
+-- versions: >=10.6
+-- privilege: RELOAD
+FLUSH BINARY LOGS;

@@ -8,6 +8,7 @@ from pathlib import Path
 from dbre.core.errors import Unsupported
 from dbre.engines.redis.backup.copying import ENGINE, copy_facts, copy_server
 from dbre.engines.redis.backup.log_scan import scan_log
+from dbre.engines.redis.backup.log_source import RedisLogSource
 from dbre.engines.redis.backup.positions import as_log_file, parse_position
 from dbre.engines.redis.backup.programs import find_tools
 from dbre.engines.redis.backup.receiving import AofReceiver
@@ -92,6 +93,10 @@ class RedisBackups:
                 hint="set appendfsync always, and keep a replica with WAIT",
             )
         return AofReceiver(source, order, place=self._place)
+
+    def log_source(self, source: Access) -> RedisLogSource:
+        """What the server keeps of its log; does no I/O yet."""
+        return RedisLogSource(source)
 
     async def position(self, source: Access) -> LogPosition:
         """Where the append-only file ends. Raises: Unsupported where there is none, or it cannot be read here."""
