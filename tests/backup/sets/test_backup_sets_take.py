@@ -4,8 +4,10 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from taking_kit import VAULTS, Settings, Where, World, world_of
 
 from dbre.capabilities.backup.catalog.sets import change_state, update_set
@@ -16,6 +18,7 @@ from dbre.capabilities.backup.taking.source import NotCopyable
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, staged_ids
 from dbre.capabilities.backup.taking.vaults import open_set_vault
 from dbre.core.errors import Unreachable, UsageError
+from dbre.core.operation import tables
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.backup.model import ChecksumState, CopyKind
 
@@ -134,6 +137,34 @@ async def test_a_set_that_a_vault_refuses_is_orphaned_and_collected_by_expiry(wo
     assert (await world.newest()).state is SetState.DELETED
     async with open_set_vault(world.ground, "near") as vault:
         assert [one.state for one in (await vault.catalog("orders")).sets] == [SetState.DELETED]
+
+
+async def test_a_backup_that_is_cancelled_in_its_copy_leaves_no_program_and_no_copy(world: World) -> None:
+    world = world.with_policy(bytes_per_second="1MB")
+    operation_id = await world.submit("backup.take", cluster="orders", kind="full")
+    running = asyncio.create_task(world.runner().run(operation_id))
+    root = SetStaging(world.ground, str(operation_id)).root
+    async with asyncio.timeout(60):
+        while not any(root.glob("copy-*/base")):  # noqa: ASYNC110 -- what is waited for is a file
+            await asyncio.sleep(0.05)
+    row = tables.operation
+    asked = {"cancel_requested_by": "anna", "cancel_requested_at": world.clock.now()}
+    async with world.store.begin() as connection:
+        await connection.execute(update(row).where(row.c.id == operation_id).values(asked))
+    async with asyncio.timeout(60):
+        await running
+    assert (await world.record(operation_id)).state == "compensated"
+    assert (await world.newest()).state is SetState.FAILED
+    assert staged_ids(world.ground) == ()
+    commands = [_command(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [one for one in commands if str(operation_id).encode() in one]
+
+
+def _command(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it ended meanwhile
+        return b""
 
 
 async def test_two_backups_of_one_cluster_never_run_beside_each_other(world: World) -> None:

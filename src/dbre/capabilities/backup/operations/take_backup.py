@@ -4,21 +4,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.catalog.sets import find_set, get_set, insert_set, list_sets, update_set
-from dbre.capabilities.backup.documents import PolicyDocument
-from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.gaps import Coverage
-from dbre.capabilities.backup.model import BackupSet, SetState
+from dbre.capabilities.backup.model import SetState
 from dbre.capabilities.backup.policy.chain import choose
-from dbre.capabilities.backup.policy.forecasting import restore_seconds
 from dbre.capabilities.backup.taking.anomaly import anomalies
 from dbre.capabilities.backup.taking.completing import wait_for_log
+from dbre.capabilities.backup.taking.parts import TakingParts
 from dbre.capabilities.backup.taking.planning import Taking, plan_of, told_warnings
 from dbre.capabilities.backup.taking.records import (
     STAGED,
@@ -30,22 +27,20 @@ from dbre.capabilities.backup.taking.records import (
     told,
     with_facts,
 )
-from dbre.capabilities.backup.taking.source import Source, find_primary, find_source, require_copyable
-from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, kept_manifest, require_space
-from dbre.capabilities.backup.taking.vaults import fetch_manifest, open_set_vault, require_vaults
-from dbre.core.errors import DbreError, UsageError
-from dbre.core.fleet import Cluster
+from dbre.capabilities.backup.taking.source import find_primary, find_source, require_copyable
+from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, require_space
+from dbre.capabilities.backup.taking.vaults import open_set_vault, require_vaults
+from dbre.core.errors import DbreError
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, Tunable, Verification, step
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
-from dbre.core.store import Store
 from dbre.core.text import counted, printable
 from dbre.core.units import parse_duration
-from dbre.ports.backup.engine import BackupPort, CopyProgress
+from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import CopyDamaged, CopyFailed
 from dbre.ports.backup.log_source import HasLogSource
-from dbre.ports.backup.model import CopyKind, CopyOrder, ParentCopy
+from dbre.ports.backup.model import CopyKind, CopyOrder
 
 __all__ = ["TakeBackup", "TakeBackupInput"]
 
@@ -69,7 +64,7 @@ class TakeBackupInput(BaseModel):
     """The copy holds the log that makes it consistent; it does not wait for the archive."""
 
 
-class TakeBackup(Operation[TakeBackupInput]):
+class TakeBackup(TakingParts, Operation[TakeBackupInput]):
     """Make a set: a copy that was verified, lies in every vault with its log, and can be restored from."""
 
     kind, version = "backup.take", 1
@@ -82,24 +77,21 @@ class TakeBackup(Operation[TakeBackupInput]):
         ),
     }
 
-    def __init__(self, ground: BackupGround) -> None:
-        self._ground = ground
-
     async def plan(self, context: PlanContext, asked: TakeBackupInput) -> Plan:
         """Survey the server and choose the kind of copy.
 
         Raises: UsageError for a cluster without policy or a vault that is not configured; NotCopyable, NoSuchCopy;
         Unreachable.
         """
-        cluster = self._ground.fleet.cluster(asked.cluster)
-        policy = self._ground.require_policy(cluster.name)
-        require_vaults(self._ground, policy)
-        port = self._ground.port_of(cluster, provider=policy.provider)
+        cluster = self.ground.fleet.cluster(asked.cluster)
+        policy = self.ground.require_policy(cluster.name)
+        require_vaults(self.ground, policy)
+        port = self.ground.port_of(cluster, provider=policy.provider)
         source = await find_source(
             port, cluster, from_replica=policy.from_replica, instance=asked.instance, application_name=context.application_name
         )
         doubts = require_copyable(source)
-        catalog = await load_catalog(self._store, cluster.name)
+        catalog = await load_catalog(self.store_of_sets, cluster.name)
         choice = choose(None if asked.kind == "auto" else CopyKind(asked.kind), port.kinds(), catalog, policy, source.survey)
         has_log = source.survey.position is not None
         includes_log = has_log and (asked.self_contained or policy.log.mode == "none")
@@ -121,9 +113,9 @@ class TakeBackup(Operation[TakeBackupInput]):
     @step(timeout_seconds=300.0, idempotent=True)
     async def precheck(self, context: StepContext) -> Mapping[str, Any]:
         """Look once more at what the plan relies on, and note in the catalog that the set is being made."""
-        given, set_id = context.input, self._set_id(context)
-        cluster, policy, port = self._parts(context)
-        source = await self._source(context, port, cluster)
+        given, set_id = context.input, self.set_id(context)
+        cluster, policy, port = self.parts(context)
+        source = await self.source(context, port, cluster)
         require_copyable(source)
         survey = source.survey
         if survey.system_id != given["system_id"]:
@@ -131,11 +123,11 @@ class TakeBackup(Operation[TakeBackupInput]):
                 f"{source.instance} is system {survey.system_id} now, and was {given['system_id']} when it was planned",
                 hint="the server was rebuilt or another one answers at its address; plan again",
             )
-        parent = await self._parent(given)
+        parent = await self.parent(given)
         kind = CopyKind(given["kind"])
         needed = parent.bytes_source if parent is not None and parent.kind is kind else survey.data_bytes
-        await asyncio.to_thread(require_space, self._ground, needed or 0)
-        async with self._store.begin() as connection:
+        await asyncio.to_thread(require_space, self.ground, needed or 0)
+        async with self.store_of_sets.begin() as connection:
             if await get_set(connection, set_id) is None:
                 made = new_set(
                     given,
@@ -152,21 +144,21 @@ class TakeBackup(Operation[TakeBackupInput]):
     @step(timeout_seconds=_LONGEST_COPY_SECONDS, idempotent=True)
     async def copy(self, context: StepContext) -> Mapping[str, Any]:
         """Copy into an empty directory of this attempt; nothing of an earlier attempt is used."""
-        given, set_id = context.input, self._set_id(context)
-        cluster, policy, port = self._parts(context)
-        source = await self._source(context, port, cluster)
-        directory = await SetStaging(self._ground, set_id).prepare(context.token.attempt)
+        given, set_id = context.input, self.set_id(context)
+        cluster, policy, port = self.parts(context)
+        source = await self.source(context, port, cluster)
+        directory = await SetStaging(self.ground, set_id).prepare(context.token.attempt)
         order = CopyOrder(
             set_id=set_id,
             kind=CopyKind(given["kind"]),
             directory=directory,
-            parent=await self._parent_copy(given),
+            parent=await self.parent_copy(given),
             includes_log=given["includes_log"],
             bytes_per_second=policy.bytes_per_second,
         )
         facts = await port.copy(source.access, order, _progress(context))
         require_as_ordered(facts, given)
-        async with self._store.begin() as connection:
+        async with self.store_of_sets.begin() as connection:
             known = await find_set(connection, set_id)
             found = with_facts(known, facts, directory)
             await update_set(connection, found)
@@ -177,7 +169,7 @@ class TakeBackup(Operation[TakeBackupInput]):
     @copy.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
         """Only a copy that was noted as complete, and still lies where it was put, is one."""
-        found = await self._row(context)
+        found = await self.row(context)
         directory = staged_at(found) if found is not None and found.state in _DONE else None
         if found is None or directory is None or not directory.is_dir():
             raise NotHappened("no copy was noted as complete on this machine")
@@ -186,8 +178,8 @@ class TakeBackup(Operation[TakeBackupInput]):
     @step(timeout_seconds=_LONGEST_COPY_SECONDS, idempotent=True)
     async def verify_copy(self, context: StepContext) -> Mapping[str, Any]:
         """Compare every file with the manifest. Raises: CopyDamaged."""
-        _, _, port = self._parts(context)
-        found, directory = await self._staged(context)
+        _, _, port = self.parts(context)
+        found, directory = await self.staged(context)
         checked = await port.verify(directory)
         if not checked.is_good:
             shown = "; ".join(
@@ -198,8 +190,8 @@ class TakeBackup(Operation[TakeBackupInput]):
                 hint="the disk or the memory of this machine changed it; look at the machine, then take another one",
                 context={"set": found.id, "faults": [one.rule for one in checked.faults[:20]]},
             )
-        digest = await self._keep_manifest(found, directory)
-        async with self._store.begin() as connection:
+        digest = await self.keep_manifest(found, directory)
+        async with self.store_of_sets.begin() as connection:
             known = await find_set(connection, found.id)
             await update_set(connection, replace(known, state=SetState.VERIFIED, manifest_sha256=digest))
         return {"files": checked.files, "bytes": checked.bytes, "seconds": checked.seconds, "level": "L1"}
@@ -207,8 +199,8 @@ class TakeBackup(Operation[TakeBackupInput]):
     @step(timeout_seconds=_LONGEST_WAIT_SECONDS, idempotent=True)
     async def complete_log(self, context: StepContext) -> Mapping[str, Any]:
         """Wait until every part of the log from start to stop lies in every vault. Raises: LogGap."""
-        cluster, policy, port = self._parts(context)
-        found, _ = await self._staged(context)
+        cluster, policy, port = self.parts(context)
+        found, _ = await self.staged(context)
         if found.start is None or found.stop is None:
             raise CopyFailed(
                 f"the copy of {found.cluster} does not say where its log begins and ends", hint="a defect: report it"
@@ -226,7 +218,7 @@ class TakeBackup(Operation[TakeBackupInput]):
                 await context.note(f"the present log file of {primary.instance} was ended at {ended.text}")
 
         covered = await wait_for_log(
-            self._store,
+            self.store_of_sets,
             found,
             policy.vaults,
             clock=context.clock,
@@ -240,12 +232,12 @@ class TakeBackup(Operation[TakeBackupInput]):
     async def store(self, context: StepContext) -> Mapping[str, Any]:
         """Put the set into one vault; it goes on where an earlier attempt was interrupted."""
         name = context.input["vault"]
-        found, directory = await self._staged(context)
+        found, directory = await self.staged(context)
         begun = {*found.details.get(STORING, ()), name}
-        async with self._store.begin() as connection:
+        async with self.store_of_sets.begin() as connection:
             known = await find_set(connection, found.id)
             await update_set(connection, replace(known, details={**known.details, STORING: sorted(begun)}))
-        async with open_set_vault(self._ground, name) as vault:
+        async with open_set_vault(self.ground, name) as vault:
             stored = await vault.put_set(for_vault(found, name), directory, _progress(context))
         lock = stored.lock_until
         return {"vault": name, "bytes_stored": stored.bytes_stored, "lock_until": lock.isoformat() if lock else None}
@@ -254,7 +246,7 @@ class TakeBackup(Operation[TakeBackupInput]):
     async def seal(self, context: StepContext) -> Mapping[str, Any]:
         """Note that the set can be restored from, and remove the copy that was staged."""
         stored = [one for name, one in context.results.items() if name.startswith("store:")]
-        found = await self._require_row(context)
+        found = await self.require_row(context)
         locks = [datetime.fromisoformat(one["lock_until"]) for one in stored if one["lock_until"]]
         details = {key: value for key, value in found.details.items() if key not in {STAGED, STORING}}
         sealed = replace(
@@ -264,117 +256,43 @@ class TakeBackup(Operation[TakeBackupInput]):
             bytes_stored=max((one["bytes_stored"] for one in stored), default=None),
             lock_until=max(locks, default=None),
         )
-        async with self._store.begin() as connection:
+        async with self.store_of_sets.begin() as connection:
             earlier = await list_sets(connection, cluster=found.cluster, states=[SetState.SEALED])
             strange = anomalies(sealed, earlier)
             await update_set(connection, replace(sealed, details={**details, "anomalies": list(strange)}))
         for one in strange:
             await context.note(one)
-        await SetStaging(self._ground, found.id).remove()
+        await SetStaging(self.ground, found.id).remove()
         return {"set": found.id, "bytes_stored": sealed.bytes_stored, "anomalies": list(strange)}
 
     @step(timeout_seconds=600.0, idempotent=True)
     async def abandon(self, context: StepContext) -> Mapping[str, Any]:
         """Remove the copy; what already lies in vaults is collected by expiry."""
-        set_id = self._set_id(context)
-        await SetStaging(self._ground, set_id).remove()
-        await forget_manifest(self._ground, set_id)
-        found = await self._row(context)
+        set_id = self.set_id(context)
+        await SetStaging(self.ground, set_id).remove()
+        await forget_manifest(self.ground, set_id)
+        found = await self.row(context)
         if found is None:
             return {"set": set_id, "state": None}
         begun = tuple(found.details.get(STORING, ()))
         state = SetState.ORPHANED if begun else SetState.FAILED
-        async with self._store.begin() as connection:
+        async with self.store_of_sets.begin() as connection:
             await update_set(connection, replace(await find_set(connection, set_id), state=state, vaults=begun))
         return {"set": set_id, "state": state.value}
 
     async def verify(self, context: StepContext) -> Sequence[Verification]:
         """See that the catalog and every vault have the set."""
-        found = await self._require_row(context)
+        found = await self.require_row(context)
         seen = [Verification(subject=f"set {found.id}", holds=found.state is SetState.SEALED, detail=f"is {found.state}")]
         for name in found.vaults:
             try:
-                async with open_set_vault(self._ground, name) as vault:
+                async with open_set_vault(self.ground, name) as vault:
                     has = (await vault.catalog(found.cluster)).get(found.id) is not None
                 detail = "lists it" if has else "does not list it"
             except DbreError as error:
                 has, detail = False, printable(error.message)
             seen.append(Verification(subject=f"vault {name}", holds=has, detail=detail))
         return seen
-
-    @property
-    def _store(self) -> Store:
-        if self._ground.store is None:
-            raise UsageError("sets are kept in a state store, and none is open here", hint="dbre db status")
-        return self._ground.store
-
-    @staticmethod
-    def _set_id(context: StepContext) -> str:
-        """The set bears the id of the operation that makes it: it is made once, however often a step is begun."""
-        return str(context.token.operation_id)
-
-    def _parts(self, context: StepContext) -> tuple[Cluster, PolicyDocument, BackupPort]:
-        """Raises: UsageError where the configuration has the cluster or the policy no more."""
-        given = context.input
-        cluster = self._ground.fleet.cluster(given["cluster"])
-        policy = self._ground.require_policy(cluster.name)
-        if policy.name != given["policy"]:
-            raise PlanChanged(
-                f"cluster {cluster.name} has policy {policy.name} now, and had {given['policy']} when it was planned",
-                hint="plan again",
-            )
-        return cluster, policy, self._ground.port_of(cluster, provider=policy.provider)
-
-    async def _source(self, context: StepContext, port: BackupPort, cluster: Cluster) -> Source:
-        return await find_source(
-            port, cluster, from_replica=False, instance=context.input["instance"], application_name=context.application_name
-        )
-
-    async def _parent(self, given: Mapping[str, Any]) -> BackupSet | None:
-        """The set on which the copy stands. Raises: PlanChanged where it cannot be relied on any more."""
-        if given["parent_id"] is None:
-            return None
-        async with self._store.read() as connection:
-            found = await get_set(connection, given["parent_id"])
-        if found is None or found.state is not SetState.SEALED:
-            state = found.state if found is not None else "gone"
-            raise PlanChanged(f"set {given['parent_id']}, on which the copy was to stand, is {state}", hint="plan again")
-        return found
-
-    async def _parent_copy(self, given: Mapping[str, Any]) -> ParentCopy | None:
-        """The manifest of the parent: kept on this machine, else from a vault that has it."""
-        parent = await self._parent(given)
-        if parent is None:
-            return None
-        kept = await kept_manifest(self._ground, parent.id, parent.manifest_sha256)
-        if kept is not None:
-            return ParentCopy(set_id=parent.id, manifest=kept)
-        fetched = await fetch_manifest(self._ground, parent)
-        return ParentCopy(set_id=parent.id, manifest=fetched)
-
-    async def _keep_manifest(self, found: BackupSet, directory: Path) -> str | None:
-        cluster = self._ground.fleet.cluster(found.cluster)
-        facts = await self._ground.port_of(cluster, provider=found.provider).facts(directory)
-        return await SetStaging(self._ground, found.id).keep_manifest(facts.manifest) if facts.manifest is not None else None
-
-    async def _row(self, context: StepContext) -> BackupSet | None:
-        async with self._store.read() as connection:
-            return await get_set(connection, self._set_id(context))
-
-    async def _require_row(self, context: StepContext) -> BackupSet:
-        async with self._store.read() as connection:
-            return await find_set(connection, self._set_id(context))
-
-    async def _staged(self, context: StepContext) -> tuple[BackupSet, Path]:
-        """The set and where its copy lies. Raises: CopyFailed where another machine made it."""
-        found = await self._require_row(context)
-        directory = staged_at(found)
-        if directory is None or not directory.is_dir():
-            raise CopyFailed(
-                f"the copy of set {found.id} does not lie on this machine",
-                hint="another worker made it and is gone: take another one; give the cluster's zone one worker with a disk",
-            )
-        return found, directory
 
 
 def _progress(context: StepContext) -> CopyProgress:
