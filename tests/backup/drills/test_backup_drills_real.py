@@ -8,6 +8,7 @@ from dbre.capabilities.backup.catalog.drills import list_drills
 from dbre.capabilities.backup.catalog.phases import list_phases
 from dbre.capabilities.backup.catalog.sets import find_set
 from dbre.capabilities.backup.model import DrillVerdict
+from dbre.capabilities.backup.vault.opening import open_vault
 
 
 async def test_the_latest_state_is_proved_with_times_and_points(world: World, place: Path) -> None:
@@ -28,4 +29,8 @@ async def test_the_latest_state_is_proved_with_times_and_points(world: World, pl
         assert stored == found
         assert proven.proven_at == found.ended_at
         assert len(phases) == len(found.phases)
+        async with open_vault(ground, "near") as vault:
+            kept = (await vault.catalog("orders")).get(world.set_id)
+        assert kept is not None
+        assert kept.proven_at == found.ended_at
         assert not list((ground.directory / "drills").iterdir())

@@ -14,12 +14,14 @@ from dbre.capabilities.backup.catalog.positions import position_of, position_val
 from dbre.capabilities.backup.catalog.sets import get_set, mark_proven
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import Drill, DrillVerdict
+from dbre.core.errors import DbreError
 from dbre.core.events import EventLog
 from dbre.core.store import Store
+from dbre.core.text import printable
 from dbre.ports.backup.model import Phase
 from dbre.ports.restored_checks import CheckOutcome, RestoredResult
 
-__all__ = ["DRILL_ENDED", "drill_of", "evidence_of", "record_drill"]
+__all__ = ["DRILL_ENDED", "drill_of", "evidence_of", "record_drill", "tell_vaults"]
 
 DRILL_ENDED = "backup.drill_ended"
 """The event that every drill leaves behind; its data say the verdict."""
@@ -99,6 +101,28 @@ async def record_drill(ground: BackupGround, store: Store, document: Mapping[str
                 },
             )
     return {"drill": str(drill.id), "verdict": drill.verdict.value}
+
+
+async def tell_vaults(ground: BackupGround, store: Store, document: Mapping[str, Any]) -> list[str]:
+    """Note the proof in the vaults too, where it outlives the state store; what a vault objects to, in words.
+
+    A vault that cannot be written to makes no drill fail: it was read, and that was what was to be proved.
+    """
+    from dbre.capabilities.backup.vault.opening import open_vault
+
+    drill = drill_of(document)
+    if drill.verdict is not DrillVerdict.PASS:
+        return []
+    async with store.read() as connection:
+        sets = [await get_set(connection, set_id) for set_id in await _chain(connection, drill.set_id)]
+    objections = []
+    for set_id, name in [(one.id, name) for one in sets if one is not None for name in one.vaults]:
+        try:
+            async with open_vault(ground, name) as vault:
+                await vault.mark_proven(set_id, drill.ended_at)
+        except DbreError as error:
+            objections.append(f"vault {name} does not know of the proof: {printable(error.message, limit=300)}")
+    return objections
 
 
 async def _chain(connection: AsyncConnection, set_id: str | None) -> list[str]:

@@ -12,7 +12,7 @@ from dbre.capabilities.backup.drilling.choosing import check_target, choose_orde
 from dbre.capabilities.backup.drilling.documents import DrillInput
 from dbre.capabilities.backup.drilling.order import DrillOrder
 from dbre.capabilities.backup.drilling.planning import load_known
-from dbre.capabilities.backup.drilling.recording import evidence_of, record_drill
+from dbre.capabilities.backup.drilling.recording import evidence_of, record_drill, tell_vaults
 from dbre.capabilities.backup.drilling.running import DrillRun
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import SetState
@@ -94,7 +94,10 @@ class DrillBackup(Operation[DrillInput]):
     @step(timeout_seconds=120.0, idempotent=True)
     async def record(self, context: StepContext) -> Mapping[str, Any]:
         """Write drill, phases and proof in one transaction."""
-        return await record_drill(self._ground, self._store, context.results["prove"])
+        found = await record_drill(self._ground, self._store, context.results["prove"])
+        for name in await tell_vaults(self._ground, self._store, context.results["prove"]):
+            await context.note(name)
+        return found
 
     @record.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
