@@ -27,7 +27,7 @@ QUIET = LogBacklog(
         ({}, "keep", GuardAct.NOTHING),
         ({"kept_bytes": 9 * GIB}, "drop", GuardAct.WARN),
         ({"kept_bytes": 16 * GIB}, "keep", GuardAct.WARN),
-        ({"kept_bytes": 16 * GIB}, "drop", GuardAct.DROP),
+        ({"kept_bytes": 16 * GIB, "is_active": False}, "drop", GuardAct.DROP),
         ({"state": BacklogState.AT_RISK}, "keep", GuardAct.WARN),
         ({"state": BacklogState.LOST, "kept_bytes": None}, "keep", GuardAct.GAP),
         ({"state": BacklogState.ABSENT, "kept_bytes": None}, "drop", GuardAct.NOTHING),
@@ -52,3 +52,14 @@ def test_the_time_until_it_is_full_follows_from_the_smaller_room() -> None:
 def test_a_log_that_does_not_grow_is_never_full() -> None:
     assert judge(QUIET, largest_bytes=16 * GIB, when_blocked="keep", bytes_per_second=0.0).seconds_to_full is None
     assert judge(QUIET, largest_bytes=16 * GIB, when_blocked="keep", bytes_per_second=None).seconds_to_full is None
+
+
+@pytest.mark.parametrize(
+    ("before", "act"),
+    [(None, GuardAct.WARN), (18 * GIB, GuardAct.WARN), (17 * GIB, GuardAct.DROP), (16 * GIB, GuardAct.DROP)],
+    ids=["first-look", "shrinks", "stays", "grows"],
+)
+def test_a_receiver_that_catches_up_is_left_to_it(before: int | None, act: GuardAct) -> None:
+    backlog = replace(QUIET, kept_bytes=17 * GIB)
+    found = judge(backlog, largest_bytes=16 * GIB, when_blocked="drop", bytes_per_second=2**20, kept_before=before)
+    assert found.act is act

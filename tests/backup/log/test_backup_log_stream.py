@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 import psycopg
+import pytest
 from log_plane import CLUSTER, Plane, plane, sealed_set, until
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
@@ -210,3 +211,66 @@ async def test_a_failover_during_receive_leaves_no_hole(postgres_pair: PostgresP
         assert spool.position is not None
         assert spool.position.timeline == 2
         assert catalog.gaps == ()
+
+
+@pytest.mark.slow
+async def test_a_vault_that_is_away_stops_sealing_alone_and_all_is_made_up_for(
+    fresh_postgres: PostgresServer, workplace: Path
+) -> None:
+    server = fresh_postgres
+    async with plane(workplace, [server], cache=server.site.cache) as one, one.keeping():
+        await until(lambda: is_received(one), "somebody receives")
+        vault, away = Path(one.ground.vaults[0].path), workplace / "away"
+        await asyncio.to_thread(vault.rename, away)
+        await write(server)
+        await switch_log(server)
+
+        async def is_told() -> bool:
+            return "backup.log_not_vaulted" in await kinds(one)
+
+        await until(is_told, "it is told that the vault takes nothing")
+        assert await is_received(one)
+        assert await segments(one, LogState.RECEIVED)
+        await asyncio.to_thread(away.rename, vault)
+        await until(lambda: segments(one, LogState.VAULTED, LogState.VERIFIED), "what was received is stored")
+
+        async def is_well() -> bool:
+            return "backup.log_not_vaulted_ended" in await kinds(one)
+
+        await until(is_well, "it is told that it is well again")
+
+
+async def test_with_the_policy_drop_the_server_is_saved_and_a_full_copy_is_asked_for(
+    fresh_postgres: PostgresServer, workplace: Path
+) -> None:
+    server, asked = fresh_postgres, []
+
+    async def request(kind: str, given: object, key: str) -> str:
+        asked.append((kind, given, key))
+        return "0192f3c1-0000-7000-8000-000000000002"
+
+    async with plane(
+        workplace, [server], cache=server.site.cache, seal_after="2s", when_blocked="drop", largest_backlog="32MB"
+    ) as one:
+        async with one.keeping():
+            await until(lambda: is_received(one), "somebody receives")
+            await write(server)
+            await switch_log(server)
+            await until(lambda: segments(one, LogState.VAULTED, LogState.VERIFIED), "a segment is stored")
+        for _ in range(5):  # nobody receives: the slot keeps 80 MB
+            await write(server, 20)
+            await switch_log(server)
+        spool = next((one.ground.directory / "spool" / CLUSTER).iterdir())
+        spool.chmod(0o500)  # as a disk that takes nothing
+        try:
+            async with one.keeping(request=request):
+
+                async def is_asked() -> bool:
+                    return bool(asked)
+
+                await until(is_asked, "the log is given up, and a full copy asked for")
+        finally:
+            spool.chmod(0o700)
+        gap = (await load_catalog(one.store, CLUSTER)).gaps[0]
+        assert "the limit is" in gap.reason
+        assert asked[0][1] == {"cluster": CLUSTER, "kind": "full"}

@@ -37,10 +37,12 @@ def judge(
     largest_bytes: int,
     when_blocked: Literal["keep", "drop"],
     bytes_per_second: float | None,
+    kept_before: int | None = None,
 ) -> GuardDecision:
     """Decide from what the server keeps, its own limit and ours, and how fast log is written.
 
-    ``keep`` protects recovery: beyond our limit it only warns. ``drop`` protects the server: beyond our limit the log goes.
+    ``keep`` protects recovery: beyond our limit it only warns. ``drop`` protects the server: beyond our limit the log goes,
+    unless it is being received and became less since the last look (``kept_before``): then it comes right by itself.
     """
     if backlog.state is BacklogState.LOST:
         reason = "the server removed log that was not received yet (its limit max_slot_wal_keep_size, or the like)"
@@ -53,7 +55,8 @@ def judge(
     seconds = max(room, 0) / bytes_per_second if bytes_per_second else None
     shown = f"the server keeps {format_bytes(backlog.kept_bytes)} of log for us; the limit is {format_bytes(largest_bytes)}"
     if backlog.kept_bytes >= largest_bytes:
-        act = GuardAct.DROP if when_blocked == "drop" else GuardAct.WARN
+        catches_up = backlog.is_active and (kept_before is None or backlog.kept_bytes < kept_before)
+        act = GuardAct.DROP if when_blocked == "drop" and not catches_up else GuardAct.WARN
         return GuardDecision(act=act, reason=shown, seconds_to_full=0.0)
     if backlog.state is BacklogState.AT_RISK:
         reason = f"{shown}; it may remove it at the next checkpoint"

@@ -46,6 +46,7 @@ class Guarding:
         self._news = news
         self._gaps = gaps
         self._last: tuple[float, int] | None = None
+        self._kept: int | None = None
         self._holes: dict[tuple[int, int], int] = {}
         self._ended_mark: str | None = None
         self._begun: tuple[float, int] | None = None  # since when the present file, and which one, holds changes
@@ -69,7 +70,9 @@ class Guarding:
             largest_bytes=limit,
             when_blocked=self._settings.when_blocked,
             bytes_per_second=self._rate(backlog.position.value),
+            kept_before=self._kept,
         )
+        self._kept = backlog.kept_bytes
         if self.decision.act is GuardAct.NOTHING:
             await self._news.well("backup.log_at_risk")
         elif self.decision.act is GuardAct.WARN:
