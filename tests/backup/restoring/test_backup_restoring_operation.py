@@ -24,6 +24,7 @@ from dbre.capabilities.backup.restoring.errors import InvalidTarget, NoSetForTar
 from dbre.core.errors import Conflict, PrecheckFailed
 from dbre.core.operation.definition import NotHappened
 from dbre.core.operation.plan import Risk
+from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
 STEPS = ["prepare", "fetch", "verify-sets", "read-log", "combine", "recover", "hand-over"]
@@ -41,26 +42,13 @@ async def walk_of(scene: Scene, directory: Path, **given: Any) -> Walk:
 
 async def rows_of_started(scene: Scene, directory: Path) -> tuple[set[int], tuple[object, ...]]:
     """What an ordinary server, started by an operator on the handed over directory, has; and that it takes writes."""
-    account = scene.ground.place.account
-    port, socket = 65_000, scene.root / "socket"  # there is a socket file only
-    socket.mkdir(mode=0o700, exist_ok=True)
-    if account.switch:
-        os.chown(socket, account.uid, account.gid)
-    program = scene.server.binaries.program("postgres")
-    argv = [
-        program,
-        "-D",
-        directory,
-        "-c",
-        f"port={port}",
-        "-c",
-        "listen_addresses=",
-        "-c",
-        f"unix_socket_directories={socket}",
-    ]
+    account, port = scene.ground.place.account, choose_port()
+    settings = {"port": port, "listen_addresses": LOOPBACK, "unix_socket_directories": ""}
+    given = (word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
+    argv = [scene.server.binaries.program("postgres"), "-D", directory, *given]
     server = subprocess.Popen(argv, cwd=directory, **account.credentials(), stderr=subprocess.DEVNULL)  # noqa: ASYNC220
     try:
-        login = {"host": str(socket), "port": port, "user": scene.given["user"], "dbname": "postgres"}
+        login: dict[str, Any] = {"host": LOOPBACK, "port": port, "user": scene.given["user"], "dbname": "postgres"}
         login["password"] = (scene.root / "password").read_text()
         async with await connected(login) as connection:
             ids = {int(row[0]) for row in await (await connection.execute("SELECT id FROM ledger")).fetchall()}
