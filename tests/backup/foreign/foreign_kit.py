@@ -66,16 +66,36 @@ class Foreign:
         """Rows in a log file of their own, which is then full for the archives."""
         await self.sql(f"INSERT INTO ledger SELECT FROM generate_series(1, {count})", "SELECT pg_switch_wal()")
 
+    def write_inventory(self, directory: Path) -> None:
+        """A ``dbre.yaml`` that knows the server."""
+        secret = directory / "password"
+        secret.write_text(self.server.password.reveal())
+        secret.chmod(0o600)
+        address = self.server.address
+        (directory / "dbre.yaml").write_text(
+            "fleet:\n  clusters:\n    - name: shop-db\n      engine: postgresql\n      tls: disable\n"
+            f"      user: {self.server.superuser}\n      password: file:{secret}\n"
+            f"      databases: [postgres]\n      instances: [{{name: one, host: {address.host}, port: {address.port}}}]\n"
+            f"backup:\n  directory: {directory}/spool\n  repositories:\n"
+            f"    - {{name: old, tool: pgbackrest, config: {self.pgbackrest_config}, stanza: {STANZA}, cluster: shop-db}}\n"
+        )
+
     async def inspect(self, tool: str, *options: str) -> tuple[int, dict]:
         """``dbre backup inspect`` as people run it: its exit status and its document."""
         config = self.pgbackrest_config if tool == "pgbackrest" else self.barman_config
-        words = ["backup", "inspect", tool, "--config", config, "--stanza", STANZA, "-o", "json", *options]
+        return await self.dbre("inspect", tool, "--config", config, "--stanza", STANZA, *options, directory=self.home.parent)
+
+    async def dbre(self, *words: str | Path, directory: Path) -> tuple[int, dict]:
+        """``dbre backup ...``"""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "dbre",
+            "backup",
             *map(str, words),
-            cwd=self.home.parent,
+            "-o",
+            "json",
+            cwd=directory,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

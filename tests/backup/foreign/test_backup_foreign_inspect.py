@@ -1,6 +1,7 @@
 """``dbre backup inspect`` on real repositories, and on ones that their own checks call good."""
 
 import gzip
+from pathlib import Path
 
 import foreign_kit as kit
 import pytest
@@ -84,7 +85,7 @@ async def test_a_drill_restores_a_catalogue_of_barman_to_its_last_change(foreign
 
 
 async def test_a_drill_of_a_damaged_segment_fails_and_names_it(broken: kit.Foreign) -> None:
-    path = sorted(broken.pgbackrest_log.glob("*-*"))[-1]
+    path = max(broken.pgbackrest_log.glob("*-*"))
     path.write_bytes(gzip.compress(b"\0" * 16 * 2**20))
     status, found = await broken.inspect("pgbackrest", "--drill", "--directory", broken.home.parent / "drill-damaged")
     assert (status, found["drill"]["verdict"]) == (3, "fail"), found["drill"]
@@ -105,3 +106,16 @@ async def test_verification_reads_every_record_where_barmans_own_checks_read_non
     [fault] = found["verified"]["faults"]
     assert fault["rule"] == "log_damaged"
     assert f"0/{int(path.name[16:24], 16):X}000028" in fault["detail"]
+
+
+async def test_what_would_be_lost_now_is_measured_against_the_server_of_the_inventory(
+    foreign: kit.Foreign, tmp_path: Path
+) -> None:
+    foreign.write_inventory(tmp_path)
+    status, found = await foreign.dbre("inspect", "old", directory=tmp_path)
+    assert (status, found["cluster"]) == (0, "shop-db")
+    [(server,)] = await foreign.sql("SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint")
+    high, low = found["exposure"]["until"].split("/")
+    assert 0 <= found["exposure"]["bytes"] <= server - ((int(high, 16) << 32) + int(low, 16))
+    assert found["exposure"]["server"]
+    assert found["exposure"]["seconds"] is None  # nobody sampled: unknown, never 0

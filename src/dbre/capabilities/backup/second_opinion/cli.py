@@ -1,7 +1,7 @@
 """``dbre backup inspect``: a second opinion on repositories that other tools keep."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,7 @@ async def inspect_repository(
     from dbre.core.errors import ExitCode
 
     parts = runtime(ctx)
-    async with _ground(parts, cluster) as ground:
+    async with _ground(parts, repository, cluster) as ground:
         chosen, runs_as = _chosen(ground, repository, config, stanza, number, cluster, account)
         opinion = await inspect(ground, chosen, verifies=verify)
         drilled = await _drilled(ground, chosen, opinion, runs_as, directory) if drill else None
@@ -65,14 +65,20 @@ async def inspect_repository(
 
 
 @asynccontextmanager
-async def _ground(parts: Runtime, cluster: str | None) -> "AsyncIterator[BackupGround]":
+async def _ground(parts: Runtime, repository: str, cluster: str | None) -> "AsyncIterator[BackupGround]":
     """The state store is opened only where something in it may be about this repository."""
+    from dbre.core.store.errors import StoreMissing
+
+    ground = parts.backups(None)
+    cluster = cluster or next((one.cluster for one in ground.settings.repositories if one.name == repository), None)
     if cluster is None:
-        yield parts.backups(None)
+        yield ground
         return
     parts.fleet.cluster(cluster)  # a mistyped name is told at once
-    async with parts.open_store() as store:
-        yield parts.backups(store)
+    async with AsyncExitStack() as stack:
+        with suppress(StoreMissing):  # no control plane has run yet: no samples, no measured restores; told as unknown
+            ground = parts.backups(await stack.enter_async_context(parts.open_store()))
+        yield ground
 
 
 def _chosen(
