@@ -17,6 +17,7 @@ __all__ = [
     "READ_HEARTBEAT",
     "READ_TABLES",
     "RELOAD",
+    "REPLICATE",
     "SQLSTATES",
     "STATEMENT_TIMEOUT",
     "TESTED_VERSIONS",
@@ -47,6 +48,7 @@ READ_CONTROL = "EXECUTE ON pg_control_system"
 READ_FILES = "SELECT ON pg_file_settings"
 RELOAD = "EXECUTE ON pg_reload_conf"
 WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
+REPLICATE = "REPLICATION"
 READ_TABLES = "SELECT on the tables"
 CHECK_INDEXES = "EXECUTE ON FUNCTIONS OF amcheck"
 

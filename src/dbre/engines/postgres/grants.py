@@ -25,6 +25,10 @@ _BACKING_UP = (
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_create_restore_point(text) TO {}",
 )
 _CANARY = ("GRANT SELECT, INSERT, DELETE ON dbre.canary TO {}",)
+_COPYING = """\
+-- Not granted. To let dbre copy the server and receive its log (dbre backup), and a line for replication in pg_hba.conf:
+--   {};
+"""
 _CHANGING = (
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
     "GRANT SELECT ON pg_catalog.pg_file_settings TO {}",
