@@ -11,6 +11,9 @@ from sets_kit import CLUSTER, START, SYSTEM, backup_set, position, set_id
 
 from dbre.capabilities.backup.documents import BACKUP, BackupDocument, PolicyDocument, VaultDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog, RecoveryGap, SetState, TimelineSwitch
+from dbre.capabilities.backup.operations.drill_backup import DrillBackup
+from dbre.capabilities.backup.operations.expire_backups import ExpireBackups
+from dbre.capabilities.backup.operations.take_backup import TakeBackup
 from dbre.capabilities.backup.policy.chain import NoSuchCopy, chain_of, choose
 from dbre.capabilities.backup.policy.checks import Examined, examine_cluster
 from dbre.capabilities.backup.policy.schedules import schedules_of
@@ -306,3 +309,14 @@ def test_what_no_scheduler_could_read_is_told_when_the_file_is_read() -> None:
     ]
     with pytest.raises(ValidationError):
         BackupDocument.model_validate({"policies": [{"name": "x", "vaults": []}]})
+
+
+@pytest.mark.parametrize("target", ["random", "latest", "restore_point"])
+def test_every_schedule_is_an_operation_that_takes_its_input(target: str) -> None:
+    policy = {"name": "all", "vaults": ["near"], "full_cron": "@daily", "incremental_cron": "@hourly"}
+    settings = BackupDocument.model_validate({"policies": [{**policy, "drill": {"cron": "@weekly", "target": target}}]})
+    found = schedules_of(settings, Fleet(clusters=(cluster("a"),)))
+    documents: dict[str, Any] = {one.kind: one.document for one in (TakeBackup, ExpireBackups, DrillBackup)}
+    assert {one.kind for one in found} == set(documents)
+    for one in found:
+        documents[one.kind].model_validate(dict(one.input))
