@@ -151,9 +151,10 @@ async def test_a_bucket_with_object_lock_refuses_what_others_try_and_still_gives
         facts = await vault.facts()
         assert (facts.lock, facts.is_versioned) == (LockStrength.ENFORCED, True)
         objects = s3_client.list_object_versions(Bucket=bucket, Prefix="backups/v1/")["Versions"]
-        part = next(item for item in objects if "data-" in item["Key"])
-        with pytest.raises(s3_client.exceptions.ClientError, match="AccessDenied"):
-            s3_client.delete_object(Bucket=bucket, Key=part["Key"], VersionId=part["VersionId"])
+        for kind in ("data-", "manifest-", "/index/"):
+            found = next(item for item in objects if kind in item["Key"])
+            with pytest.raises(s3_client.exceptions.ClientError, match="AccessDenied"):
+                s3_client.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
         for item in objects:  # a thief hides everything, and puts something else over it
             s3_client.delete_object(Bucket=bucket, Key=item["Key"])
             s3_client.put_object(Bucket=bucket, Key=item["Key"], Body=b"ransom")

@@ -12,6 +12,7 @@ from dbre.capabilities.backup.vault.entries import LARGEST_ENTRY, Entry, read_en
 from dbre.capabilities.backup.vault.errors import IndexBroken, KeyTaken, ObjectDamaged, ObjectMissing, VaultMisconfigured
 from dbre.capabilities.backup.vault.heads import Head, HeadMemory
 from dbre.capabilities.backup.vault.keys import entry_key
+from dbre.capabilities.backup.vault.records import moment
 from dbre.capabilities.backup.vault.snapshots import is_due, read_snapshot, snapshot_keys, write_snapshot
 from dbre.capabilities.backup.vault.state import VaultState, apply
 from dbre.capabilities.backup.vault.storage import Storage
@@ -141,7 +142,7 @@ class SystemIndex:
         )
         place = entry_key(self._system_id, self.state.number + 1)
         try:
-            self._storage.put_bytes(place, raw, retain_until=None)
+            self._storage.put_bytes(place, raw, retain_until=moment(data.get("lock_until")))  # as long as what it names
         except KeyTaken:  # another writer's, or ours of a request whose answer was lost
             try:
                 return self._storage.read(place, limit=LARGEST_ENTRY) == raw

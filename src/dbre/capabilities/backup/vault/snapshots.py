@@ -13,6 +13,7 @@ import zstandard
 from dbre.capabilities.backup.vault import keys
 from dbre.capabilities.backup.vault.entries import Entry
 from dbre.capabilities.backup.vault.errors import KeyTaken
+from dbre.capabilities.backup.vault.records import moment
 from dbre.capabilities.backup.vault.state import VaultState
 from dbre.capabilities.backup.vault.storage import Storage
 
@@ -34,9 +35,11 @@ def write_snapshot(storage: Storage, system_id: str, state: VaultState) -> dict[
     packed = zstandard.ZstdCompressor(level=3).compress(plain)
     sha256 = hashlib.sha256(packed).hexdigest()
     key = keys.snapshot_key(system_id, state.number + 1, sha256)
+    locks = [one["lock_until"] for one in (*state.sets.values(), *state.logs.values()) if not one["is_deleted"]]
+    lock_until = max((one for one in locks if one is not None), default=None)  # RFC 3339 of UTC: in order to the second
     with contextlib.suppress(KeyTaken):  # the same state, put by another writer, or before a crash: the key holds its SHA-256
-        storage.put_bytes(key, packed, retain_until=None)
-    return {"key": key, "sha256": sha256, "size": len(packed), "plain_size": len(plain)}
+        storage.put_bytes(key, packed, retain_until=moment(lock_until))
+    return {"key": key, "sha256": sha256, "size": len(packed), "plain_size": len(plain), "lock_until": lock_until}
 
 
 def snapshot_keys(storage: Storage, system_id: str) -> list[tuple[int, str]]:
