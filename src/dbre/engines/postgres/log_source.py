@@ -58,8 +58,9 @@ class PostgresLogSource:
         )
 
     async def release(self, name: str) -> None:
-        """Drop the slot of that name."""
-        await self._run("log_release", name)
+        """Drop the slot of that name, where there is one."""
+        if (await self.backlog(name)).state is not BacklogState.ABSENT:
+            await self._run("log_release", name)
 
     async def end_file(self) -> LogPosition:
         """Switch to a new segment; PostgreSQL does nothing where the present one is empty."""

@@ -134,7 +134,7 @@ def _reached(
     if tier is not Tier.STREAM:
         return found.end
     if flushed is None:
-        return "nobody receives the log now"
+        return "no receiver says how far it is"
     if flushed.timeline != timeline:
         return f"what is received is of timeline {flushed.timeline}, and the server writes timeline {timeline}"
     begins = flushed.value // segment_bytes * segment_bytes if segment_bytes is not None else flushed.value

@@ -45,9 +45,7 @@ SELECT now.lsn::text AS position,
 -- versions: >=15
 -- privilege: REPLICATION
 -- parameters: slot text
-SELECT pg_catalog.pg_drop_replication_slot(s.slot_name) IS NOT NULL AS is_done
-  FROM pg_catalog.pg_replication_slots AS s
- WHERE s.slot_name = $1::text;
+SELECT pg_catalog.pg_drop_replication_slot($1::text::name) IS NOT NULL AS is_done;
 
 -- name: log_end_file
 -- facet: backup
