@@ -45,7 +45,7 @@ from dbre.ports.backup.model import LogKind, Place
 __all__ = ["CLUSTER", "Damaged", "World", "drilled", "living_world", "policy_of", "wait_for"]
 
 CLUSTER = "orders"
-_LIMIT_SECONDS = 90.0
+_LIMIT_SECONDS = 180.0
 _KEY = SigningKey.generate("tests/dbre-audit/0001")
 _OPERATIONS, _ESCROW = x25519.Identity.generate(), x25519.Identity.generate()
 QUERY = {"name": "enough-orders", "sql": "SELECT count(*) AS n FROM public.orders", "at_least": {"n": 1000}}

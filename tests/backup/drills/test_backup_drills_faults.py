@@ -12,7 +12,7 @@ from drills_world import Damaged, World, drilled
 
 from dbre.capabilities.backup.model import Drill, DrillVerdict, LogState, StoredLog
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a busy machine needs minutes for the server of all tests
 
 _HEAP = "base/*/1247"  # pg_type of every database: large enough to lose a byte
 

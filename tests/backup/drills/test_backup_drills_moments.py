@@ -19,7 +19,7 @@ from dbre.core.operation.plan import LockMode, Risk
 from dbre.ports.backup.model import Place
 from dbre.ports.restored_checks import CheckedServer, RestoredResult
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a busy machine needs minutes for the server of all tests
 
 
 def told(found: Drill) -> list[tuple[str, str, str, str]]:
