@@ -88,7 +88,7 @@ SELECT t.oid::text AS id, t.spcname::text AS name, pg_catalog.pg_tablespace_loca
 -- privilege: REPLICATION
 -- parameters: slot_name text
 SELECT s.slot_name::text AS slot_name
-  FROM pg_catalog.pg_create_physical_replication_slot($1, true) AS s;
+  FROM pg_catalog.pg_create_physical_replication_slot($1::text::name, true) AS s;
 
 -- name: backup_slot
 -- facet: backup
@@ -101,7 +101,7 @@ SELECT s.slot_type = 'physical' AS is_physical,
        s.wal_status,
        s.safe_wal_size
   FROM pg_catalog.pg_replication_slots AS s
- WHERE s.slot_name = $1;
+ WHERE s.slot_name = $1::text;
 
 -- name: recovery_state
 -- facet: backup
@@ -136,4 +136,4 @@ SELECT pg_catalog.pg_logical_emit_message(true, 'dbre', 'write probe')::text AS 
 -- Without pg_monitor a role sees its own sessions only, which ours is.
 SELECT max(r.flush_lsn)::text AS flushed
   FROM pg_catalog.pg_stat_replication AS r
- WHERE r.application_name = $1;
+ WHERE r.application_name = $1::text;
