@@ -60,6 +60,7 @@ async def test_a_truncated_segment_that_barman_hands_out_is_damage(broken: kit.F
         await broken.barman().fetch(path.name, tmp_path / "segment")
 
 
+@pytest.mark.slow
 async def test_a_flipped_byte_in_a_set_is_a_fault_of_that_set(broken: kit.Foreign) -> None:
     good, label = [one.label for one in (await broken.barman().look()).sets]
     file = broken.home / "barman" / kit.STANZA / "base" / label / "data/base/1/1259"
@@ -81,6 +82,7 @@ async def test_a_set_is_restored_into_a_new_directory_with_its_tablespaces_in_it
     assert any(one.is_file() for one in space.rglob("*"))
 
 
+@pytest.mark.slow
 async def test_expiry_tells_and_deletes_what_barmans_retention_calls_obsolete(broken: kit.Foreign) -> None:
     oldest, newest = [one.label for one in (await broken.barman().look()).sets]
     assert await broken.barman().expire(dry_run=True) == []

@@ -70,6 +70,7 @@ async def test_an_unknown_tool_is_a_usage_error_that_says_what_was_meant(foreign
         await foreign.inspect("pgbackrst")
 
 
+@pytest.mark.slow
 async def test_a_drill_restores_a_repository_of_pgbackrest_to_its_last_change(foreign: kit.Foreign) -> None:
     status, found = await foreign.inspect("pgbackrest", "--drill", "--directory", foreign.home.parent / "drill-pgbackrest")
     assert (status, found["drill"]["verdict"]) == (0, "pass"), found["drill"]

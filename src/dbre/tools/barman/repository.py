@@ -47,6 +47,7 @@ class BarmanRepository:
         if server.startswith("-"):
             raise UsageError(f"{quoted(server, limit=100)} is no name of a server", hint="barman list-servers")
         self._program = Barman(account=account, config=config, server=server)
+        self._where: Places | None = None
 
     async def look(self) -> RepositoryFacts:
         """Sets from ``list-backups`` and ``show-backup``, the log from the directories, what ``check`` says as problems."""
@@ -162,8 +163,11 @@ class BarmanRepository:
         return gone
 
     async def _places(self) -> Places:
-        answer = await self._program.run("show-servers", self._program.server, timeout_seconds=_LOOK_SECONDS)
-        return places(answer.data, self._program.server)
+        """Asked once: every answer takes a second, tries to reach the source, and is the same."""
+        if self._where is None:
+            answer = await self._program.run("show-servers", self._program.server, timeout_seconds=_LOOK_SECONDS)
+            self._where = places(answer.data, self._program.server)
+        return self._where
 
     async def _listed(self) -> list[ListedBackup]:
         answer = await self._program.run("list-backups", self._program.server, timeout_seconds=_LOOK_SECONDS)
