@@ -119,7 +119,10 @@ async def test_a_copy_from_a_replica_is_one_of_the_same_system(postgres_pair: Po
     async with await pair.primary.connect() as connection:
         await connection.execute("ALTER SYSTEM SET full_page_writes = on")  # without, no replica lets itself be copied
         await connection.execute("SELECT pg_reload_conf()")
-        await connection.execute("CHECKPOINT")
+        deadline, is_on = time.monotonic() + kit.LIMIT_SECONDS, "SELECT full_page_writes FROM pg_control_checkpoint()"
+        while await (await connection.execute(is_on)).fetchone() != (True,):  # the checkpointer hears of it in its own time
+            assert time.monotonic() < deadline
+            await connection.execute("CHECKPOINT")
         row = await (await connection.execute("SELECT pg_current_wal_lsn()")).fetchone()
         assert row is not None
     async with await pair.replica.connect() as connection:
