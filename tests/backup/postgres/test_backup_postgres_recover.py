@@ -82,7 +82,10 @@ async def test_a_promoted_server_takes_writes_and_what_is_kept_starts_without_th
     directory = await assembled(oldest, room)
     (directory / "postgresql.auto.conf").write_text(
         "work_mem = '5MB'\nprimary_conninfo = 'host=elsewhere'\nrecovery_target = 'immediate'\n"
+        f"archive_mode = 'always'\nArchive_Command = 'touch {room}/archived'\nsynchronous_standby_names = '*'\n"
     )
+    with (directory / "postgresql.conf").open("a") as settings:
+        settings.write(f"archive_mode = on\narchive_command = 'touch {room}/archived'\nsynchronous_standby_names = '*'\n")
     async with oldest.port.recover(order(directory, kit.Folder(oldest.spool))) as server:
         phase = await server.promote()
         assert phase.name == "promote"
@@ -94,10 +97,19 @@ async def test_a_promoted_server_takes_writes_and_what_is_kept_starts_without_th
             await connection.execute("INSERT INTO ledger VALUES (1000)")
         await server.stop(keep=True)
     assert not {"recovery.signal", "standby.signal", "postmaster.pid"} & {path.name for path in directory.iterdir()}
-    assert (directory / "postgresql.auto.conf").read_text() == "work_mem = '5MB'\n"
+    lines = (directory / "postgresql.auto.conf").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == [
+        "work_mem = '5MB'", "archive_mode = 'off'", "synchronous_standby_names = ''",
+        "max_logical_replication_workers = '0'", "cron.launch_active_jobs = 'off'",
+    ]  # fmt: skip
+    assert "restored copy" in "".join(lines)
+    assert "archive_mode" in server.outcome.jail["stays off when kept"]
     assert "fetch.py" not in "".join(path.read_text() for path in directory.glob("*.conf"))
     rows = _run_single(oldest, directory, "SELECT max(number) AS newest FROM ledger")
     assert 'newest = "1000"' in rows
+    shown = "SELECT string_agg(setting, ',' ORDER BY name) AS found FROM pg_settings WHERE name IN ({})"
+    names = "'archive_mode', 'max_logical_replication_workers', 'synchronous_standby_names'"
+    assert 'found = "off,0,"' in _run_single(oldest, directory, shown.format(names))
 
 
 def _run_single(source: kit.Source, directory: Path, statement: str) -> str:

@@ -18,7 +18,7 @@ __all__ = ["Child", "Finished", "clean_environment", "run", "spawn"]
 
 _TAIL_LINES = 12
 _TAIL_CHARACTERS = 4000
-_LINE_BYTES = 1 << 20  # a longer line ends the child: nothing that we run prints one
+_LINE_BYTES = 1 << 20  # a longer line is handed over in parts
 _KILL_SECONDS = 30.0
 
 
@@ -102,8 +102,11 @@ class Child:
             self._process.send_signal(number)
 
     async def wait(self) -> int:
-        """Wait until it has ended and its last line was handed over; gives its status."""
-        await asyncio.gather(*self._readers)
+        """Wait until it has ended and its last line was handed over; gives its status. May be given up and begun again."""
+        if self._readers:
+            await asyncio.wait(self._readers)  # unlike gather, it leaves them alone when the wait is cancelled
+        for reader in self._readers:
+            reader.result()
         return await self._process.wait()
 
     async def require_success(self) -> None:
@@ -155,8 +158,8 @@ async def spawn(
     finally:
         for reader in readers:
             reader.cancel()
+        await _end_group(process)  # kills before it waits for anything: nobody can cancel that away
         await asyncio.gather(*readers, return_exceptions=True)
-        await _end_group(process)
 
 
 async def _start(
@@ -198,7 +201,15 @@ async def _collect(stream: asyncio.StreamReader | None, into: bytearray) -> None
 
 
 async def _hand_over(stream: asyncio.StreamReader, note: Callable[[str], None]) -> None:
-    while line := await stream.readline():
+    while True:
+        try:
+            line = await stream.readuntil()
+        except asyncio.IncompleteReadError as error:  # the end, perhaps in the middle of a line
+            line = error.partial
+        except asyncio.LimitOverrunError as error:  # whoever stopped reading here would block the child for ever
+            line = await stream.read(error.consumed)
+        if not line:
+            return
         note(line.decode(errors="replace").rstrip("\r\n"))
 
 

@@ -23,7 +23,7 @@ from dbre.engines.postgres.backup.label import LABEL, read_label
 from dbre.engines.postgres.backup.log_names import parse_lsn
 from dbre.engines.postgres.backup.private_files import scratch_directory, write_private
 from dbre.engines.postgres.backup.recovery_settings import SOCKET_PORT, needed_settings, settings_file
-from dbre.engines.postgres.backup.restored_directory import preloaded, prepare, unjail
+from dbre.engines.postgres.backup.restored_directory import LEFT_OFF, preloaded, prepare, unjail
 from dbre.engines.postgres.backup.server_output import ServerOutput
 from dbre.engines.postgres.backup.superuser import superuser_of
 from dbre.engines.postgres.backup.toolbox import Toolbox, major_version
@@ -100,6 +100,7 @@ def _told(jail: Jail, libraries: tuple[str, ...], missing: tuple[str, ...]) -> d
         "subscriptions": "off",
         "preloaded": ", ".join(libraries) or "nothing",
         "not preloaded": ", ".join(missing) or "nothing",
+        "stays off when kept": f"{', '.join(LEFT_OFF)}; see postgresql.auto.conf",
     }
 
 

@@ -10,9 +10,10 @@ from dbre.core.programs.account import Account, give
 from dbre.engines.postgres.backup.label import LABEL
 from dbre.engines.postgres.backup.plain_files import read_plain
 from dbre.engines.postgres.backup.private_files import write_private
+from dbre.engines.postgres.backup.quoting import setting_line
 from dbre.ports.backup.errors import CopyDamaged
 
-__all__ = ["preloaded", "prepare", "unjail"]
+__all__ = ["LEFT_OFF", "preloaded", "prepare", "unjail"]
 
 _LIMIT_BYTES = 4 << 20
 _AUTO, _AUTO_ASIDE = "postgresql.auto.conf", "postgresql.auto.conf.restored"
@@ -22,6 +23,21 @@ _EMPTIED = ("pg_replslot", "pg_stat_tmp", "pg_notify", "pg_snapshots", "pg_dynsh
 _OF_RECOVERY = re.compile(
     r"\s*(recovery_\w+|restore_command|archive_cleanup_command|primary_\w+|promote_trigger_file)\s*[= ]", re.IGNORECASE
 )
+LEFT_OFF = {
+    "archive_mode": "off",  # else its log would go into the archive of the server that it is a copy of
+    "synchronous_standby_names": "",  # else the first commit waits for replicas that are not its own
+    "max_logical_replication_workers": "0",  # else restored subscriptions move the slots of the real publisher
+}
+"""What a kept server does without until somebody who knows where it stands says otherwise."""
+_JOBS = {"cron.launch_active_jobs": "off"}  # of pg_cron, where it is loaded
+_OF_THE_SOURCE = re.compile(
+    rf"\s*(archive_command|archive_library|{'|'.join((*LEFT_OFF, *_JOBS)).replace('.', '[.]')})\s*[= ]", re.IGNORECASE
+)
+_WHY = """\
+# dbre: this is a restored copy. What follows keeps it from the archive, the replicas, the publishers and the jobs of the
+# server that it is a copy of, whatever postgresql.conf says. Take a line out (ALTER SYSTEM RESET name) and restart, once
+# the setting leads to places that are this server's own. Look at port, too, where the original runs on the same machine.
+"""
 _PRELOAD = re.compile(r"^\s*shared_preload_libraries\s*(?:=|\s)\s*('(?:[^']|'')*'|[^#\s]+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -103,9 +119,13 @@ def _give_settings_back(directory: Path, account: Account) -> None:
     aside, kept = directory / _AUTO_ASIDE, ""
     if aside.is_file():
         text = read_plain(aside, limit=_LIMIT_BYTES).decode(errors="surrogateescape")
-        kept = "".join(line for line in text.splitlines(keepends=True) if not _OF_RECOVERY.match(line))
+        lines = [line for line in text.splitlines(keepends=True) if not _OF_RECOVERY.match(line)]
+        kept = "".join(line for line in lines if not _OF_THE_SOURCE.match(line))
+    if kept and not kept.endswith("\n"):
+        kept += "\n"
     if any(path.is_dir() for path in (directory / "pg_tblspc").iterdir()):
-        kept += "\nallow_in_place_tablespaces = on\n"  # replicas of this server could not recover without
+        kept += "allow_in_place_tablespaces = on\n"  # replicas of this server could not recover without
+    kept += _WHY + "".join(setting_line(*one) for one in (LEFT_OFF | _JOBS).items())
     (directory / _AUTO).unlink(missing_ok=True)
     write_private(directory / _AUTO, kept.encode(errors="surrogateescape"), account)
     aside.unlink(missing_ok=True)

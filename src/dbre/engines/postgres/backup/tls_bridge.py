@@ -39,7 +39,9 @@ async def tls_bridge(access: Access, account: Account, *, directory: Path) -> As
         if task is not None:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-        await _serve(access, reader, writer)
+        # The stream's own callback would log a cancelled task as an error; only our end cancels it.
+        with contextlib.suppress(asyncio.CancelledError):
+            await _serve(access, reader, writer)
 
     server = await asyncio.start_unix_server(serve, path, limit=_PIPE_BYTES)
     path.chmod(0o600)

@@ -31,7 +31,7 @@ SELECT a.attname::text AS column_name,
          FROM pg_catalog.pg_index AS i
         CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attribute, number)
         WHERE i.indisprimary) AS k ON k.indrelid = c.oid AND k.attribute = a.attnum
- WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')
+ WHERE n.nspname = $1::text::name AND c.relname = $2::text::name AND c.relkind IN ('r', 'p')
  ORDER BY a.attnum;
 
 -- name: table_copies_mark
@@ -44,4 +44,4 @@ SELECT c.relkind::text AS kind,
        pg_catalog.pg_table_size(c.oid) AS bytes
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
- WHERE n.nspname = $1 AND c.relname = $2;
+ WHERE n.nspname = $1::text::name AND c.relname = $2::text::name;
