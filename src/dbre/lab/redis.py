@@ -10,7 +10,7 @@ from typing import Self
 from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
 from dbre.lab.free_port import LOOPBACK
-from dbre.lab.grants import observer_grants
+from dbre.lab.grants import observer_backup_grants, observer_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
@@ -18,6 +18,7 @@ from dbre.ports.session import Role
 
 __all__ = ["RedisServer", "find_redis"]
 
+_TIMESTAMPS_SINCE = (7, 0, 0)
 _APPLICATION_COMMANDS = "+@connection +@read +@write +role"
 
 
@@ -70,6 +71,7 @@ class RedisServer(LabServer):
             "maxmemory": "64mb",
             "maxmemory-policy": "noeviction",
             "repl-diskless-sync-delay": "0",
+            **({"aof-timestamp-enabled": "yes"} if self.program.version >= _TIMESTAMPS_SINCE else {}),  # moments to recover
             **({"replicaof": f"{self.primary.address.host} {self.primary.address.port}"} if self.primary else {}),
             **self.settings,
         }
@@ -77,7 +79,8 @@ class RedisServer(LabServer):
         for login in self.logins:
             rules = f"on ~lab_ledger:* -@all {_APPLICATION_COMMANDS}"
             if login.is_observer:
-                rules = observer_grants(self.engine, login.user).strip().removeprefix(f"ACL SETUSER {login.user} ")
+                scripts = (observer_grants(self.engine, login.user), *observer_backup_grants(self.engine, login.user))
+                rules = " ".join(one.strip().removeprefix(f"ACL SETUSER {login.user} ") for one in scripts)
             text += f"user {login.user} >{login.password.reveal()} {rules}\n"
         self.site.write_file(self.directory / "redis.conf", text)
 

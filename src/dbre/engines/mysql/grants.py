@@ -2,10 +2,10 @@
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
-from dbre.engines.mysql.facts import COPY, STREAM
+from dbre.engines.mysql.facts import COPY, STREAM, WRITE_CANARY
 from dbre.engines.mysql.queries import catalog
 
-__all__ = ["grant_script"]
+__all__ = ["backup_grants", "grant_script"]
 
 _LONGEST_USER = 128  # characters, in MariaDB; MySQL refuses more than 32 itself
 _ANY_HOST = "%"
@@ -20,19 +20,8 @@ def grant_script(user: str) -> str:
 
     Raises: UsageError where ``user`` cannot be the name of a user.
     """
-    name, at, host = user.rpartition("@")
-    if not at:
-        name, host = user, _ANY_HOST
-    if not name or len(name) > _LONGEST_USER or not host or "\0" in user or not _is_text(user):
-        raise UsageError(
-            f"a user's name has 1 to {_LONGEST_USER} characters of text, and this one has {len(name)}",
-            hint="name the user that dbre logs in as: --user dbre, or --user dbre@10.0.0.%",
-        )
-    if "*/" in user:  # it would end the executable comments, and be read as SQL
-        raise UsageError("a user's name without */ is needed", hint="name the user that dbre logs in as: --user dbre")
-    account = f"{_quoted(name)}@{_quoted(host)}"
+    account = _account(user)
     changing = _granting("SUPER ON *.*", account)
-    copying = _granting(f"{COPY}, {STREAM} ON *.*", account)
     create = {query.name: query.text for query in catalog().queries if query.name.startswith("heartbeat_")}
     table = "\n".join(line for line in create["heartbeat_table"].splitlines() if not line.startswith("--"))
     return "\n".join(
@@ -46,10 +35,38 @@ def grant_script(user: str) -> str:
             f"/*!80000 {_granting('REPLICATION CLIENT ON *.*', account)} */;",
             f"/*!80000 {_granting('SELECT ON performance_schema.*', account)} */;",
             f"/* Not granted. To let dbre settings apply change parameters of MariaDB: {printable(changing)} */",
-            f"/* Not granted. To copy MariaDB and receive its log: {printable(copying)} */",
+            *(f"/* Not granted. To back MariaDB up (dbre backup): {printable(one)} */" for one in backup_grants(user)),
             "",
         )
     )
+
+
+def backup_grants(user: str) -> tuple[str, ...]:
+    """What a login of MariaDB needs besides to copy the server, receive its log, and write the canary.
+
+    Raises: UsageError where ``user`` cannot be the name of a user.
+    """
+    account = _account(user)
+    create = [query.text for query in catalog().queries if query.name in ("canary_schema", "canary_table")]
+    return (
+        _granting(f"{COPY}, {STREAM} ON *.*", account),
+        *(" ".join(text.split()) for text in create),
+        _granting(WRITE_CANARY, account),
+    )
+
+
+def _account(user: str) -> str:
+    name, at, host = user.rpartition("@")
+    if not at:
+        name, host = user, _ANY_HOST
+    if not name or len(name) > _LONGEST_USER or not host or "\0" in user or not _is_text(user):
+        raise UsageError(
+            f"a user's name has 1 to {_LONGEST_USER} characters of text, and this one has {len(name)}",
+            hint="name the user that dbre logs in as: --user dbre, or --user dbre@10.0.0.%",
+        )
+    if "*/" in user:  # it would end the executable comments, and be read as SQL
+        raise UsageError("a user's name without */ is needed", hint="name the user that dbre logs in as: --user dbre")
+    return f"{_quoted(name)}@{_quoted(host)}"
 
 
 def _granting(what: str, account: str) -> str:

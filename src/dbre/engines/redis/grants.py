@@ -1,11 +1,13 @@
 """The smallest ACL that lets a user do all that dbre asks of Redis or Valkey."""
 
 from dbre.core.errors import UsageError
-from dbre.engines.redis.commands import PRIVILEGES
+from dbre.engines.redis.commands import PRIVILEGES, named
 
-__all__ = ["grant_script"]
+__all__ = ["backup_grants", "grant_script"]
 
 _LONGEST_USER = 128
+_BACKUPS = ("backup_setting", "backup_end_file", "canary_write", "canary_newest", "canary_oldest", "canary_prune")
+_SNAPSHOTS = ("+sync", "+psync", "+replconf")  # redis-cli --rdb
 _FORBIDDEN = frozenset(" \t\n\v\f\r\0")  # ACLStringHasSpaces in src/acl.c
 
 
@@ -17,15 +19,31 @@ def grant_script(user: str) -> str:
 
     Raises: UsageError where ``user`` cannot be the name of a user.
     """
+    name = _checked(user)
+    words = dict.fromkeys(word for privilege in PRIVILEGES for word in privilege.split(" "))
+    keys = [word for word in words if word.startswith("~")]
+    commands = [word for word in words if word.startswith("+")]
+    return " ".join(("ACL SETUSER", name, "on resetkeys resetchannels -@all", *keys, *commands)) + "\n"
+
+
+def backup_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides, to back the server up and to write the canary; it keeps what it could do before.
+
+    Digests read every key. That takes ``%R~* +@read`` as well, which nobody gets by the way.
+
+    Raises: UsageError where ``user`` cannot be the name of a user.
+    """
+    words = (word for name in _BACKUPS for word in named(name).privilege.split(" "))
+    return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys((*words, *_SNAPSHOTS)))),)
+
+
+def _checked(user: str) -> str:
     if not 0 < len(user) <= _LONGEST_USER or set(user) & _FORBIDDEN or not _is_text(user):
         raise UsageError(
             f"a user's name has 1 to {_LONGEST_USER} characters of text without blanks, and this one has {len(user)}",
             hint="name the user that dbre logs in as: --user dbre",
         )
-    words = dict.fromkeys(word for privilege in PRIVILEGES for word in privilege.split(" "))
-    keys = [word for word in words if word.startswith("~")]
-    commands = [word for word in words if word.startswith("+")]
-    return " ".join(("ACL SETUSER", _quoted(user), "on resetkeys resetchannels -@all", *keys, *commands)) + "\n"
+    return _quoted(user)
 
 
 def _is_text(name: str) -> bool:
