@@ -18,8 +18,10 @@ from pyrage import x25519
 
 from dbre.capabilities.backup.vault.envelope import Binding, Readable, Sealed, seal, unseal
 from dbre.capabilities.backup.vault.errors import ObjectDamaged
-from dbre.capabilities.backup.vault.flow import Flow, FlowEnded
+from dbre.capabilities.backup.vault.flow import Flow
 from dbre.capabilities.backup.vault.storage import Storage
+from dbre.capabilities.backup.vault.tar_unpacking import unpack_tar
+from dbre.core.errors import PrecheckFailed
 from dbre.core.text import printable, quoted
 
 __all__ = ["Contents", "Stowed", "Unpacking"]
@@ -69,6 +71,12 @@ class Contents:
         self._staging = staging
         self._recipients = tuple(recipients)
         self._identities = tuple(identities)
+
+    @property
+    def reads_own(self) -> bool:
+        """Whether an identity here opens what is put there from now on."""
+        mine = {str(one.to_public()) for one in self._identities}
+        return any(str(one) in mine for one in self._recipients)
 
     def stow(
         self,
@@ -185,6 +193,8 @@ class Unpacking:
         while True:
             if self._error is not None:
                 raise self._error
+            if not self._thread.is_alive():
+                raise ObjectDamaged(f"unpacking into {self._shown} ended before the stream did")
             self._flow.check()
             try:
                 self._queue.put(data, timeout=0.2)
@@ -226,25 +236,29 @@ class Unpacking:
         return data
 
     def _run(self) -> None:
+        """Whatever ends this thread early is kept for who feeds it: nobody else would ever hear of it."""
         try:
             self._unpack()
-        except (tarfile.TarError, OSError) as error:
-            failure = ObjectDamaged(f"the set does not unpack into {quoted(str(self._into))}: {printable(str(error))}")
-            failure.__cause__ = error
-            self._error = failure
-        except (FlowEnded, ObjectDamaged) as error:
+        except ObjectDamaged as error:
+            self._error = error
+        except tarfile.TarError as error:
+            self._error = ObjectDamaged(f"the set does not unpack into {self._shown}: {printable(str(error))}")
+            self._error.__cause__ = error
+        except OSError as error:  # of this machine, not of the vault: no space, no permission
+            words = f"cannot unpack the set into {self._shown}: {printable(error.strerror or type(error).__name__)}"
+            self._error = PrecheckFailed(words, hint="make room, or choose another directory")
+            self._error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001 -- raised again by feed and finish
             self._error = error
 
+    @property
+    def _shown(self) -> str:
+        return quoted(str(self._into))
+
     def _unpack(self) -> None:
-        modes: list[tuple[Path, int]] = []
-        with tarfile.open(fileobj=self, mode="r|", bufsize=_READ) as archive:  # type: ignore[call-overload]
-            for member in archive:
-                archive.extract(member, self._into, filter="data")
-                if member.isdir():
-                    modes.append((self._into / member.name, member.mode & 0o777))
-                elif member.isreg():
-                    self.files, self.bytes = self.files + 1, self.bytes + member.size
+        unpack_tar(self, self._into, self._count)
         while self.read(_READ):  # what follows the end of the archive is part of what the index promised
             pass
-        for path, mode in reversed(modes):
-            path.chmod(mode)
+
+    def _count(self, size: int) -> None:
+        self.files, self.bytes = self.files + 1, self.bytes + size

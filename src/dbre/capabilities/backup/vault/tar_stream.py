@@ -11,7 +11,7 @@ from pathlib import Path
 from dbre.capabilities.backup.vault.errors import SetUnstorable
 from dbre.core.text import quoted
 
-__all__ = ["TarPlan", "TarReader", "plan_tar"]
+__all__ = ["TarPlan", "TarReader", "plan_tar", "stays_inside"]
 
 _BLOCK = tarfile.BLOCKSIZE
 _END = 2 * _BLOCK
@@ -163,7 +163,7 @@ def _kind_of(directory: Path, name: str, found: os.stat_result) -> tuple[bytes, 
         return tarfile.DIRTYPE, "", 0
     if stat.S_ISLNK(found.st_mode):
         link = str((directory / name).readlink())
-        if not _stays_inside(name, link):
+        if not stays_inside(name, link):
             raise SetUnstorable(
                 f"{quoted(name, limit=300)} of the copy is a link to {quoted(link, limit=300)}, which is not in the copy",
                 hint="map tablespaces into the directory of the copy",
@@ -172,7 +172,8 @@ def _kind_of(directory: Path, name: str, found: os.stat_result) -> tuple[bytes, 
     raise SetUnstorable(f"{quoted(name, limit=300)} of the copy is neither a file nor a directory nor a link")
 
 
-def _stays_inside(name: str, link: str) -> bool:
+def stays_inside(name: str, link: str) -> bool:
+    """Whether what a link at ``name`` says leads to something in the same directory tree, other links left aside."""
     if link.startswith("/"):
         return False
     depth = name.count("/")
