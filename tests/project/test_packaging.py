@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src/dbre"
 EXCUSED = (
     "dbre.__main__",
+    "dbre.capabilities.backup.vault.s3",
+    "dbre.capabilities.backup.vault.sftp",
     "dbre.core.operation.celery_dispatch.",
     "dbre.core.store.migrations",  # Alembic runs it
     "dbre.engines.mysql",
