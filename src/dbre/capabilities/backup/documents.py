@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dbre.core.config import Document, Duration, FilePath, LabelKey, LabelValue, Name, SecretReference, Section, Size, between
 from dbre.core.config.section import Fault
@@ -75,7 +75,7 @@ class RetentionDocument(Document):
     monthly: int = Field(default=0, ge=0, le=200, description="the first set of each of so many months")
     yearly: int = Field(default=0, ge=0, le=100, description="the first set of each of so many years")
     minimum_sets: int = Field(default=2, ge=1, le=1_000, description="so many full sets at least")
-    grace: Annotated[Duration, between("0s", "90d")] = Field(
+    grace: Annotated[Duration, between("1ms", "90d")] = Field(
         default=timedelta(days=3), description="between the tombstone and the deletion"
     )
     largest_share: float = Field(default=0.5, gt=0, le=1, description="a plan that removes more of the sets is refused")
@@ -146,7 +146,9 @@ class PolicyDocument(Document):
 
     name: Name = Field(description="name in commands and catalogs")
     selector: dict[LabelKey, LabelValue] = Field(default={}, description="labels of the clusters; default all")
-    provider: Literal["native", "dump"] = Field(default="native", description="native: files and log; dump: statements or rows")
+    provider: Literal["native", "dump"] = Field(
+        default="native", description="native: files and log; dump: statements or rows, and no log"
+    )
     vaults: list[Name] = Field(min_length=1, max_length=8, description="every set goes to each of them")
     from_replica: bool = Field(default=False, description="copy a replica where there is one")
     full_cron: str | None = Field(default=None, max_length=200, description="when full copies are made: '0 2 * * sun'")
@@ -166,6 +168,19 @@ class PolicyDocument(Document):
     retention: RetentionDocument = Field(default=RetentionDocument(), description="what is kept")
     canary: CanaryDocument = Field(default=CanaryDocument(), description="the witnessed row")
     drill: DrillDocument = Field(default=DrillDocument(), description="proof")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_log_goes_with_dumps(cls, data: Any) -> Any:
+        """A dump is one moment: nothing can be replayed into it."""
+        if not isinstance(data, dict) or data.get("provider") != "dump":
+            return data
+        log = data.get("log", {})
+        if not isinstance(log, dict):
+            return data
+        if log.get("mode", "none") != "none":
+            raise UsageError("no log goes with dumps", hint="leave log.mode out, or write provider: native")
+        return {**data, "log": {**log, "mode": "none"}}
 
 
 class RepositoryDocument(Document):
@@ -194,6 +209,7 @@ class BackupDocument(Document):
     archive: ArchiveDocument = Field(default=ArchiveDocument(), description="log files handed to us by servers")
     state_vaults: list[Name] = Field(default=[], max_length=8, description="where the state store itself is backed up to")
     state_every: Annotated[Duration, between("1m", "7d")] = Field(default=timedelta(hours=1), description="how often")
+    state_keep: int = Field(default=48, ge=2, le=10_000, description="so many copies of the state store are kept")
 
 
 def _doubles(data: Any, *path: str) -> Iterator[Fault]:

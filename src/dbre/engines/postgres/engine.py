@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
-from dbre.core.errors import Unsupported
 from dbre.engines.postgres.backup.port import PostgresBackups
 from dbre.engines.postgres.connection import Connection
+from dbre.engines.postgres.dumps.port import PostgresDumps
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
@@ -50,7 +50,7 @@ class PostgresEngine:
 
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
-        raise Unsupported(f"PostgreSQL is not dumped by {place.account.name}")
+        return PostgresDumps(place)
 
     def table_copies(self) -> PostgresTableCopies:
         """Rows of tables between two servers (``ports.backup.tables``)."""

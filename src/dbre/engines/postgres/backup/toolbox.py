@@ -63,10 +63,13 @@ class Toolbox:
 
     async def tools(self, version: str | None) -> Sequence[Tool]:
         """Each program that backups of that version need, as it answers when asked for its version."""
-        major = major_version(version) if version else max((one.version for one in await self.installed()), default=0)
-        newest = major >= FIRST_INCREMENTAL
-        names = ["pg_basebackup", "pg_receivewal", "pg_waldump", "postgres", "pg_controldata"]
-        names += ["pg_combinebackup"] if newest else []
+        major = await self._major(version)
+        others = ["pg_waldump", "postgres", "pg_controldata", *(["pg_combinebackup"] if major >= FIRST_INCREMENTAL else [])]
+        return await self.tools_named(version, clients=("pg_basebackup", "pg_receivewal"), others=(*others, *_OPTIONAL))
+
+    async def tools_named(self, version: str | None, *, clients: Sequence[str], others: Sequence[str]) -> Sequence[Tool]:
+        """Likewise, of these programs; ``clients`` may be newer than the server."""
+        major = await self._major(version)
         exact: PostgresBinaries | None = None
         why: str | None = None
         try:
@@ -74,15 +77,18 @@ class Toolbox:
         except BinariesMissing as error:
             why = error.message
         found = []
-        for name in (*names, *_OPTIONAL):
+        for name in (*clients, *others):
             binaries, problem = exact, why
-            if exact is None and name in ("pg_basebackup", "pg_receivewal"):
+            if exact is None and name in clients:
                 try:
                     binaries, problem = (await self.client(major, wants_tls=False)).binaries, None
                 except BinariesMissing as error:
                     problem = error.message
             found.append(await self._tool(name, binaries, problem))
         return tuple(found)
+
+    async def _major(self, version: str | None) -> int:
+        return major_version(version) if version else max((one.version for one in await self.installed()), default=0)
 
     async def installed(self) -> list[PostgresBinaries]:
         """All that are complete and run; looked for once."""

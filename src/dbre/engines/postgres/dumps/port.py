@@ -1,0 +1,106 @@
+"""``BackupPort`` of dumps: no log, no positions, no increments."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from dbre.core.errors import Unsupported
+from dbre.engines.postgres.backup.toolbox import Toolbox
+from dbre.engines.postgres.dumps.assembling import assemble_dump
+from dbre.engines.postgres.dumps.dumping import dump
+from dbre.engines.postgres.dumps.layout import DUMP_ENGINE, facts_of
+from dbre.engines.postgres.dumps.loading import LoadedServer, loaded
+from dbre.engines.postgres.dumps.survey import survey_for_dump
+from dbre.ports.backup.engine import CopyProgress, LogReceiver, ReceiveOrder, RecoverOrder
+from dbre.ports.backup.model import (
+    CopyFacts,
+    CopyKind,
+    CopyOrder,
+    LogFile,
+    LogPosition,
+    Phase,
+    Place,
+    SourceSurvey,
+    Tool,
+    Verified,
+)
+from dbre.ports.engine import Access
+from dbre.ports.file_manifest import verify_files
+
+__all__ = ["PostgresDumps"]
+
+_CLIENTS = ("pg_dump", "pg_dumpall")
+_OF_THE_SERVER = ("pg_restore", "vacuumdb", "initdb", "postgres", "pg_controldata")
+
+
+class PostgresDumps:
+    """Dumps by PostgreSQL's own programs."""
+
+    engine = DUMP_ENGINE
+
+    def __init__(self, place: Place) -> None:
+        self._toolbox = Toolbox(place)
+
+    def kinds(self) -> Sequence[CopyKind]:
+        """Logical copies."""
+        return (CopyKind.LOGICAL,)
+
+    async def tools(self, *, version: str | None = None) -> Sequence[Tool]:
+        """The programs that dumps of a server of that version need; default: the newest that is here."""
+        return await self._toolbox.tools_named(version, clients=_CLIENTS, others=_OF_THE_SERVER)
+
+    async def survey(self, source: Access) -> SourceSurvey:
+        """Look at a server and into each of its databases. Raises: Unreachable, Denied, Unsupported."""
+        return await survey_for_dump(self._toolbox, source)
+
+    async def copy(self, source: Access, order: CopyOrder, progress: CopyProgress) -> CopyFacts:
+        """Dump. Raises: CopyFailed, Conflict, Unsupported, Unreachable, Denied."""
+        return await dump(self._toolbox, source, order, progress)
+
+    async def facts(self, directory: Path) -> CopyFacts:
+        """What a dump says of itself. Raises: CopyDamaged."""
+        return await asyncio.to_thread(facts_of, directory)
+
+    async def verify(self, directory: Path, *, manifest: Path | None = None) -> Verified:
+        """Compare every file with the manifest that was written when the dump ended."""
+        return await asyncio.to_thread(verify_files, directory, engine=DUMP_ENGINE, manifest=manifest)
+
+    async def assemble(self, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
+        """Put the dump where it is loaded from. Raises: CopyDamaged, UsageError."""
+        return await assemble_dump(chain, target, progress, account=self._toolbox.place.account)
+
+    def log_file(self, name: str, *, size: int, sha256: str, segment_bytes: int | None) -> LogFile | None:  # noqa: ARG002 -- the port's signature
+        """None: no log goes with dumps."""
+        return None
+
+    def parse_position(self, text: str, *, timeline: int) -> LogPosition:  # noqa: ARG002 -- the port's signature
+        """Raises: Unsupported."""
+        raise _no_log()
+
+    async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:  # noqa: ARG002 -- the port's signature
+        """Raises: Unsupported."""
+        raise _no_log()
+
+    def receiver(self, source: Access, order: ReceiveOrder) -> LogReceiver:  # noqa: ARG002 -- the port's signature
+        """Raises: Unsupported."""
+        raise _no_log()
+
+    async def position(self, source: Access) -> LogPosition:  # noqa: ARG002 -- the port's signature
+        """Raises: Unsupported."""
+        raise _no_log()
+
+    def recover(self, order: RecoverOrder) -> AbstractAsyncContextManager[LoadedServer]:
+        """Make a new cluster and load the dump into it. Raises: RecoveryFailed, TargetNotReached, ExtensionsMissing."""
+        return loaded(self._toolbox, order)
+
+    async def watch(self, source: Access) -> AsyncIterator[LogPosition]:  # noqa: ARG002 -- the port's signature
+        """Raises: Unsupported."""
+        raise _no_log()
+        yield  # it is a generator
+
+
+def _no_log() -> Unsupported:
+    return Unsupported(
+        "no log goes with dumps, so they have no positions", hint="provider: native copies the files and keeps the log"
+    )
