@@ -67,6 +67,24 @@ async def test_a_survey_tells_everything_that_a_planner_needs(newest: kit.Source
     assert (new.timeline, new.segment_bytes, new.has_checksums, new.is_replica) == (1, 16 << 20, True, False)
     assert old.preload == ("pg_stat_statements",)
     assert not [one for one in (*new.problems, *old.problems) if one.is_blocking]
+    assert "backup.no_replication_rule" not in {one.rule for one in (*new.problems, *old.problems)}
+    assert old.increments_from is None
+    assert new.increments_from is not None
+    assert new.increments_from <= newest.facts[0].start  # the full copy could be a parent still
+
+
+async def test_a_login_without_a_line_for_replication_is_told_before(oldest: kit.Source) -> None:
+    rules = Path(oldest.server.data_directory, "pg_hba.conf")
+    text = rules.read_text()
+    try:
+        rules.write_text(text.replace("replication", "somewhere"))
+        problems = {one.rule: one for one in (await oldest.port.survey(oldest.access)).problems}
+        assert not problems["backup.no_replication_rule"].is_blocking  # what the server goes by may still be older
+        rules.write_text(f"host replication +{oldest.access.user} 127.0.0.1/32 scram-sha-256\nlocal all all trust\n")
+        problems = {one.rule: one for one in (await oldest.port.survey(oldest.access)).problems}
+        assert "backup.no_replication_rule" not in problems
+    finally:
+        rules.write_text(text)
 
 
 async def test_what_a_login_lacks_is_told_before_and_not_by_a_failed_copy(oldest: kit.Source, room: Path) -> None:
@@ -112,25 +130,45 @@ async def test_the_log_comes_along_where_it_is_wanted(oldest: kit.Source, room: 
     assert (await oldest.port.scan_log(files, start=facts.start, end=facts.stop)).is_good
 
 
+async def let_pages_be_whole(pair: PostgresPair, value: str) -> None:
+    """Until a checkpoint that says so was replayed: without, no replica lets itself be copied."""
+    async with await pair.primary.connect() as connection:
+        await connection.execute(f"ALTER SYSTEM SET full_page_writes = {value}".encode())
+        await connection.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + kit.LIMIT_SECONDS
+        while True:  # the checkpointer hears of it in its own time
+            await connection.execute("SELECT pg_logical_emit_message(true, 'dbre', 'so that there is something')")
+            await connection.execute("CHECKPOINT")
+            row = await (
+                await connection.execute("SELECT full_page_writes, pg_current_wal_lsn() FROM pg_control_checkpoint()")
+            ).fetchone()
+            assert row is not None
+            if row[0] is (value == "on"):
+                break
+            assert time.monotonic() < deadline
+    async with await pair.replica.connect() as connection:
+        deadline = time.monotonic() + kit.LIMIT_SECONDS
+        while await (await connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", [row[1]])).fetchone() != (True,):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+        await connection.execute("CHECKPOINT")
+
+
+async def test_a_replica_whose_primary_writes_no_whole_pages_is_refused_before_the_copy(postgres_pair: PostgresPair) -> None:
+    port, rule = PostgresBackups(kit.place_of(postgres_pair.primary.site)), "backup.replica_without_whole_pages"
+    await let_pages_be_whole(postgres_pair, "off")
+    told = {one.rule: one.is_blocking for one in (await port.survey(postgres_pair.replica.access())).problems}
+    assert told.get(rule) is True
+    told = {one.rule: one.is_blocking for one in (await port.survey(postgres_pair.primary.access())).problems}
+    assert told.get("backup.no_full_page_writes") is False
+    assert rule not in told
+
+
 async def test_a_copy_from_a_replica_is_one_of_the_same_system(postgres_pair: PostgresPair, room: Path) -> None:
     pair = postgres_pair
     port = PostgresBackups(kit.place_of(pair.primary.site))
     order = an_order(room, pair.primary.site, includes_log=True)
-    async with await pair.primary.connect() as connection:
-        await connection.execute("ALTER SYSTEM SET full_page_writes = on")  # without, no replica lets itself be copied
-        await connection.execute("SELECT pg_reload_conf()")
-        deadline, is_on = time.monotonic() + kit.LIMIT_SECONDS, "SELECT full_page_writes FROM pg_control_checkpoint()"
-        while await (await connection.execute(is_on)).fetchone() != (True,):  # the checkpointer hears of it in its own time
-            assert time.monotonic() < deadline
-            await connection.execute("CHECKPOINT")
-        row = await (await connection.execute("SELECT pg_current_wal_lsn()")).fetchone()
-        assert row is not None
-    async with await pair.replica.connect() as connection:
-        deadline = time.monotonic() + kit.LIMIT_SECONDS
-        while await (await connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", [row[0]])).fetchone() != (True,):
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.02)
-        await connection.execute("CHECKPOINT")
+    await let_pages_be_whole(pair, "on")
     facts = await port.copy(pair.replica.access(), order, kit.quiet)
     assert facts.details["is_from_replica"] is True
     assert facts.system_id == (await port.survey(pair.primary.access())).system_id

@@ -117,6 +117,7 @@ class SourceSurvey:
     can_increment: bool
     why_no_increment: str | None
     segment_bytes: int | None  # size of a log file, where it is fixed
+    increments_from: LogPosition | None = None  # a parent that begins before has no increments any more; None: not known
     extensions: tuple[str, ...] = ()  # name and version of what a restored server must have
     preload: tuple[str, ...] = ()  # libraries that it loads at start
     tablespaces: Mapping[str, str] = field(default_factory=dict)  # identifier -> directory outside of the data directory

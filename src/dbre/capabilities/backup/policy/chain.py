@@ -67,6 +67,8 @@ def choose(
     parent, reason = _parent(kinds, catalog, policy, survey, forecast_seconds)
     if parent is not None and asked is CopyKind.DIFFERENTIAL:
         full = chain_of(catalog, parent)[0]
+        if (forgotten := _forgotten(full, survey)) is not None:
+            raise NoSuchCopy(f"no {asked} copy can be made: {forgotten}", hint="take a full one: dbre backup take --kind full")
         return Choice(kind=asked, parent=full, reason=f"what changed since full set {full.id}")
     if parent is not None:
         return Choice(kind=CopyKind.INCREMENTAL, parent=parent, reason=reason)
@@ -115,8 +117,21 @@ def _broken(chain: Sequence[BackupSet], catalog: Catalog, policy: PolicyDocument
         return f"set {newest.id} has damaged pages"
     if survey.version and newest.version_text.split(".")[0] != str(survey.version[0]):
         return f"set {newest.id} is of version {newest.version_text}, and the server runs {survey.version_text}"
+    if (forgotten := _forgotten(newest, survey)) is not None:
+        return forgotten
     missing = [name for name in policy.vaults if any(name not in one.vaults for one in chain)]
     return f"vault {missing[0]} does not have the whole chain of set {newest.id}" if missing else None
+
+
+def _forgotten(parent: BackupSet, survey: SourceSurvey) -> str | None:
+    """Why the server no longer knows what changed since a set, if so."""
+    kept = survey.increments_from
+    if kept is None or parent.start is None or parent.start.value >= kept.value:
+        return None
+    return (
+        f"set {parent.id} begins at {parent.start.text}, and the server knows only since {kept.text} what changed:"
+        " it keeps too little (PostgreSQL: wal_summary_keep_time)"
+    )
 
 
 def _is_ancestor(newest: BackupSet, catalog: Catalog, survey: SourceSurvey) -> bool:

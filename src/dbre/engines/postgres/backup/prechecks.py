@@ -8,7 +8,7 @@ from dbre.core.text import counted, printable, quoted
 from dbre.engines.postgres.backup.source import Source
 from dbre.engines.postgres.backup.tablespaces import Tablespace
 from dbre.engines.postgres.backup.toolbox import FIRST_INCREMENTAL
-from dbre.ports.backup.model import Problem
+from dbre.ports.backup.model import LogPosition, Problem
 
 __all__ = ["Examined", "problems_of", "why_no_increment"]
 
@@ -25,6 +25,8 @@ class Examined:
     numbers: Mapping[str, int]  # of the settings, those that are whole numbers, in their own units
     contents: Any  # the row of ``backup_contents``
     tablespaces: tuple[Tablespace, ...]
+    login_rules: int | None  # lines of pg_hba.conf that let the login replicate; None: not to be read
+    summaries_from: LogPosition | None = None  # where the WAL summaries begin; None: none, or not known
 
 
 def why_no_increment(examined: Examined, majors: Set[int]) -> str | None:
@@ -56,6 +58,12 @@ def _privileges(examined: Examined) -> Iterator[Problem]:
             f"role {quoted(examined.source.login)} may not replicate, and copies go over the replication protocol",
             "an administrator can allow it: ALTER ROLE ... REPLICATION, and a line for database replication in pg_hba.conf",
             is_blocking=True,
+        )
+    if examined.login_rules == 0:
+        yield _problem(
+            "no_replication_rule",
+            f"no line of pg_hba.conf lets role {quoted(examined.source.login)} replicate; the word all does not include it",
+            "add a line such as: hostssl replication ROLE ADDRESS scram-sha-256; then reload",
         )
 
 
@@ -133,8 +141,19 @@ def _contents(examined: Examined) -> Iterator[Problem]:
 
 
 def _log(examined: Examined) -> Iterator[Problem]:
-    if examined.settings.get("full_page_writes") == "off":
-        yield _problem("no_full_page_writes", "full_page_writes is off", "turn it on: half-written pages end recovery")
+    if examined.source.is_replica and not examined.source.has_whole_pages:
+        yield _problem(
+            "replica_without_whole_pages",
+            "the replica has replayed a checkpoint of a primary with full_page_writes = off: no copy of it can be made whole",
+            "turn full_page_writes on at the primary (reload) and let the replica make a restart point; or copy the primary",
+            is_blocking=True,
+        )
+    elif not examined.source.is_replica and examined.settings.get("full_page_writes") == "off":
+        yield _problem(
+            "no_full_page_writes",
+            "full_page_writes is off: after a crash of the machine, half-written pages stay damaged",
+            "turn it on (reload), unless the file system writes whole pages",
+        )
     if examined.contents.failing:
         yield _problem(
             "archiver_fails",

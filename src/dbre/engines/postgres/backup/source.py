@@ -22,6 +22,7 @@ class Source:
     server_time: datetime
     is_replica: bool
     has_checksums: bool
+    has_whole_pages: bool  # full_page_writes of the last checkpoint; on a replica: of the primary's that it replayed
     segment_bytes: int
     may_replicate: bool
     login: str
@@ -41,6 +42,7 @@ async def read_source(questions: Questions) -> Source:
         server_time=found.server_time.astimezone(UTC),
         is_replica=found.is_replica,
         has_checksums=found.has_checksums,
+        has_whole_pages=control.has_whole_pages,
         segment_bytes=found.segment_bytes,
         may_replicate=found.may_replicate,
         login=found.login,

@@ -21,6 +21,7 @@ SELECT pg_catalog.current_setting('server_version') AS version_text,
 -- privilege: EXECUTE ON pg_control_system
 SELECT s.system_identifier::text AS system_id,
        c.timeline_id AS timeline,
+       c.full_page_writes AS has_whole_pages,
        r.min_recovery_end_timeline AS recovery_timeline
   FROM pg_catalog.pg_control_system() AS s
  CROSS JOIN pg_catalog.pg_control_checkpoint() AS c
@@ -71,7 +72,38 @@ SELECT (SELECT pg_catalog.array_agg(e.extname::text || ' ' || e.extversion ORDER
           FROM pg_catalog.pg_database AS d
          WHERE pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')
             OR pg_catalog.has_database_privilege(d.oid, 'CONNECT')) AS data_bytes,
-       pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sizes;
+       pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS sees_all_sizes,
+       pg_catalog.has_table_privilege('pg_catalog.pg_hba_file_rules', 'SELECT')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_hba_file_rules()', 'EXECUTE') AS may_read_rules;
+
+-- name: backup_login_rules
+-- facet: backup
+-- versions: >=15
+-- privilege: SELECT ON pg_hba_file_rules
+-- What the file says now; the server goes by what it said at the last reload. Words with a slash are patterns.
+SELECT pg_catalog.count(*) AS allowing
+  FROM pg_catalog.pg_hba_file_rules AS h
+ WHERE 'replication' = ANY (h.database)
+   AND h.auth_method <> 'reject'
+   AND EXISTS (SELECT
+                 FROM pg_catalog.unnest(h.user_name) AS u(word)
+                WHERE u.word IN ('all', current_user)
+                   OR pg_catalog.starts_with(u.word, '/')
+                   OR pg_catalog.starts_with(u.word, '+')
+                      AND EXISTS (SELECT
+                                    FROM pg_catalog.pg_roles AS r
+                                   WHERE r.rolname = pg_catalog.substr(u.word, 2)
+                                     AND pg_catalog.pg_has_role(r.oid, 'MEMBER')));
+
+-- name: backup_summaries
+-- facet: backup
+-- versions: >=17
+-- privilege: CONNECT
+-- Where the newest summaries begin that follow each other without a hole.
+SELECT max(s.start_lsn) FILTER (WHERE s.reached IS NULL OR s.reached < s.start_lsn)::text AS begins
+  FROM (SELECT w.start_lsn,
+               max(w.end_lsn) OVER (ORDER BY w.start_lsn, w.end_lsn ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
+          FROM pg_catalog.pg_available_wal_summaries() AS w) AS s;
 
 -- name: backup_tablespaces
 -- facet: backup
