@@ -1,5 +1,6 @@
 """Backups on the pages and in the API: what is known is shown, what is not known is said, names are only text."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -222,3 +223,14 @@ async def test_pages_show_the_map_and_lead_to_the_drill(browser: Browser, plane:
     found = await Axe().run(page)
     assert [one["id"] for one in found.response["violations"] if one["impact"] in ("serious", "critical")] == []
     await context.close()
+
+
+async def test_metrics_tell_the_proof_and_leave_out_what_is_not_known(plane: ControlPlaneProcess) -> None:
+    async with plane.client() as client, asyncio.timeout(60):
+        while 'dbre_backup_proof_valid{cluster="orders"} 1.0' not in (text := (await client.get("/metrics")).text):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+    assert 'dbre_backup_open_gaps{cluster="orders"} 1.0' in text
+    assert 'dbre_backup_drill_recovery_time_seconds{cluster="orders"} 3.5' in text
+    assert 'dbre_backup_proof_valid{cluster="empty"} 0.0' in text
+    assert 'dbre_backup_proof_timestamp_seconds{cluster="empty"}' not in text
+    assert "dbre_backup_exposure_seconds{" not in text

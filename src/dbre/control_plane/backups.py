@@ -1,15 +1,14 @@
 """Backups of the control plane: the log of every cluster with a policy is kept, exposure measured, the canary written."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from dbre.assembly import backup_ground
 from dbre.capabilities.backup.drilling.canary_writer import CanaryWriter
 from dbre.capabilities.backup.exposure.metrics import ExposureMetrics
-from dbre.capabilities.backup.exposure.sli import SLOT_SECONDS, ExposureSlot
 from dbre.capabilities.backup.exposure.watch import ExposureWatch
 from dbre.capabilities.backup.log.keeper import LogKeeper
+from dbre.capabilities.backup.metrics import BackupMetrics
 from dbre.capabilities.slo import Definition
 from dbre.capabilities.slo.polling.recovery_point import RecoveryPointCounter
 from dbre.capabilities.slo.polling.run import SourceGround
@@ -42,9 +41,10 @@ class PlaneBackups:
     ) -> None:
         self._ground = backup_ground(config, ground.fleet, ground.engines, ground.clock, store)
         self._desk = desk
-        self._counter = RecoveryPointCounter(definitions, ground.fleet, sink=ground.sink)
-        self._watch = ExposureWatch(self._ground, take=self._count)
+        counter = RecoveryPointCounter(definitions, ground.fleet, sink=ground.sink)
         self._keeper = LogKeeper(self._ground, request=self._request)
+        self._watch = ExposureWatch(self._ground, record=counter.record, flushed=self._keeper.flushed)
+        self._metrics = BackupMetrics(metrics, self._ground, store)
         self._canary = CanaryWriter(self._ground)
         ExposureMetrics(metrics, self._watch)
 
@@ -54,18 +54,16 @@ class PlaneBackups:
 
     def parts(self) -> Mapping[str, Part]:
         """What is to run until the control plane stops."""
-        return {"log": self._keeper.run, "exposure": self._watch.run, "canary": self._canary.run}
+        return {
+            "log": self._keeper.run,
+            "exposure": self._watch.run,
+            "canary": self._canary.run,
+            "backup-metrics": self._metrics.run,
+        }
 
     def _exposure_seconds(self, cluster: str) -> float | None:
         found = self._watch.latest().get(cluster)
         return found.seconds if found is not None else None
-
-    def _count(self, slots: Sequence[ExposureSlot]) -> None:
-        """Count the newest slot as measured; in those that nobody could measure before it, what would be lost is unknown."""
-        for one in slots:
-            seconds = self._exposure_seconds(one.cluster) if one is slots[-1] else None
-            at = datetime.fromtimestamp(one.slot * SLOT_SECONDS, UTC)
-            self._counter.record(one.cluster, at, seconds)
 
     async def _request(self, kind: str, given: Mapping[str, Any], key: str) -> str:
         desk = self._desk(_SELF)

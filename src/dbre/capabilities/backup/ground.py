@@ -1,7 +1,7 @@
 """What every operation, command and part of backups stands on; the composition root builds it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.capabilities.backup.documents import BackupDocument, PolicyDocument, VaultDocument
@@ -13,7 +13,6 @@ from dbre.core.selector import Selector
 from dbre.core.store import Store
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
-from dbre.ports.backup.repository import ForeignRepository
 from dbre.ports.engine import EngineRegistry, Server
 from dbre.ports.restored_checks import RestoredCheck
 
@@ -36,7 +35,6 @@ class BackupGround:
     directory: Path  # spool and staging; made at the first use, 0711, its parts belong to the place's account
     find_place: Callable[[], Place]  # may raise NoUsableAccount, DirectoryUnusable: only who runs programs asks
     find_signing_key: Callable[[], Awaitable[SigningKey | None]]  # of the audit log; it also signs what is put into vaults
-    repositories: Mapping[str, ForeignRepository] = field(default_factory=dict)
     checks: Sequence[RestoredCheck] = ()
     after_restore: Sequence[AfterRestore] = ()
 
