@@ -44,15 +44,18 @@ async def run(
     timeout_seconds: float = 120.0,
     environment: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
+    program: str | None = None,
 ) -> Finished:
     """Run a program to its end in ``directory``, with ``environment`` added to a clean one.
 
+    ``program`` is what errors call it, where the first word only prepares its start.
     Its whole process group is killed when the time is up or the task is cancelled.
 
     Raises: ProgramFailed with the tail of its output if it cannot be run, or ends with another status than 0, or not in time.
     """
     begun = time.monotonic()
     words = [os.fspath(part) for part in argv]
+    name = program or words[0]
     process = await _start(words, account, directory, environment, asyncio.subprocess.DEVNULL if stdin is None else None)
     output, complaints = bytearray(), bytearray()
     try:
@@ -63,7 +66,7 @@ async def run(
     except TimeoutError as error:
         said = _tail((complaints or output).decode(errors="replace"))
         raise ProgramFailed(
-            f"{Path(words[0]).name} did not end within {timeout_seconds:.0f} s{said}", context={"program": words[0]}
+            f"{Path(name).name} did not end within {timeout_seconds:.0f} s{said}", context={"program": name}
         ) from error
     finally:
         await _end_group(process)
@@ -73,7 +76,7 @@ async def run(
         seconds=time.monotonic() - begun,
     )
     if process.returncode != 0:
-        raise _failure(words[0], process.returncode, done.stderr.strip() or done.stdout)
+        raise _failure(name, process.returncode, done.stderr.strip() or done.stdout)
     return done
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dbre.capabilities.backup.model import BackupSet, StoredLog
-from dbre.ports.backup.model import LogPosition, Problem, RecoveryTarget
+from dbre.ports.backup.model import LogKind, LogPosition, Problem, RecoveryTarget
 
 __all__ = ["Loss", "RestorePlan"]
 
@@ -66,8 +66,15 @@ class RestorePlan:
 
     @property
     def bytes_replay(self) -> int | None:
-        """Bytes of log between where replay begins and where the log ends."""
-        return None if self.start is None or self.end is None else max(0, self.end.value - self.start.value)
+        """Bytes of log between where replay begins and where the log ends; None where there is no log.
+
+        Taken from the sizes of the files: positions may jump from one file to the next.
+        """
+        if self.start is None or self.end is None:
+            return None
+        begin, end = self.start.value, self.end.value
+        files = [one.file for one in self.logs if one.file.kind is LogKind.SEGMENT]
+        return sum(max(0, min(one.size, end - one.start) - max(0, begin - one.start)) for one in files)
 
     @property
     def bytes_needed(self) -> int:

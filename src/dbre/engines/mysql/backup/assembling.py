@@ -12,6 +12,7 @@ from typing import Any
 
 from dbre.core.errors import Conflict
 from dbre.core.programs.account import give
+from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 from dbre.engines.mysql.backup.copy_notes import read_notes
@@ -105,10 +106,10 @@ async def _apply(program: str, target: Path, part: Path, place: Place) -> None:
 
 
 async def _prepare(program: str, target: Path, incremental: Path | None, place: Place) -> None:
-    words = [program, "--no-defaults", "--prepare", f"--target-dir={target}"]
+    words = [*await dies_with_us(place.account), program, "--no-defaults", "--prepare", f"--target-dir={target}"]
     words += [f"--incremental-dir={incremental}"] if incremental else []
     try:
-        done = await run(words, account=place.account, directory=target, timeout_seconds=_PREPARE_SECONDS)
+        done = await run(words, account=place.account, directory=target, timeout_seconds=_PREPARE_SECONDS, program=BACKUP)
     except ProgramFailed as error:
         raise CopyDamaged(
             f"the copy cannot be prepared: {error.message}", hint="verify the set; take another one", context=error.context

@@ -99,7 +99,15 @@ def scan_binlogs(files: Sequence[Path], *, start: LogPosition, end: LogPosition 
         reached, fault = _scan_one(path, first, is_last=number == len(files) - 1)
         faults += [CopyFault(rule="log_damaged", subject=path.name, detail=fault)] if fault else []
         size += path.stat().st_size if path.exists() else 0
-        if number == len(files) - 1 and not fault and end is not None and name.start + reached < end.value:
+        # a file's range ends where the next file begins: whoever wants the log up to there wants all of this file
+        is_wanted_whole = end is not None and end.value == name.next.start
+        if (
+            number == len(files) - 1
+            and not fault
+            and end is not None
+            and not is_wanted_whole
+            and name.start + reached < end.value
+        ):
             detail = f"it ends at {name.at(reached).text}, and the log is needed up to {end.text}"
             faults.append(CopyFault(rule="log_gap", subject=path.name, detail=detail))
     if not files and end is not None and end > start:

@@ -109,7 +109,9 @@ async def booted(
             f"--socket={directory / _SOCKET}",
         ]
         words += [f"--init-file={first}", f"--secure-file-priv={directory}", *_words(order, settings)]
-        async with spawn(words, account=place.account, directory=order.directory, on_line=log.append) as child:
+        async with spawn(
+            words, account=confinement.account, directory=order.directory, on_line=log.append, program=SERVER
+        ) as child:
             await _wait_until_ready(access, child, log, order.timeout_seconds)
             first.unlink()
             yield Booted(access=access, child=child, log=log)

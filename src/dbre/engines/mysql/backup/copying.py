@@ -9,6 +9,7 @@ from typing import Any
 
 from dbre.core.errors import Conflict, Unsupported
 from dbre.core.programs.account import give
+from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 from dbre.engines.mysql.backup.copy_notes import CopyNotes, read_notes
@@ -52,7 +53,8 @@ async def copy_server(access: Access, order: CopyOrder, progress: CopyProgress, 
     base = None if order.kind is CopyKind.FULL else await asyncio.to_thread(_parent_lsn, order.parent, source, system_id)
     program = await require_tool(BACKUP, place, version=source.version_text)
     with login_file(access, place.account) as login:
-        words: list[str | Path] = [program, f"--defaults-file={login}", "--backup", f"--target-dir={order.directory}"]
+        words: list[str | Path] = [*await dies_with_us(place.account), program]
+        words += [f"--defaults-file={login}", "--backup", f"--target-dir={order.directory}"]
         words.append(f"--datadir={source.data_directory}")
         words += [f"--incremental-lsn={base}"] if base is not None else []
         words += [f"--throttle={_throttle(order.bytes_per_second)}"] if order.bytes_per_second else []
@@ -73,7 +75,9 @@ def copy_facts(directory: Path) -> CopyFacts:
 
 
 async def _run(words: list[str | Path], directory: Path, place: Place, progress: CopyProgress, *, expected: int | None) -> str:
-    running = asyncio.create_task(run(words, account=place.account, directory=directory, timeout_seconds=_COPY_SECONDS))
+    running = asyncio.create_task(
+        run(words, account=place.account, directory=directory, timeout_seconds=_COPY_SECONDS, program=BACKUP)
+    )
     telling = asyncio.create_task(_tell(directory, progress, expected))
     try:
         await asyncio.wait((running, telling), return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,8 @@ import shutil
 from pathlib import Path
 
 from dbre.core.errors import Conflict, Denied, Unreachable
-from dbre.core.programs.account import give
+from dbre.core.programs.account import give, require_reachable
+from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import Child, spawn
 from dbre.core.text import one_line
@@ -54,7 +55,8 @@ class BinlogReceiver:
     async def run(self) -> None:
         """Receive until cancelled.
 
-        Raises: Unreachable where the connection ends; LogGap where the server no longer has the next file; Denied, Unsupported.
+        Raises: Unreachable where the connection ends; LogGap where the server no longer has the next file; Denied, Unsupported;
+            DirectoryUnusable.
         """
         source = await read_source(self._access)
         if not source.has_binlog:
@@ -64,9 +66,11 @@ class BinlogReceiver:
         program = await require_tool(BINLOG, self._place, version=source.version_text)
         first = await self._first_file(source.server_id)
         work, self._known = self._order.spool / _WORK, None
+        require_reachable(self._order.spool, self._place.account)
         await asyncio.to_thread(self._clear, work)
         with login_file(self._access, self._place.account) as login:
             words = [
+                *await dies_with_us(self._place.account, signal_name="TERM"),
                 program,
                 f"--defaults-file={login}",
                 "--read-from-remote-server",
@@ -76,7 +80,9 @@ class BinlogReceiver:
                 f"--result-file={work}/{source.server_id}-",
                 first.on_server,
             ]
-            async with spawn(words, account=self._place.account, directory=work, on_line=lambda _: None) as child:
+            async with spawn(
+                words, account=self._place.account, directory=work, on_line=lambda _: None, program=BINLOG
+            ) as child:
                 await self._follow(child, work)
 
     async def _first_file(self, server_id: int) -> BinlogName:

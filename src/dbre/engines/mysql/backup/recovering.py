@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ class _Log:
     files: tuple[Path, ...]
     start: int
     stop: Stop
-    bytes: int | None
+    stop_offset: int | None  # in the last of them; None: up to its end
+    bytes: int
 
 
 class MariaDbRecovered:
@@ -139,7 +140,7 @@ async def _find_stop(order: RecoverOrder, start: tuple[BinlogName, int] | None, 
             f"recovery would end before its target: {stop.reason}",
             hint="recover to a target that the log has, or to the latest",
         )
-    return _Log(files=_needed(files, start, stop), start=start[1], stop=stop, bytes=_size(start, stop))
+    return await asyncio.to_thread(_log, files, start, stop)
 
 
 async def _fetch(log: LogFetch, name: BinlogName, logs: Path) -> Path | None:
@@ -147,24 +148,23 @@ async def _fetch(log: LogFetch, name: BinlogName, logs: Path) -> Path | None:
     return into if await log.fetch(name.text, into) else None
 
 
-def _needed(files: list[Path], start: tuple[BinlogName, int], stop: Stop) -> tuple[Path, ...]:
-    """Those that hold something to replay."""
+def _log(files: Sequence[Path], start: tuple[BinlogName, int], stop: Stop) -> _Log:
+    """What is replayed: a stop at the beginning of a file needs nothing of that file, and all of the one before it."""
     if stop.position.value <= start[0].start + start[1]:
-        return ()
-    if stop.offset <= FIRST_POSITION:
-        return tuple(files[:-1])
-    return tuple(files)
-
-
-def _size(start: tuple[BinlogName, int], stop: Stop) -> int | None:
-    same = stop.position.value - start[0].start - start[1]
-    return same if stop.position.value - stop.offset == start[0].start else None
+        return _Log(files=(), start=start[1], stop=stop, stop_offset=None, bytes=0)
+    is_at_beginning = stop.offset <= FIRST_POSITION
+    needed = tuple(files[:-1] if is_at_beginning else files)
+    sizes = [path.stat().st_size for path in needed]
+    if not is_at_beginning:
+        sizes[-1] = stop.offset
+    offset = None if is_at_beginning else stop.offset
+    return _Log(files=needed, start=start[1], stop=stop, stop_offset=offset, bytes=max(0, sum(sizes) - start[1]))
 
 
 async def _replay(found: _Log, server: Booted, place: Place, version: str, limit_seconds: float) -> None:
     with login_file(server.access, place.account) as login:
         async with asyncio.timeout(limit_seconds):
-            await replay(found.files, start=found.start, stop=found.stop.offset, login=login, place=place, version=version)
+            await replay(found.files, start=found.start, stop=found.stop_offset, login=login, place=place, version=version)
 
 
 def _outcome(

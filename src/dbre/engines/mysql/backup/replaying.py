@@ -19,14 +19,17 @@ _TAIL = 2000
 _PACKET_BYTES = 2**30  # the largest that a server takes
 
 
-async def replay(files: Sequence[Path], *, start: int, stop: int, login: Path, place: Place, version: str | None) -> None:
-    """Replay from ``start`` in the first file up to ``stop`` in the last.
+async def replay(
+    files: Sequence[Path], *, start: int, stop: int | None, login: Path, place: Place, version: str | None
+) -> None:
+    """Replay from ``start`` in the first file up to ``stop`` in the last, or its end.
 
     Both programs end with the task. Raises: RecoveryFailed with what either of them said.
     """
     reader = await require_tool(BINLOG, place, version=version)
     writer = await require_tool(CLIENT, place)
-    source = [reader, "--no-defaults", "--verify-binlog-checksum", f"--start-position={start}", f"--stop-position={stop}"]
+    source = [reader, "--no-defaults", "--verify-binlog-checksum", f"--start-position={start}"]
+    source += [f"--stop-position={stop}"] if stop is not None else []
     sink = [writer, f"--defaults-file={login}", "--binary-mode", "--batch", f"--max-allowed-packet={_PACKET_BYTES}"]
     incoming, outgoing = os.pipe()
     started: list[asyncio.subprocess.Process] = []

@@ -14,11 +14,11 @@ from typing import Any
 from dbre.core.errors import Unreachable, UsageError
 from dbre.core.fleet import Address, TlsMode
 from dbre.core.programs.account import require_reachable
+from dbre.core.programs.confined import Confinement, confine
 from dbre.core.programs.run import Child, run, spawn
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.backup.facts import major_of
 from dbre.engines.postgres.backup.fetch_socket import Fetched, fetch_socket
-from dbre.engines.postgres.backup.jail import Jail, find_jail
 from dbre.engines.postgres.backup.label import LABEL, read_label
 from dbre.engines.postgres.backup.log_names import parse_lsn
 from dbre.engines.postgres.backup.private_files import scratch_directory, write_private
@@ -35,6 +35,7 @@ from dbre.ports.engine import Access, Timeouts
 __all__ = ["PostgresRecovered", "recover"]
 
 _POLL_SECONDS = 0.1
+_FAST_SHUTDOWN = "INT"
 _STOP_SECONDS = 120.0
 _PROMOTE_SECONDS = 600.0
 _TIMEOUTS = Timeouts(connect_seconds=30.0, statement_seconds=60.0, lock_seconds=5.0)
@@ -67,7 +68,7 @@ async def recover(toolbox: Toolbox, order: RecoverOrder) -> AsyncIterator["Postg
         settings = write_private(scratch / "postgresql.conf", text, account)
         write_private(scratch / "pg_hba.conf", "local all all trust\n", account)  # nobody else may enter the directory
         write_private(scratch / "pg_ident.conf", "", account)
-        jail = await find_jail(account, wants_no_network=order.jail)
+        jail = await confine(account, wanted=order.jail, signal_name=_FAST_SHUTDOWN)
         output = ServerOutput()
         argv: list[str | Path] = [*jail.prefix, binaries.program("postgres"), "-D", directory, "-c", f"config_file={settings}"]
         begun = time.monotonic()
@@ -78,7 +79,7 @@ async def recover(toolbox: Toolbox, order: RecoverOrder) -> AsyncIterator["Postg
             order=order, directory=directory, child=child, output=output, fetched=fetched, toolbox=toolbox, begin=begin,
             access=Access(address=Address(str(scratch), SOCKET_PORT), user=user, password=None, database="postgres",
                           tls=TlsMode.DISABLE, timeouts=_TIMEOUTS, application_name="dbre:recovery"),
-            jail=_told(jail, libraries, missing), is_jailed=jail.has_no_network, needed=needed_settings(done.stdout),
+            jail=_told(jail, libraries, missing), is_jailed=jail.is_jailed, needed=needed_settings(done.stdout),
         )  # fmt: skip
         try:
             await server.reach(begun)
@@ -92,9 +93,9 @@ def _begin(directory: Path) -> LogPosition | None:
     return read_label(directory).start if (directory / LABEL).exists() else None
 
 
-def _told(jail: Jail, libraries: tuple[str, ...], missing: tuple[str, ...]) -> dict[str, str]:
+def _told(jail: Confinement, libraries: tuple[str, ...], missing: tuple[str, ...]) -> dict[str, str]:
     return {
-        "network": jail.description,
+        **jail.description,
         "listeners": "a socket file in a directory with mode 0700",
         "archiving": "off",
         "subscriptions": "off",

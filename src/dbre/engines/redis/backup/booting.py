@@ -91,7 +91,9 @@ async def booted(
         )
         # the directory comes last, as an argument: its path may have blanks
         words: list[str | Path] = [*confinement.prefix, program, configuration, "--dir", order.directory]
-        async with spawn(words, account=place.account, directory=order.directory, on_line=log.append) as child:
+        async with spawn(
+            words, account=confinement.account, directory=order.directory, on_line=log.append, program=SERVER
+        ) as child:
             await _wait_until_loaded(access, child, log, order.timeout_seconds)
             yield Booted(access=access, child=child, log=log)
 

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from dbre.core.errors import Unsupported
 from dbre.core.fleet import TlsMode
 from dbre.core.programs.account import give
+from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 from dbre.engines.redis.backup.aof import AofDamaged, AofManifest, whole_bytes
@@ -174,10 +175,17 @@ def _trim(path: Path) -> int:
 async def _copy_snapshot(access: Access, source: Source, order: CopyOrder, place: Place) -> tuple[int, str | None]:
     program = await require_tool(CLIENT, place)
     path = order.directory / SNAPSHOT_FILE
-    words: list[str | Path] = [program, "--rdb", path, *_where(access)]
+    words: list[str | Path] = [*await dies_with_us(place.account), program, "--rdb", path, *_where(access)]
     secret = {"REDISCLI_AUTH": access.password.reveal()} if access.password else {}
     try:
-        await run(words, account=place.account, directory=order.directory, timeout_seconds=_COPY_SECONDS, environment=secret)
+        await run(
+            words,
+            account=place.account,
+            directory=order.directory,
+            timeout_seconds=_COPY_SECONDS,
+            environment=secret,
+            program=CLIENT,
+        )
     except ProgramFailed as error:
         raise CopyFailed(error.message, hint="the login needs +sync +psync +replconf", context=error.context) from error
     checker = await require_tool(CHECK_RDB, place)

@@ -30,7 +30,9 @@ def scan_log(files: Sequence[Path], *, start: LogPosition, end: LogPosition | No
         reached, fault = _scan_one(path, is_last=is_last)
         faults += [CopyFault(rule="log_damaged", subject=path.name, detail=fault)] if fault else []
         size += path.stat().st_size if path.exists() else 0
-        if is_last and not fault and end is not None and name.start + reached < end.value:
+        # a file's range ends where the next file begins: whoever wants the log up to there wants all of this file
+        is_wanted_whole = end is not None and end.value == name.next.start
+        if is_last and not fault and end is not None and not is_wanted_whole and name.start + reached < end.value:
             detail = f"it ends at {name.at(reached).text}, and the log is needed up to {end.text}"
             faults.append(CopyFault(rule="log_gap", subject=path.name, detail=detail))
     if not files and end is not None and end > start:

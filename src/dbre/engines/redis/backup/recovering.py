@@ -101,7 +101,7 @@ async def recovered(order: RecoverOrder, *, place: Place) -> AsyncIterator[Redis
     await asyncio.to_thread(_fresh, logs, place)
     try:
         began = time.monotonic()
-        stop = await _put_log(order, origin, logs, place)
+        stop, replayed = await _put_log(order, origin, logs, place)
         seconds = time.monotonic() - began
     finally:
         await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
@@ -112,7 +112,7 @@ async def recovered(order: RecoverOrder, *, place: Place) -> AsyncIterator[Redis
     async with booted(
         order, place=place, confinement=confinement, version=version, settings=origin.settings, is_aof=is_aof
     ) as server:
-        phases = [Phase(name="replay", seconds=seconds), Phase(name="start", seconds=time.monotonic() - began)]
+        phases = [Phase(name="replay", seconds=seconds, bytes=replayed), Phase(name="start", seconds=time.monotonic() - began)]
         ready = RedisRecovered(server, _outcome(stop, server, confinement, phases), is_aof=is_aof)
         if not order.stays_at_target:
             phases.append(await ready.promote())
@@ -155,11 +155,11 @@ def _fresh(directory: Path, place: Place) -> None:
     give(directory, place.account)
 
 
-async def _put_log(order: RecoverOrder, origin: _Origin, logs: Path, place: Place) -> Stop | None:
-    """Put the files of the log behind the copy's own. None: a snapshot, which has none."""
+async def _put_log(order: RecoverOrder, origin: _Origin, logs: Path, place: Place) -> tuple[Stop | None, int]:
+    """Put the files of the log behind the copy's own; with the bytes that were put. None: a snapshot, which has none."""
     if origin.start is None:
         if order.target.kind in (TargetKind.LATEST, TargetKind.IMMEDIATE):
-            return None
+            return None, 0
         raise TargetNotReached("this copy is a snapshot: only its own moment can be brought back")
     search = StopSearch(order.target, start=origin.start)
     aof = order.directory / origin.settings["appenddirname"]
@@ -173,10 +173,13 @@ async def _put_log(order: RecoverOrder, origin: _Origin, logs: Path, place: Plac
             f"recovery would end before its target: {stop.reason}",
             hint="recover to a target that the log has, or to the latest",
         )
+    replayed = 0
     if files:
+        needed = [path for name, path in files if name.number < stop.name.number]
+        replayed = max(0, sum(path.stat().st_size for path in needed) + stop.offset - origin.start[1])
         await asyncio.to_thread(_install, aof, origin, files, stop, place)
     await check_aof(order.directory, origin.settings, place=place)
-    return stop
+    return stop, replayed
 
 
 def _search_copy(search: StopSearch, origin: _Origin, aof: Path) -> Stop:
