@@ -13,11 +13,11 @@ from psycopg.conninfo import make_conninfo
 
 from dbre.core.errors import Unsupported
 from dbre.core.programs.account import require_reachable
+from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 from dbre.core.text import counted, one_line, printable, quoted
 from dbre.engines.postgres.backup.asking import Questions, ask
-from dbre.engines.postgres.backup.jail import dies_with_us
 from dbre.engines.postgres.backup.plain_files import read_plain
 from dbre.engines.postgres.backup.recovering import PostgresRecovered, recover
 from dbre.engines.postgres.backup.toolbox import Toolbox
