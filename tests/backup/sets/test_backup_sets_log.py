@@ -4,19 +4,46 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from sets_kit import START, backup_set
 from sqlalchemy import update
-from taking_kit import VAULTS, Settings, Where, World, world_of
+from taking_kit import VAULTS, Settings, Where, World, make_ground, world_of
 
+from dbre.capabilities.backup.catalog.gaps import insert_gap, list_gaps
+from dbre.capabilities.backup.log.gaps import Coverage
+from dbre.capabilities.backup.log.intervals import recovery_intervals
 from dbre.capabilities.backup.log.keeper import LogKeeper
-from dbre.capabilities.backup.model import SetState
-from dbre.capabilities.backup.taking.completing import log_coverage
+from dbre.capabilities.backup.log.origin import find_origin, receiver_name
+from dbre.capabilities.backup.log.places import make_spool
+from dbre.capabilities.backup.log.status import find_missing
+from dbre.capabilities.backup.model import RecoveryGap, SetState
+from dbre.capabilities.backup.taking.completing import LogWait, log_coverage, wait_for_log
+from dbre.core.audit.signed_note import SigningKey
+from dbre.core.clock import SystemClock
+from dbre.core.errors import DbreError
+from dbre.core.ids import uuid7
 from dbre.core.operation import tables
+from dbre.core.store import Store
 from dbre.lab.postgres import PostgresServer
+from dbre.ports.backup.engine import ReceiveOrder
+from dbre.ports.backup.errors import LogGap
+from dbre.ports.backup.log_source import LogBacklog
+from dbre.testing.clock import FakeClock
 from dbre.testing.fixtures import PostgresPair
 
 STREAM = {"log": {"mode": "stream"}}
+
+
+async def backlog(world: World) -> LogBacklog:
+    """What the primary keeps for the receiver."""
+    cluster = world.ground.fleet.cluster("orders")
+    policy = world.ground.require_policy("orders")
+    origin = await find_origin(world.ground, cluster, policy)
+    assert origin.source is not None
+    return await origin.source.backlog(receiver_name("orders"))
 
 
 @asynccontextmanager
@@ -24,6 +51,9 @@ async def keeping(world: World) -> AsyncIterator[None]:
     """The log is received meanwhile, as a control plane does."""
     task = asyncio.create_task(LogKeeper(world.ground).run())
     try:
+        async with asyncio.timeout(90):
+            while not (await backlog(world)).is_active:  # noqa: ASYNC110 - a server is asked
+                await asyncio.sleep(0.1)
         yield
     finally:
         task.cancel()
@@ -46,16 +76,38 @@ async def test_a_set_is_sealed_when_its_log_is_in_every_vault(world: World) -> N
     assert (step.result or {})["files"] == [log.file.name for log in covered.files]
 
 
+@asynccontextmanager
+async def receiving_for_somebody_else(world: World, directory: Path) -> AsyncIterator[None]:
+    """Somebody uses our slot, and nothing of it comes to our vaults."""
+    cluster = world.ground.fleet.cluster("orders")
+    origin = await find_origin(world.ground, cluster, world.ground.require_policy("orders"))
+    account = world.ground.place.account
+    spool = make_spool(directory, "orders", origin.system_id, account)
+    order = ReceiveOrder(spool=spool, name=receiver_name("orders"))
+    task = asyncio.ensure_future(origin.port.receiver(origin.access, order).run())
+    try:
+        async with asyncio.timeout(90):
+            while not (await backlog(world)).is_active:  # noqa: ASYNC110 - a server is asked
+                await asyncio.sleep(0.1)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert origin.source is not None
+        await origin.source.release(receiver_name("orders"))
+
+
 @pytest.mark.timeout(180)
 async def test_without_its_log_no_set_is_sealed_and_the_hole_is_named(world: World) -> None:
     world = world.with_policy(**STREAM)
-    planned = await world.plan("backup.take", cluster="orders")
-    assert any("no log file of system" in one for one in planned.plan.warnings)
-    operation_id = await world.submit("backup.take", cluster="orders")
-    row = tables.operation
-    async with world.store.begin() as connection:  # as `dbre op set ID log-wait=4s`
-        await connection.execute(update(row).where(row.c.id == operation_id).values(tuning={"log-wait": "4s"}))
-    record = await world.finish(operation_id)
+    async with receiving_for_somebody_else(world, world.settings.directory / "elsewhere"):
+        planned = await world.plan("backup.take", cluster="orders")
+        assert any("no log file of system" in one for one in planned.plan.warnings)
+        operation_id = await world.submit("backup.take", cluster="orders")
+        row = tables.operation
+        async with world.store.begin() as connection:  # as `dbre op set ID log-wait=4s`
+            await connection.execute(update(row).where(row.c.id == operation_id).values(tuning={"log-wait": "4s"}))
+        record = await world.finish(operation_id)
     assert record.state == "compensated", record.error
     assert record.error is not None
     assert record.error["code"] == "backup.log_gap"
@@ -63,6 +115,78 @@ async def test_without_its_log_no_set_is_sealed_and_the_hole_is_named(world: Wor
     assert one.state is SetState.FAILED
     assert f"set {one.id} needs log from {one.start.text}" in record.error["message"]
     assert "--self-contained" in (record.error["hint"] or "")
+
+
+@pytest.mark.timeout(180)
+async def test_where_nobody_receives_the_log_the_set_holds_its_own_and_reaches_its_own_end(world: World) -> None:
+    world = world.with_policy(**STREAM)
+    planned = await world.plan("backup.take", cluster="orders")
+    assert any("nobody receives the log of orders-1" in one for one in planned.plan.warnings)
+    assert "complete-log" not in [one.name for one in planned.plan.steps]
+    record = await world.run("backup.take", cluster="orders")
+    assert record.state == "succeeded", record.error
+    one = await world.newest()
+    assert one.holds_its_log
+    (interval,) = recovery_intervals(await world.catalog(), ())
+    assert (interval.start, interval.end) == (one.stop, one.stop)
+    assert find_missing(await world.catalog()) == ()
+
+
+async def test_log_that_is_lost_meanwhile_ends_the_wait_at_once(store: Store) -> None:
+    one = backup_set(3, state=SetState.VERIFIED)
+    assert one.start is not None
+    gap = RecoveryGap(
+        id=uuid7(SystemClock()),
+        cluster=one.cluster,
+        system_id=one.system_id,
+        timeline=1,
+        start=one.start.value - 40,
+        end=None,
+        began_at=one.started_at + timedelta(seconds=1),
+        ended_at=None,
+        reason="the server removed it",
+        remedy="none yet",
+    )
+    before = replace(gap, id=uuid7(SystemClock()), began_at=one.started_at - timedelta(seconds=1))
+    told: list[str] = []
+
+    async def look(_seen: Coverage) -> None:
+        async with store.begin() as connection:
+            if len(told) < 2:
+                told.append("look")
+            elif not await list_gaps(connection, one.cluster, since=one.started_at + timedelta(microseconds=1), is_open=True):
+                await insert_gap(connection, gap)
+
+    async def nothing() -> None:
+        told.append("ended")
+
+    async def tell(words: str) -> None:
+        told.append(words)
+
+    async with store.begin() as connection:
+        await insert_gap(connection, replace(before, end=before.start + 20))
+    wait = LogWait(patience=lambda: 3600.0, look=look, end_file=nothing, tell=tell)
+    with pytest.raises(LogGap, match="lost for good: the server removed it"):
+        await wait_for_log(store, one, ["near"], clock=FakeClock(START), wait=wait)
+
+
+@pytest.mark.parametrize("how", ["missing", "read_only", "not_configured", "other_signer"])
+async def test_a_vault_that_cannot_take_the_set_is_told_before_anything_is_copied(world: World, how: str) -> None:
+    far = world.settings.directory / "far"
+    policy = {"vaults": ["near", "elsewhere"]} if how == "not_configured" else {}
+    world = world.with_policy(**policy)
+    if how == "missing":
+        far.rmdir()
+    elif how == "read_only":
+        (far / "staging").write_text("a file where the directory should be")
+    elif how == "other_signer":
+        record = await world.run("backup.take", cluster="orders")
+        assert record.state == "succeeded", record.error
+        settings = replace(world.settings, signing_key=SigningKey.generate("other/dbre-audit/0001").reveal())
+        world = replace(world, ground=make_ground(settings, world.store, world.clock))
+    with pytest.raises(DbreError, match=r"elsewhere|far") as caught:
+        await world.plan("backup.take", cluster="orders")
+    assert caught.value.hint
 
 
 async def test_a_self_contained_set_waits_for_no_archive(world: World) -> None:

@@ -79,6 +79,16 @@ class BackupSet:
     operation_id: UUID | None = None
 
     @property
+    def holds_its_log(self) -> bool:
+        """Whether the log that makes it consistent lies in the set itself."""
+        return bool(self.details.get("includes_log"))
+
+    @property
+    def needs_log_from(self) -> LogPosition | None:
+        """From where on log of the vaults is read to go on from it; a set that holds its own log needs none before its stop."""
+        return self.stop if self.holds_its_log else self.start
+
+    @property
     def timeline(self) -> int | None:
         """The timeline on which it was taken."""
         return self.stop.timeline if self.stop is not None else None

@@ -71,14 +71,22 @@ def _reaches(sets: Iterable[BackupSet], line: Sequence[Span], parts: Sequence[tu
         span = spans.get(stop.timeline) if stop is not None else None
         if start is None or stop is None or span is None or (span.end is not None and stop.value > span.end):
             continue
-        end = next((high for low, high in parts if low <= start.value < high), None)
-        if end is None or end < stop.value:
+        end = _end_of_log(one, start, stop, parts)
+        if end is None:
             continue
         if stop.timeline == last.timeline:
             yield _Reach(stop, end, one, begins_at_set=True)
         elif end > last.start:
             begin = LogPosition(last.timeline, last.start, text_like(stop.text, last.start))
             yield _Reach(begin, end, one, begins_at_set=False)
+
+
+def _end_of_log(one: BackupSet, start: LogPosition, stop: LogPosition, parts: Sequence[tuple[int, int]]) -> int | None:
+    """Up to where one gets from a set; None where it cannot even become consistent."""
+    if one.holds_its_log:
+        return next((high for low, high in parts if low <= stop.value < high), stop.value)
+    end = next((high for low, high in parts if low <= start.value < high), None)
+    return end if end is not None and end >= stop.value else None
 
 
 def _merged(reaches: Sequence[_Reach]) -> Iterator[list[_Reach]]:

@@ -18,7 +18,7 @@ __all__ = ["RecentLog", "newest_set_on", "read_recent_log"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentLog:
-    """``start`` and ``stop`` are those of the newest usable set on the line to a timeline; None: there is no such set."""
+    """Of the newest usable set on the line to a timeline: from where it needs log, and its stop. None: there is no such set."""
 
     start: LogPosition | None
     stop: LogPosition | None
@@ -31,7 +31,7 @@ async def read_recent_log(connection: AsyncConnection, cluster: str, system_id: 
     sets = [one for one in await list_sets(connection, cluster=cluster) if one.system_id == system_id]
     switches = await list_switches(connection, [system_id])
     newest = newest_set_on(ancestry(switches, timeline), sets)
-    start = newest.start if newest is not None else None
+    start = newest.needs_log_from if newest is not None else None
     logs = await list_logs(connection, cluster, system_id=system_id, ends_after=start.value) if start is not None else ()
     return RecentLog(start=start, stop=newest.stop if newest is not None else None, logs=logs, switches=switches)
 

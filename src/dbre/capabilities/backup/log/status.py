@@ -92,10 +92,10 @@ def find_missing(catalog: Catalog) -> tuple[MissingLog, ...]:
         logs = [one for one in catalog.logs if one.system_id == system_id]
         for timeline in sorted({one.file.timeline for one in logs if one.file.kind is LogKind.SEGMENT}):
             for one in (one for one in usable if one.system_id == system_id):
-                if one.start is None:
+                if (start := one.needs_log_from) is None:
                     continue
                 try:
-                    seen = coverage(logs, catalog.switches, start=one.start, timeline=timeline, system_id=system_id)
+                    seen = coverage(logs, catalog.switches, start=start, timeline=timeline, system_id=system_id)
                 except Conflict:  # a set of another branch
                     continue
                 found |= {(hole.timeline, hole.end.value): hole for hole in seen.missing}

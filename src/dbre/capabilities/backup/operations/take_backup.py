@@ -14,9 +14,10 @@ from dbre.capabilities.backup.log.gaps import Coverage
 from dbre.capabilities.backup.model import SetState
 from dbre.capabilities.backup.policy.chain import choose
 from dbre.capabilities.backup.taking.anomaly import anomalies
-from dbre.capabilities.backup.taking.completing import wait_for_log
+from dbre.capabilities.backup.taking.completing import LogWait, wait_for_log
 from dbre.capabilities.backup.taking.parts import TakingParts
 from dbre.capabilities.backup.taking.planning import Taking, plan_of, told_warnings
+from dbre.capabilities.backup.taking.receiver import own_log_only, why_not_received
 from dbre.capabilities.backup.taking.records import (
     STAGED,
     STORING,
@@ -85,7 +86,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         """
         cluster = self.ground.fleet.cluster(asked.cluster)
         policy = self.ground.require_policy(cluster.name)
-        require_vaults(self.ground, policy)
+        vault_doubts = await require_vaults(self.ground, policy)
         port = self.ground.port_of(cluster, provider=policy.provider)
         source = await find_source(
             port, cluster, from_replica=policy.from_replica, instance=asked.instance, application_name=context.application_name
@@ -95,8 +96,13 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         choice = choose(None if asked.kind == "auto" else CopyKind(asked.kind), port.kinds(), catalog, policy, source.survey)
         has_log = source.survey.position is not None
         includes_log = has_log and (asked.self_contained or policy.log.mode == "none")
+        if has_log and not includes_log:
+            why = await why_not_received(port, cluster, policy, catalog, application_name=context.application_name)
+            if why is not None:
+                includes_log = True
+                doubts = (own_log_only(why), *doubts)
         needs_log = has_log and not includes_log
-        warnings = (*told_warnings(catalog, source, policy, needs_log=needs_log), *doubts)
+        warnings = (*told_warnings(catalog, source, policy, needs_log=needs_log), *doubts, *vault_doubts)
         return plan_of(
             Taking(
                 cluster=cluster.name,
@@ -217,15 +223,8 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
                 ended = await port.log_source(primary.access).end_file()
                 await context.note(f"the present log file of {primary.instance} was ended at {ended.text}")
 
-        covered = await wait_for_log(
-            self.store_of_sets,
-            found,
-            policy.vaults,
-            clock=context.clock,
-            patience=lambda: float(context.tuning("log-wait")),
-            look=look,
-            end_file=end_file,
-        )
+        wait = LogWait(patience=lambda: float(context.tuning("log-wait")), look=look, end_file=end_file, tell=context.note)
+        covered = await wait_for_log(self.store_of_sets, found, policy.vaults, clock=context.clock, wait=wait)
         return {"files": [one.file.name for one in covered.files], "end": covered.end.text}
 
     @step(timeout_seconds=_LONGEST_COPY_SECONDS, idempotent=True)

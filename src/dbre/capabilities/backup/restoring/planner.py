@@ -137,7 +137,7 @@ def _choose(
         if fault is None and newest.start is not None and newest.stop is not None:
             fault = _without_own_log(catalog, line, newest)
             end = _until(line, target, at, samples, until, newest)
-            covered = _coverage(catalog, line, newest.start, end)
+            covered = _coverage(catalog, line, newest.needs_log_from or newest.start, end)
             reach = reach_of(covered, line, samples, at=at, stop=newest.stop, stopped_at=newest.stopped_at or newest.started_at)
         if fault is None:
             return _Found(chain=chain, covered=covered, reach=reach, passed_over=tuple(passed))
@@ -170,7 +170,7 @@ def _coverage(catalog: Catalog, line: Line, start: LogPosition, until: int | Non
 def _without_own_log(catalog: Catalog, line: Line, one: BackupSet) -> str | None:
     """Without the log from its start to its stop a set never becomes consistent."""
     assert one.start is not None and one.stop is not None  # noqa: S101, PT018 -- for the type: callers looked
-    if one.details.get("includes_log"):
+    if one.holds_its_log:
         return None
     covered = _coverage(catalog, line, one.start, one.stop.value)
     return f"set {one.id} needs {_holes(covered.missing)}, which is missing" if covered.missing else None

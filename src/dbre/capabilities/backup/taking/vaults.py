@@ -8,14 +8,20 @@ from dbre.capabilities.backup.documents import PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import BackupSet
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, kept_manifest
-from dbre.core.errors import DbreError, UsageError
+from dbre.core.errors import DbreError, PrecheckFailed, Unreachable, UsageError
 from dbre.core.text import closest, quoted
 from dbre.ports.backup.errors import CopyDamaged
 
 if TYPE_CHECKING:  # what encrypts and reaches storages costs half a second
     from dbre.capabilities.backup.vault.vault import Vault
 
-__all__ = ["fetch_manifest", "open_set_vault", "require_vaults"]
+__all__ = ["VaultNotReady", "fetch_manifest", "open_set_vault", "require_vaults"]
+
+
+class VaultNotReady(PrecheckFailed):
+    """A vault of the policy could not take the set; nothing was copied."""
+
+    code = "backup.vault_not_ready"
 
 
 def open_set_vault(ground: BackupGround, name: str) -> "AbstractAsyncContextManager[Vault]":
@@ -25,14 +31,34 @@ def open_set_vault(ground: BackupGround, name: str) -> "AbstractAsyncContextMana
     return open_vault(ground, name)
 
 
-def require_vaults(ground: BackupGround, policy: PolicyDocument) -> None:
-    """Raises: UsageError where a policy names a vault that is not configured."""
+async def require_vaults(ground: BackupGround, policy: PolicyDocument) -> tuple[str, ...]:
+    """Open and try every vault of a policy before anything is copied; what is doubtful about them, as sentences.
+
+    Raises: UsageError where one is not configured; VaultNotReady with everything that is wrong with them; Unreachable.
+    """
     known = [one.name for one in ground.vaults]
     for name in policy.vaults:
         if name not in known:
             near = closest(name, known)
             hint = f"did you mean {near}?" if near else f"configured: {', '.join(known) or 'none'}; add it under vaults:"
             raise UsageError(f"policy {policy.name} names vault {quoted(name, limit=80)}, and there is none", hint=hint)
+    doubts: list[str] = []
+    errors: dict[str, DbreError] = {}
+    for name in policy.vaults:
+        try:
+            async with open_set_vault(ground, name) as vault:
+                doubts += [f"vault {name}: {one}" for one in await vault.try_writing()]
+        except DbreError as error:
+            errors[name] = error
+    if errors:
+        is_away = all(isinstance(one, Unreachable) for one in errors.values())
+        words = "; ".join(f"{name}: {one.message}" for name, one in errors.items())
+        raise (Unreachable if is_away else VaultNotReady)(
+            f"nothing is copied, because it could not be stored: vault {words}",
+            hint="; ".join(dict.fromkeys(one.hint for one in errors.values() if one.hint)) or "dbre vault check",
+            context={"policy": policy.name, "vaults": list(errors)},
+        )
+    return tuple(doubts)
 
 
 async def fetch_manifest(ground: BackupGround, one: BackupSet) -> Path:

@@ -24,6 +24,7 @@ __all__ = ["FilesystemStorage"]
 
 _STAGING = "staging"
 _CHUNK = 1 << 20
+_TRIED = 4096  # a block: a full disk still makes empty files
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -144,6 +145,17 @@ class FilesystemStorage:
             os.unlink(name, dir_fd=descriptor)
             os.fsync(descriptor)
 
+    def try_writing(self) -> None:
+        """Write a file to the staging directory and remove it."""
+        name = f"{secrets.token_hex(8)}.part"
+        with self._told("write to"), self._folder(_STAGING, create=True) as folder:
+            try:
+                with os.fdopen(os.open(name, _NEW, 0o600, dir_fd=folder), "wb") as file:
+                    file.write(bytes(_TRIED))
+            finally:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=folder)
+
     def facts(self) -> StorageFacts:
         """What the directory is."""
         with self._told("look at"), self._folder("", create=False) as descriptor:
@@ -234,6 +246,8 @@ def _error_of(error: OSError, what: str, root: str) -> DbreError:
         return ObjectDamaged(f"{words}: a link lies in the way", hint="look who else writes the vault's directory")
     if error.errno in (errno.EACCES, errno.EPERM):
         return Denied(words, hint="let the user that runs dbre own the directory")
+    if error.errno == errno.EROFS:
+        return VaultUnusable(words, hint="mount it for writing, or name another vault")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return VaultUnusable(words, hint="make room: dbre backup expire, or a larger disk")
     if error.errno in (errno.ESTALE, errno.EIO, errno.ETIMEDOUT, errno.EHOSTDOWN):

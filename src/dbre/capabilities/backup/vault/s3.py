@@ -237,6 +237,10 @@ class S3Storage:
                     raise
                 return self._bucket.lock != "none"
 
+    def try_writing(self) -> None:
+        """See that the bucket answers: what is put there may stay for good, so nothing is."""
+        self.folders("")
+
     def facts(self) -> StorageFacts:
         """What the bucket is."""
         problems: list[str] = []

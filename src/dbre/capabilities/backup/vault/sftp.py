@@ -32,6 +32,7 @@ __all__ = ["SftpPlace", "SftpStorage"]
 
 _STAGING = "staging"
 _CHUNK = 256 << 10
+_TRIED = 4096  # a block: a full disk still makes empty files
 _SECONDS = 30.0
 _KEYS: tuple[type[paramiko.PKey], ...] = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 
@@ -175,6 +176,19 @@ class SftpStorage:
         """Delete for good."""
         with suppress(ObjectMissing), self._told(f"delete {key} of") as client:
             client.remove(self._path(key))
+
+    def try_writing(self) -> None:
+        """Write a file to the staging directory and remove it."""
+        part = self._path(f"{_STAGING}/{secrets.token_hex(8)}.part")
+        with self._told("write to") as client:
+            self._require_root(client)
+            _make_folder(client, self._path(""), _STAGING)
+            try:
+                with client.open(part, "wx") as file:
+                    file.write(bytes(_TRIED))
+            finally:
+                with suppress(OSError, EOFError, paramiko.SSHException):
+                    client.remove(part)
 
     def facts(self) -> StorageFacts:
         """What the directory is."""

@@ -91,6 +91,10 @@ class Storage(Protocol):
         """Delete for good; nothing happens where it is gone. Raises: StillLocked, Denied."""
         ...
 
+    def try_writing(self) -> None:
+        """See that something could be put there, as far as that can be seen without leaving anything behind."""
+        ...
+
     def facts(self) -> StorageFacts:
         """What the place is; asks it."""
         ...

@@ -14,7 +14,7 @@ from dbre.capabilities.backup.model import BackupSet, Catalog, SetState, Timelin
 from dbre.capabilities.backup.vault import keys
 from dbre.capabilities.backup.vault.checking import find_faults, objects_of_set
 from dbre.capabilities.backup.vault.contents import Contents, Stowed, Unpacking
-from dbre.capabilities.backup.vault.errors import NoIdentity, NotInVault, ObjectDamaged, SetConflict
+from dbre.capabilities.backup.vault.errors import NoIdentity, NotInVault, ObjectDamaged, SetConflict, VaultMisconfigured
 from dbre.capabilities.backup.vault.expiring import delete, doomed, mark, require_whole
 from dbre.capabilities.backup.vault.facts import VaultFacts, facts_of
 from dbre.capabilities.backup.vault.flow import Flow, in_thread
@@ -388,6 +388,25 @@ class Vault:
     async def facts(self) -> VaultFacts:
         """What it is, and what its lock and signatures are worth. Raises: Unreachable, Denied, IndexBroken."""
         return await asyncio.to_thread(facts_of, self._home)
+
+    async def try_writing(self) -> tuple[str, ...]:
+        """See that a set could be stored now; what is doubtful about it. Nothing is left in the vault.
+
+        Raises: Unreachable, Denied, VaultUnusable, VaultMisconfigured, IndexBroken.
+        """
+        return await asyncio.to_thread(self._try_writing)
+
+    def _try_writing(self) -> tuple[str, ...]:
+        home = self._home
+        home.storage.try_writing()
+        home.states()  # an index that is broken, or signed by somebody else, takes no entry
+        if home.key is None:
+            raise VaultMisconfigured(
+                "this machine has no key that signs what it puts there", hint="`dbre audit key` shows or makes it"
+            )
+        if self.can_read and not self._contents.reads_own:
+            return ("the identity here opens nothing that is stored from now on: it belongs to none of the recipients",)
+        return ()
 
     # --- common
 
