@@ -10,9 +10,11 @@ from drills_world import CLUSTER, fleet_of, make_ground, policy_of, wait_for
 
 from dbre.capabilities.backup.catalog.canaries import insert_witness, list_witnesses
 from dbre.capabilities.backup.drilling.canary_chain import ChainBounds, compare_chain
-from dbre.capabilities.backup.drilling.canary_writer import CANARIES_LOST, CanaryWriter, witness
+from dbre.capabilities.backup.drilling.canary_writer import CANARIES_LOST, CANARY_SEALED, CanaryWriter, witness
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import WitnessedCanary
+from dbre.core.audit.entries import AuditEntry
+from dbre.core.audit.reading import AuditQuery, entries
 from dbre.core.clock import SystemClock
 from dbre.core.events import recent
 from dbre.core.store import Store, open_store
@@ -43,6 +45,10 @@ async def test_rows_are_written_and_witnessed_as_the_server_has_them(ground: Bac
     assert compare_chain(rows, witnesses, ChainBounds(held=witnesses[-1].position)).outcome is CheckOutcome.PASS
     assert [one.sequence for one in witnesses] == list(range(1, len(witnesses) + 1))
     assert all(one.position is not None for one in witnesses)
+    sealed = await _sealed(ground)
+    assert [one.data["sequence"] for one in sealed] == [1]  # once an hour, and at the start
+    assert sealed[0].data["hash"] == witnesses[0].hash
+    assert sealed[0].subject == f"cluster/{CLUSTER}"
 
 
 async def test_a_server_that_went_back_is_told_and_witnessed_anew(ground: BackupGround, postgres15: PostgresServer) -> None:
@@ -105,6 +111,11 @@ async def _witnesses(ground: BackupGround, count: int) -> list[WitnessedCanary]:
     async with _store(ground).read() as connection:
         found = list(await list_witnesses(connection, CLUSTER))
     return found if len(found) >= count else []
+
+
+async def _sealed(ground: BackupGround) -> list[AuditEntry]:
+    async with _store(ground).read() as connection:
+        return [one.entry for one in await entries(connection, AuditQuery(action=CANARY_SEALED))]
 
 
 async def _follows(ground: BackupGround, last: WitnessedCanary) -> bool:

@@ -89,6 +89,9 @@ async def test_a_vault_that_is_away_means_that_nobody_knows(
     shutil.rmtree(workplace / "vault")
     with pytest.raises(DbreError):
         await fetch.fetch(missing, into)
+    (spool / f"{missing}.partial").write_bytes(PARTIAL)
+    with pytest.raises(DbreError):  # the vault may have all of it
+        await fetch.fetch(missing, into)
     (spool / missing).write_bytes(SPOOLED)
     assert await fetch.fetch(missing, into)  # but what another place has is there
 

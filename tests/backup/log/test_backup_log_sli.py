@@ -7,10 +7,12 @@ from log_kit import at
 from log_plane import CLUSTER, plane, sealed_set, until
 from prometheus_client import generate_latest
 
+from dbre.capabilities.backup.exposure.exposure import _of_tier
 from dbre.capabilities.backup.exposure.metrics import ExposureMetrics
 from dbre.capabilities.backup.exposure.model import Exposure, Tier, TierExposure
 from dbre.capabilities.backup.exposure.sli import ExposureSlot, slot_of, slots
 from dbre.capabilities.backup.exposure.watch import ExposureWatch
+from dbre.capabilities.backup.log.clock_map import ClockMap
 from dbre.capabilities.backup.log.origin import find_origin
 from dbre.core.telemetry import Metrics
 from dbre.lab.postgres import PostgresServer
@@ -29,6 +31,13 @@ def exposed(seconds: float | None, *, after: float = 0.0, cluster: str = CLUSTER
         reason_unknown=None,
         tiers=(tier,),
     )
+
+
+def test_a_clock_that_was_set_back_makes_exposure_unknown_and_never_zero() -> None:
+    clock = ClockMap((BEGIN, BEGIN + timedelta(hours=2)), (10, 20))
+    told = [_of_tier(Tier.VAULT, at(1, 20), at(1, 30), clock, BEGIN + timedelta(hours=hours)) for hours in (1, 3)]
+    assert [(one.bytes, one.seconds) for one in told] == [(10, None), (10, 3600.0)]
+    assert "the clock was set back" in (told[0].reason_unknown or "")
 
 
 def test_each_slot_is_one_event_and_unknown_is_bad() -> None:

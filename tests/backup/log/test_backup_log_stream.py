@@ -9,10 +9,12 @@ import pytest
 from log_plane import CLUSTER, Plane, plane, sealed_set, until
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
+from dbre.capabilities.backup.catalog.sets import list_sets
+from dbre.capabilities.backup.catalog.switches import insert_switch
 from dbre.capabilities.backup.exposure.exposure import measure
 from dbre.capabilities.backup.exposure.model import Tier
 from dbre.capabilities.backup.log.origin import find_origin, receiver_name
-from dbre.capabilities.backup.model import LogState, RecoveryGap, StoredLog
+from dbre.capabilities.backup.model import LogState, RecoveryGap, StoredLog, TimelineSwitch
 from dbre.core.events import recent
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.backup.model import LogKind
@@ -106,6 +108,14 @@ async def test_exposure_shrinks_as_log_comes_to_safety(fresh_postgres: PostgresS
         assert later.seconds is not None
         assert later.seconds >= 1.5
         assert (later.bytes or 0) > 0
+        assert later.position is not None
+        async with one.store.begin() as connection:  # a failover that this server knows nothing of
+            (newest,) = await list_sets(connection, cluster=CLUSTER)
+            switch = TimelineSwitch(system_id=newest.system_id, timeline=2, parent=1, at=later.position.value)
+            await insert_switch(connection, switch)
+        stale = await measure(one.ground, CLUSTER)
+        assert (stale.seconds, stale.bytes) == (None, None)
+        assert "another primary has taken over" in (stale.reason_unknown or "")
 
 
 async def test_an_unreachable_server_makes_exposure_unknown_and_never_zero(

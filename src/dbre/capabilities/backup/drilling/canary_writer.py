@@ -16,6 +16,8 @@ from dbre.capabilities.backup.catalog.canaries import (
 from dbre.capabilities.backup.documents import CanaryDocument, PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import WitnessedCanary
+from dbre.core.audit.log import AuditLog
+from dbre.core.audit.model import AuditDraft
 from dbre.core.errors import DbreError, Unreachable, UsageError
 from dbre.core.events import EventLog
 from dbre.core.fleet import Cluster
@@ -27,11 +29,16 @@ from dbre.ports.canary import CanaryRow
 from dbre.ports.engine import Access, Server, Timeouts
 from dbre.ports.session import Role
 
-__all__ = ["CANARIES_LOST", "CanaryWriter", "witness"]
+__all__ = ["CANARIES_LOST", "CANARY_SEALED", "CanaryWriter", "witness"]
 
 CANARIES_LOST = "backup.canaries_lost"
 """The event of a chain that went back behind what was acknowledged: a failover that lost commits, or a restore."""
 
+CANARY_SEALED = "backup.canary_sealed"
+"""The entry of the audit log that says how far a chain was: whoever changes witnesses afterwards contradicts a signed log."""
+
+_ACTOR = "backup"
+_SEAL_SECONDS = 3600.0
 _LIMITS = Timeouts(connect_seconds=5.0, statement_seconds=10.0, lock_seconds=2.0)
 _PRUNE_SECONDS = 3600.0
 _LONGEST_WINDOW = timedelta(days=400)
@@ -72,6 +79,7 @@ class _ClusterCanary:
         self._document: CanaryDocument = policy.canary
         self._window = (policy.retention.window or _LONGEST_WINDOW) + policy.canary.keep
         self._was_good = True
+        self._sealed: float | None = None  # when, on the monotonic clock
 
     async def run(self) -> None:
         """Find the primary, write to it until it fails, and look again."""
@@ -100,11 +108,26 @@ class _ClusterCanary:
                 if clock.monotonic() - pruned >= _PRUNE_SECONDS:
                     await self._prune(server)
                     pruned = clock.monotonic()
+                await self._seal(row)
                 await clock.sleep(interval)
         except TimeoutError as error:
             raise Unreachable("the state store did not take a witness in time", hint="dbre db status") from error
         finally:
             await server.aclose()
+
+    async def _seal(self, row: CanaryRow) -> None:
+        """Write into the audit log where the chain is, once an hour."""
+        now = self._ground.clock.monotonic()
+        if self._sealed is not None and now - self._sealed < _SEAL_SECONDS:
+            return
+        entry = AuditDraft(
+            action=CANARY_SEALED,
+            actor=_ACTOR,
+            subject=f"cluster/{self._cluster.name}",
+            data={"sequence": row.sequence, "at": row.at.isoformat(), "hash": printable(row.hash, limit=64)},
+        )
+        await AuditLog(self._ground.clock).append(self._store, entry)
+        self._sealed = now
 
     async def _primary(self) -> Server:
         """The instance that takes writes. Raises: Unreachable."""

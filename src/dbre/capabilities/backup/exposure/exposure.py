@@ -24,6 +24,8 @@ __all__ = ["measure"]
 _LOOK_BACK = timedelta(days=1)
 _VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
 _NO_SET = "no sealed backup set lies on the way to the present timeline: nothing can be recovered"
+_STALE = "the server writes timeline {}, and timeline {} of the same system is known: another primary has taken over"
+_CLOCK_STEP = timedelta(seconds=2)  # backwards, that may come from reading two clocks one after the other
 
 
 async def measure(
@@ -51,6 +53,9 @@ async def measure(
         return replace(_unknown(cluster, now, error.message), position=position)
     if recent.start is None:
         return replace(_unknown(cluster, now, _NO_SET), position=position)
+    newest = max((one.timeline for one in recent.switches), default=position.timeline)
+    if newest > position.timeline:  # what the old primary says of its own log is no answer for the new one's
+        return replace(_unknown(cluster, now, _STALE.format(position.timeline, newest)), position=position)
     clock = ClockMap.along(samples, line, system_id=found.system_id)
     tiers = []
     for tier in _tiers(policy.log.mode):
@@ -97,9 +102,13 @@ async def _look(store: Store, origin: LogOrigin, spool: Path, now: datetime) -> 
 def _spooled(origin: LogOrigin, spool: Path, now: datetime) -> list[StoredLog]:
     """Finished files of the spool, among them those that nobody wrote down yet: they are durable here."""
     source, found = origin.source, []
-    if source is None or not spool.is_dir():
+    if source is None:
         return []
-    for path in spool_files(spool):
+    try:
+        paths = spool_files(spool)
+    except OSError:  # none yet, or of another user: what nobody sees counts as not there
+        return []
+    for path in paths:
         try:
             if not source.is_whole(path):
                 continue
@@ -150,6 +159,9 @@ def _of_tier(tier: Tier, reached: LogPosition | str, end: LogPosition, clock: Cl
     since = clock.all_before(reached.value)  # whatever is not there was written after that
     if since is None:
         why = "it is not known when the log passed that place: no sample of the clock is as old"
+        return TierExposure(tier=tier, position=reached, bytes=missing, seconds=None, reason_unknown=why)
+    if since - now > _CLOCK_STEP:
+        why = f"the clock was set back: a sample is of {since:%Y-%m-%d %H:%M:%SZ}, which is yet to come"
         return TierExposure(tier=tier, position=reached, bytes=missing, seconds=None, reason_unknown=why)
     return TierExposure(
         tier=tier, position=reached, bytes=missing, seconds=max((now - since).total_seconds(), 0.0), reason_unknown=None

@@ -54,7 +54,8 @@ class StoredLogFetch:
                 failure = failure or error
                 await asyncio.to_thread(into.unlink, missing_ok=True)
         for directory in await asyncio.to_thread(self._directories):
-            for candidate in (name, name + _PARTIAL):
+            # The vault that does not answer may have the whole file, and recovery would end in the middle of its part.
+            for candidate in (name, name + _PARTIAL) if failure is None else (name,):
                 if await asyncio.to_thread(_copy, directory / candidate, into):
                     return await self._hand_over(into)
         if failure is not None:

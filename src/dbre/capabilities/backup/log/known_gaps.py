@@ -82,7 +82,7 @@ class KnownGaps:
                     for one in sets
                     if one.start is not None
                     and (one.system_id, one.started_at >= gap.began_at) == (gap.system_id, True)
-                    and one.start.value >= gap.start
+                    and one.start.value >= (gap.start if gap.end is None else gap.end)  # in a gap, none leads out of it
                 ]
                 if after:
                     end = gap.end if gap.end is not None else after[0].start.value if after[0].start is not None else None

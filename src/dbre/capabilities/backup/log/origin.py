@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dbre.capabilities.backup.documents import PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.core.errors import Conflict, DbreError, Unreachable, Unsupported
+from dbre.core.errors import Conflict, DbreError, Denied, Unreachable, Unsupported
 from dbre.core.fleet import Cluster
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.log_source import HasLogSource, LogSource
@@ -58,7 +58,7 @@ async def find_origin(ground: BackupGround, cluster: Cluster, policy: PolicyDocu
         server = engine.connect(access)
         try:
             identity = await server.session.identify()
-        except (Unreachable, Unsupported) as error:
+        except (Unreachable, Unsupported, Denied) as error:  # a replica that lets nobody in must not stop the log
             failure = error
             continue
         finally:
