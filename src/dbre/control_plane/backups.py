@@ -9,6 +9,7 @@ from dbre.capabilities.backup.exposure.metrics import ExposureMetrics
 from dbre.capabilities.backup.exposure.watch import ExposureWatch
 from dbre.capabilities.backup.log.keeper import LogKeeper
 from dbre.capabilities.backup.metrics import BackupMetrics
+from dbre.capabilities.backup.restoring.leftovers import collecting
 from dbre.capabilities.slo import Definition
 from dbre.capabilities.slo.polling.recovery_point import RecoveryPointCounter
 from dbre.capabilities.slo.polling.run import SourceGround
@@ -58,8 +59,13 @@ class PlaneBackups:
             "log": self._keeper.run,
             "exposure": self._watch.run,
             "canary": self._canary.run,
+            "leftovers": self._collect,
             "backup-metrics": self._metrics.run,
         }
+
+    async def _collect(self) -> None:
+        """Remove what killed restores and drills left on this machine."""
+        await collecting(self._ground)
 
     def _exposure_seconds(self, cluster: str) -> float | None:
         found = self._watch.latest().get(cluster)

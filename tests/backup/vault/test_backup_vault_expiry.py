@@ -11,6 +11,7 @@ from vault_kit import SYSTEM, document, ground, log_file, make_copy, record, s3_
 from dbre.capabilities.backup.documents import BackupDocument
 from dbre.capabilities.backup.model import BackupSet, LogState, SetState
 from dbre.capabilities.backup.vault.errors import NotInVault, ObjectMissing, StillLocked
+from dbre.capabilities.backup.vault.expiring import Settled
 from dbre.capabilities.backup.vault.opening import open_document
 from dbre.capabilities.backup.vault.storage import LockStrength
 from dbre.capabilities.backup.vault.vault import Vault
@@ -44,7 +45,7 @@ async def test_tombstone_grace_deletion(vault: Vault, tmp_path: Path, clock: Fak
     file = log_file(tmp_path / "segment")
     await vault.put_log("orders", SYSTEM, file, tmp_path / "segment")
     with pytest.raises(StillLocked, match="no tombstone"):
-        await vault.delete([one.id], [])
+        await vault.delete([one.id], [], grace=timedelta(0))
     await vault.tombstone([one.id], [file.name], "older than the window", system_id=SYSTEM)
     assert (await vault.catalog()).sets[0].state is SetState.TOMBSTONED
     await clock.advance(86_399)
@@ -79,10 +80,10 @@ async def test_a_held_set_stays_until_it_is_released(vault: Vault, tmp_path: Pat
     await vault.hold(one.id, "case 4711")
     await vault.tombstone([one.id], [], "old")
     with pytest.raises(StillLocked, match="case 4711"):
-        await vault.delete([one.id], [])
+        await vault.delete([one.id], [], grace=timedelta(0))
     assert (await vault.catalog()).sets[0].hold == "case 4711"
     await vault.hold(one.id, None)
-    assert await vault.delete([one.id], []) > 0
+    assert await vault.delete([one.id], [], grace=timedelta(0)) > 0
 
 
 async def test_a_set_on_which_another_stands_goes_only_with_it(vault: Vault, tmp_path: Path) -> None:
@@ -90,8 +91,8 @@ async def test_a_set_on_which_another_stands_goes_only_with_it(vault: Vault, tmp
     child = await _put(vault, tmp_path, kind=CopyKind.INCREMENTAL, parent_id=full.id)
     await vault.tombstone([full.id, child.id], [], "old")
     with pytest.raises(StillLocked, match=child.id):
-        await vault.delete([full.id], [])
-    assert await vault.delete([full.id, child.id], []) > 0
+        await vault.delete([full.id], [], grace=timedelta(0))
+    assert await vault.delete([full.id, child.id], [], grace=timedelta(0)) > 0
 
 
 async def test_credentials_that_cannot_delete_do_not_try(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ async def test_credentials_that_cannot_delete_do_not_try(tmp_path: Path) -> None
         one = await _put(vault, tmp_path)
         await vault.tombstone([one.id], [], "old")
         with pytest.raises(Denied, match="can_delete"):
-            await vault.delete([one.id], [])
+            await vault.delete([one.id], [], grace=timedelta(0))
     assert list((tmp_path / "vault").rglob("*.age"))
 
 
@@ -133,9 +134,9 @@ async def test_the_lock_of_a_directory_is_kept_by_us_and_told_as_advisory(tmp_pa
         assert (await vault.facts()).lock is LockStrength.ADVISORY
         await vault.tombstone([one.id], [], "old")
         with pytest.raises(StillLocked, match="locked until 2026-03-13"):
-            await vault.delete([one.id], [])
+            await vault.delete([one.id], [], grace=timedelta(0))
         await clock.advance(12 * 86_400)
-        assert await vault.delete([one.id], []) > 0
+        assert await vault.delete([one.id], [], grace=timedelta(0)) > 0
 
 
 async def test_a_bucket_with_object_lock_refuses_what_others_try_and_still_gives_the_set(
@@ -163,3 +164,36 @@ async def test_a_bucket_with_object_lock_refuses_what_others_try_and_still_gives
     async with open_document(ground(tmp_path / "fresh"), place) as vault:
         await vault.fetch_set(one.id, tmp_path / "back")
     assert (tmp_path / "back" / "PG_VERSION").read_bytes() == b"18\n"
+
+
+async def test_expiry_marks_waits_for_the_grace_and_tells_what_it_left(vault: Vault, tmp_path: Path, clock: FakeClock) -> None:
+    full = await _put(vault, tmp_path)
+    child = await _put(vault, tmp_path, kind=CopyKind.INCREMENTAL, parent_id=full.id)
+    held = await _put(vault, tmp_path)
+    await vault.hold(held.id, "case 4711")
+    file = log_file(tmp_path / "segment")
+    await vault.put_log("orders", SYSTEM, file, tmp_path / "segment")
+    logs, nothing = {SYSTEM: [file.name]}, dict[str, list[str]]()
+
+    async def settle(sets: list[str], logs: dict[str, list[str]], kept: dict[str, list[str]]) -> Settled:
+        return await vault.settle(sets, logs, kept_logs=kept, reason="old", grace=timedelta(days=1))
+
+    first = await settle([child.id, full.id, held.id, "never-was-here"], logs, nothing)
+    assert first.bytes_freed == 0, "log and sets that were not marked before wait for their grace, too"
+    assert set(first.sets_left) == {child.id, full.id, held.id}
+    assert first.logs_left == logs
+    await clock.advance(86_401)
+    kept = await settle([], {}, logs)
+    assert kept.bytes_freed == 0
+    again = await settle([full.id, held.id], logs, nothing)
+    assert again.bytes_freed == 0
+    assert again.logs_left == logs, "what was kept in between begins its grace anew"
+    assert "stands on it" in again.sets_left[full.id]
+    assert "case 4711" in again.sets_left[held.id]
+    last = await settle([child.id, full.id, held.id], {}, nothing)
+    assert last.bytes_freed > 0
+    assert set(last.sets_left) == {held.id}
+    assert {one.id: one.state for one in (await vault.catalog()).sets} == {
+        full.id: SetState.DELETED, child.id: SetState.DELETED, held.id: SetState.TOMBSTONED
+    }  # fmt: skip
+    assert (await settle([child.id], {}, nothing)).bytes_freed == 0, "it may be repeated"

@@ -1,6 +1,7 @@
 """A long index is read from its newest snapshot on, and what is wrong with snapshots or before them is noticed all the same."""
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ async def test_deleted_log_is_forgotten_in_snapshots_and_deleting_it_again_harms
     names = [f"0000000100000000{number:08X}" for number in range(LOGS // 2)]
     async with open_document(ground(tmp_path), document(tmp_path)) as vault:
         await vault.tombstone([], names, "old", system_id=SYSTEM)
-        await vault.delete([], names, system_id=SYSTEM)
+        await vault.delete([], names, system_id=SYSTEM, grace=timedelta(0))
         await _put(vault, tmp_path, 2_000, LOGS)
     async with open_document(ground(tmp_path), document(tmp_path)) as vault:
         assert len([one for one in (await vault.catalog()).logs if one.vaults]) == LOGS // 2 + LOGS

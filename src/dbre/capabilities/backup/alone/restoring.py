@@ -7,7 +7,9 @@ from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
+from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.restoring.finishing import finish
+from dbre.capabilities.backup.restoring.leftovers import tidy
 from dbre.capabilities.backup.restoring.members import fetch_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import fetch_log, scan_planned_log
@@ -50,18 +52,21 @@ async def restore_alone(ground: BackupGround, plan: RestorePlan, directory: Path
     from dbre.capabilities.backup.vault.opening import open_vaults
 
     require_possible(plan)
+    await tidy(ground)
     await asyncio.to_thread(require_new, directory)
     root = await asyncio.to_thread(staging_root, ground.directory)
     await require_space(plan, staging=root, target=directory.parent)
     number = secrets.token_hex(8)
     staging = Staging(root=root / f"alone-{number}", account=ground.place.account)
     unfinished = directory.with_name(f".{directory.name}.dbre-{number}")
-    try:
-        async with open_vaults(ground, plan.vaults) as vaults:
-            return await _restored(ground, plan, staging, unfinished, directory, vaults, tell)
-    finally:
-        await asyncio.to_thread(remove_tree, unfinished)
-        await staging.remove()
+    chain, places = [one.id for one in plan.chain], [staging.root, unfinished]
+    async with claimed(ground.directory, purpose=f"restore of {plan.cluster}", sets=chain, directories=places):
+        try:
+            async with open_vaults(ground, plan.vaults) as vaults:
+                return await _restored(ground, plan, staging, unfinished, directory, vaults, tell)
+        finally:
+            await asyncio.to_thread(remove_tree, unfinished)
+            await staging.remove()
 
 
 async def _restored(

@@ -11,11 +11,12 @@ from dbre.capabilities.backup.catalog.sets import list_sets
 from dbre.capabilities.backup.drilling.choosing import check_target, choose_order
 from dbre.capabilities.backup.drilling.documents import DrillInput
 from dbre.capabilities.backup.drilling.order import DrillOrder
-from dbre.capabilities.backup.drilling.planning import load_known
+from dbre.capabilities.backup.drilling.planning import load_known, plan_drill
 from dbre.capabilities.backup.drilling.recording import evidence_of, record_drill, tell_vaults
 from dbre.capabilities.backup.drilling.running import DrillRun
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import SetState
+from dbre.capabilities.backup.restoring.leftovers import tidy
 from dbre.core.errors import DbreError, PrecheckFailed, UsageError
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, step
@@ -76,7 +77,14 @@ class DrillBackup(Operation[DrillInput]):
         asked = DrillInput.model_validate(dict(context.input))
         policy = self._ground.require_policy(asked.cluster)
         order = await choose_order(self._ground, self._store, policy, asked, context)
-        return order.document()
+        return {**order.document(), "chain": await self._chain(order)}
+
+    async def _chain(self, order: DrillOrder) -> list[str]:
+        """The sets that it will read: expiry leaves them alone. None where nothing can be restored; the next step tells."""
+        try:
+            return [one.id for one in plan_drill(await load_known(self._store, order.cluster), order).chain]
+        except DbreError:
+            return []
 
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True, attempts=1)
     async def prove(self, context: StepContext) -> Mapping[str, Any]:
@@ -112,6 +120,7 @@ class DrillBackup(Operation[DrillInput]):
         from dbre.capabilities.backup.vault.opening import open_vaults
 
         assert run.plan is not None  # noqa: S101 -- for the type: it is prepared
+        await tidy(self._ground)
         async with AsyncExitStack() as stack:
             try:
                 vaults = await stack.enter_async_context(open_vaults(self._ground, run.plan.vaults))

@@ -1,9 +1,9 @@
 """``backup.expire``: mark what no rule keeps, and delete what was marked long enough ago."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,8 +12,9 @@ from dbre.capabilities.backup.catalog.logs import mark_logs
 from dbre.capabilities.backup.catalog.sets import find_set, update_set
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import BackupSet, LogState, SetState
+from dbre.capabilities.backup.retention.in_use import sets_in_use
 from dbre.capabilities.backup.retention.orphans import mark_orphans, orphans_of
-from dbre.capabilities.backup.retention.plan import RetentionPlan
+from dbre.capabilities.backup.retention.plan import Fate, RetentionPlan
 from dbre.capabilities.backup.retention.planning import TOMBSTONED_AT, plan_retention
 from dbre.capabilities.backup.retention.steps import expiry_plan, logs_by_system
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest
@@ -26,12 +27,11 @@ from dbre.core.operation.plan import Plan
 from dbre.core.store import Store
 from dbre.core.text import counted
 
-if TYPE_CHECKING:
-    from dbre.capabilities.backup.vault.vault import Vault
-
 __all__ = ["ExpireBackups", "ExpireInput", "ExpiryRefused"]
 
 _LONGEST_SECONDS = 86_400.0
+_GOING = frozenset({Fate.DELETE, Fate.COLLECT})
+_MARKED = frozenset({Fate.TOMBSTONE, Fate.IN_GRACE, *_GOING})  # a step that is begun again may find them noted
 
 
 class ExpiryRefused(Refused):
@@ -79,7 +79,8 @@ class ExpireBackups(Operation[ExpireInput]):
     async def _decide(self, cluster: str, now: datetime) -> RetentionPlan:
         policy = self._ground.require_policy(cluster)
         catalog = await load_catalog(self._store, cluster)
-        return plan_retention(cluster, catalog, policy.retention, now=now)
+        in_use = await sets_in_use(self._ground, self._store)
+        return plan_retention(cluster, catalog, policy.retention, now=now, in_use=in_use)
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def collect_orphans(self, context: StepContext) -> Mapping[str, Any]:
@@ -105,7 +106,7 @@ class ExpireBackups(Operation[ExpireInput]):
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)
     async def tombstone(self, context: StepContext) -> Mapping[str, Any]:
         """Mark sets in one vault. Raises: PlanChanged where a set is kept again since it was planned."""
-        await self._require_still_doomed(context)
+        await self._require_still_doomed(context, _MARKED)
         async with open_set_vault(self._ground, context.input["vault"]) as vault:
             await vault.tombstone(context.input["sets"], [], context.input["reason"])
         return {"vault": context.input["vault"], "sets": context.input["sets"]}
@@ -120,23 +121,22 @@ class ExpireBackups(Operation[ExpireInput]):
     async def delete(self, context: StepContext) -> Mapping[str, Any]:
         """Delete from one vault what was marked, and what never became a set."""
         given = context.input
-        await self._require_still_doomed(context)
+        kept = await self._require_still_doomed(context)
+        grace = self._ground.require_policy(given["cluster"]).retention.grace
         async with open_set_vault(self._ground, given["vault"]) as vault:
-            there = {one.id for one in (await vault.catalog(given["cluster"])).sets if one.state is not SetState.DELETED}
-            sets = [one for one in given["sets"] if one in there]  # what was never complete there is not listed there
-            await vault.tombstone(sets, [], given["reason"])
-            freed = await vault.delete(sets, [])
-            left: dict[str, list[str]] = {}
-            for system, names in given["logs"].items():
-                log_freed, locked = await _delete_logs(vault, system, names, given["reason"])
-                freed += log_freed
-                if locked:
-                    left[system] = locked
-        for system, locked in left.items():
-            await context.note(
-                f"{counted(len(locked), 'log file')} of system {system} are locked in {given['vault']}, and stay"
-            )
-        return {"vault": given["vault"], "sets": sets, "bytes_freed": freed, "left": left}
+            done = await vault.settle(given["sets"], given["logs"], kept_logs=kept, reason=given["reason"], grace=grace)
+        for why in done.sets_left.values():
+            await context.note(f"stays: {why}")
+        for system, names in done.logs_left.items():
+            count = counted(len(names), "log file")
+            await context.note(f"{count} of system {system} stay in {given['vault']}: in their grace, or locked")
+        return {
+            "vault": given["vault"],
+            "sets": [one for one in given["sets"] if one not in done.sets_left],
+            "bytes_freed": done.bytes_freed,
+            "left": {system: list(names) for system, names in done.logs_left.items()},
+            "sets_left": list(done.sets_left),
+        }
 
     @step(timeout_seconds=600.0, idempotent=True)
     async def forget(self, context: StepContext) -> Mapping[str, Any]:
@@ -144,18 +144,21 @@ class ExpireBackups(Operation[ExpireInput]):
         given = context.input
         results = [one for name, one in context.results.items() if name.startswith("delete:")]
         left = {(system, name) for one in results for system, names in one["left"].items() for name in names}
-        for set_id in given["sets"]:
+        still = {set_id: [one["vault"] for one in results if set_id in one["sets_left"]] for set_id in given["sets"]}
+        gone = [set_id for set_id in given["sets"] if not still[set_id]]
+        for set_id in gone:
             await SetStaging(self._ground, set_id).remove()
             await forget_manifest(self._ground, set_id)
         async with self._store.begin() as connection:
             for set_id in given["sets"]:
                 known = await find_set(connection, set_id)
-                await update_set(connection, replace(known, state=SetState.DELETED, vaults=()))
+                state = known.state if still[set_id] else SetState.DELETED
+                await update_set(connection, replace(known, state=state, vaults=tuple(still[set_id])))
             for system, names in given["logs"].items():
-                gone = [name for name in names if (system, name) not in left]
-                await mark_logs(connection, given["cluster"], system, gone, state=LogState.DELETED, vaults=[])
+                finished = [name for name in names if (system, name) not in left]
+                await mark_logs(connection, given["cluster"], system, finished, state=LogState.DELETED, vaults=[])
         return {
-            "sets": given["sets"],
+            "sets": gone,
             "logs": sum(len(names) for names in given["logs"].values()) - len(left),
             "bytes_freed": sum(one["bytes_freed"] for one in results),
         }
@@ -168,16 +171,20 @@ class ExpireBackups(Operation[ExpireInput]):
         detail = f"{len(wanted['kept']) - len(lost)} of {len(wanted['kept'])} are sealed"
         return (Verification(subject="kept sets", holds=not lost, detail=detail),)
 
-    async def _require_still_doomed(self, context: StepContext) -> None:
-        """Between plan and act a person may have held a set, or a drill may have proved it.
+    async def _require_still_doomed(self, context: StepContext, fates: Collection[Fate] = _GOING) -> Mapping[str, list[str]]:
+        """Between plan and act a person may have held a set, a drill proved it, a restore begun with it.
 
-        Raises: PlanChanged.
+        Gives the log that is kept, by system. Raises: PlanChanged.
         """
         given = context.input
         now = await self._decide(given["cluster"], context.clock.now())
-        kept = sorted({one.set.id for one in now.sets if one.is_kept} & set(given["sets"]))
-        if kept:
-            raise PlanChanged(f"set {kept[0]} is kept again since this was planned", hint="plan again: dbre backup expire")
+        wanted = set(given["sets"])
+        for one in now.sets:
+            if one.set.id in wanted and one.fate not in fates:
+                raise PlanChanged(
+                    f"set {one.set.id} is kept again since this was planned: {'; '.join(one.reasons)}",
+                    hint="plan again: dbre backup expire",
+                )
         needed = logs_by_system(one.log for one in now.logs if one.is_kept)
         for system, names in given.get("logs", {}).items():
             again = sorted(set(names) & set(needed.get(system, ())))
@@ -185,6 +192,7 @@ class ExpireBackups(Operation[ExpireInput]):
                 raise PlanChanged(
                     f"log file {again[0]} is needed again since this was planned", hint="plan again: dbre backup expire"
                 )
+        return needed
 
     async def _change(self, set_ids: Sequence[str], before: SetState, after: SetState, details: Mapping[str, str]) -> list[str]:
         changed: list[str] = []
@@ -203,22 +211,3 @@ class ExpireBackups(Operation[ExpireInput]):
         if self._ground.store is None:
             raise UsageError("sets are kept in a state store, and none is open here", hint="dbre db status")
         return self._ground.store
-
-
-async def _delete_logs(vault: "Vault", system: str, names: Sequence[str], reason: str) -> tuple[int, list[str]]:
-    """Mark and delete log files of one system; gives the bytes that became free, and the names that are locked still."""
-    from dbre.capabilities.backup.vault.errors import StillLocked
-
-    known = {one.file.name for one in (await vault.catalog(None)).logs if one.system_id == system}
-    there = [name for name in names if name in known]
-    await vault.tombstone([], there, reason, system_id=system)
-    try:
-        return await vault.delete([], there, system_id=system), []
-    except StillLocked:  # nothing was deleted: some may be
-        freed, locked = 0, []
-        for name in there:
-            try:
-                freed += await vault.delete([], [name], system_id=system)
-            except StillLocked:
-                locked.append(name)
-        return freed, locked

@@ -13,6 +13,7 @@ from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from
+from dbre.capabilities.backup.restoring.leftovers import tidy
 from dbre.capabilities.backup.restoring.members import fetch_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import fetch_log, scan_planned_log
@@ -61,6 +62,7 @@ class RestoreBackup(Operation[RestoreInput]):
     @step(timeout_seconds=600.0, idempotent=True)
     async def prepare(self, context: StepContext) -> Mapping[str, Any]:
         """Make the directory for the parts, where there is room on the machine that does it."""
+        await tidy(self._ground)
         plan, staging = await self._plan(context), self._staging(context)
         await require_space(plan, staging=staging.root, target=_unfinished(context).parent)
         await staging.prepare()

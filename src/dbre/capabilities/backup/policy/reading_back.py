@@ -1,14 +1,16 @@
 """A set read back from a vault, every file compared with the manifest."""
 
 import asyncio
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import BackupSet
+from dbre.capabilities.backup.restoring.claims import claimed
+from dbre.capabilities.backup.restoring.leftovers import tidy
+from dbre.capabilities.backup.restoring.staging import remove_tree
 from dbre.capabilities.backup.taking.staging import require_space
 from dbre.capabilities.backup.taking.vaults import open_set_vault
 from dbre.core.errors import Conflict
@@ -25,7 +27,9 @@ async def read_back(ground: BackupGround, one: BackupSet, vault: str) -> Verifie
     """
     await asyncio.to_thread(require_space, ground, one.bytes_source)
     port = ground.port_of(ground.fleet.cluster(one.cluster), provider=one.provider)
-    with _scratch(ground) as directory:
+    await tidy(ground)
+    directory = ground.directory / f"verify-{secrets.token_hex(8)}"
+    async with claimed(ground.directory, purpose="verification", sets=[one.id], directories=[directory]), _scratch(directory):
         into = directory / "set"
         try:
             async with open_set_vault(ground, vault) as opened:
@@ -42,15 +46,14 @@ async def _untold(done: int, total: int | None) -> None:
     """Nobody watches."""
 
 
-@contextmanager
-def _scratch(ground: BackupGround) -> Iterator[Path]:
-    ground.directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="verify-", dir=ground.directory))
+@asynccontextmanager
+async def _scratch(directory: Path) -> AsyncIterator[None]:
+    await asyncio.to_thread(directory.mkdir, mode=0o711)
     try:
-        directory.chmod(0o711)
-        yield directory
+        await asyncio.to_thread(directory.chmod, 0o711)
+        yield
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, directory)
 
 
 def _give_all(ground: BackupGround, root: Path) -> None:

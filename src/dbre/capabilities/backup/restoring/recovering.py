@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
+from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.restoring.errors import RestoreImpossible
 from dbre.capabilities.backup.restoring.members import fetch_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
@@ -66,21 +67,23 @@ async def recovering(
     port = port_of_plan(ground, plan)
     staging = Staging(root=directory, account=ground.place.account)
     source = log if log is not None else log_of(ground, plan, vaults)
-    await staging.prepare()
-    try:
-        phases = await fetch_members(plan, staging, vaults, tell)
-        phases += await verify_members(plan, staging, port, tell)
-        phases += await fetch_log(plan, staging, source, tell)
-        phases += await scan_planned_log(plan, staging, port, tell)
-        phases += await assemble_members(plan, staging, port, staging.data, tell)
-        order = recover_order(
-            plan, staging.data, planned_source(plan, staging, source), mode=mode, stays_at_target=stays_at_target, jail=jail
-        )
-        async with booted(plan, staging, port, order) as server:
-            told = (*phases, *server.outcome.phases)
-            yield Recovered(plan=plan, server=server, phases=told, data=staging.data)
-    finally:
-        await staging.remove()
+    chain = [one.id for one in plan.chain]
+    async with claimed(ground.directory, purpose=f"restore of {plan.cluster}", sets=chain, directories=[directory]):
+        await staging.prepare()
+        try:
+            phases = await fetch_members(plan, staging, vaults, tell)
+            phases += await verify_members(plan, staging, port, tell)
+            phases += await fetch_log(plan, staging, source, tell)
+            phases += await scan_planned_log(plan, staging, port, tell)
+            phases += await assemble_members(plan, staging, port, staging.data, tell)
+            order = recover_order(
+                plan, staging.data, planned_source(plan, staging, source), mode=mode, stays_at_target=stays_at_target, jail=jail
+            )
+            async with booted(plan, staging, port, order) as server:
+                told = (*phases, *server.outcome.phases)
+                yield Recovered(plan=plan, server=server, phases=told, data=staging.data)
+        finally:
+            await staging.remove()
 
 
 def planned_source(plan: RestorePlan, staging: Staging, source: LogFetch) -> LogFetch | None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.restoring.leftovers import tidy
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.recovering import Recovered, recovering, require_possible
 from dbre.capabilities.backup.restoring.request import Asked, plan_asked, require_space
@@ -17,6 +18,7 @@ __all__ = ["planned_moment", "scratch_moment"]
 
 async def planned_moment(ground: BackupGround, asked: Asked) -> RestorePlan:
     """The plan, seen to be possible and to have room. Raises: as ``plan_asked``, RestoreImpossible."""
+    await tidy(ground)
     plan = await plan_asked(ground, asked, ground.clock)
     require_possible(plan)
     root = await asyncio.to_thread(staging_root, ground.directory)

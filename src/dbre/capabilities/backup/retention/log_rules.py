@@ -22,11 +22,16 @@ _GONE = frozenset({Fate.DELETE, Fate.COLLECT})
 
 
 def decide_logs(
-    catalog: Catalog, decisions: Sequence[SetDecision], rules: RetentionDocument, *, now: datetime
+    catalog: Catalog,
+    decisions: Sequence[SetDecision],
+    rules: RetentionDocument,
+    *,
+    now: datetime,
+    in_use: frozenset[str] = frozenset(),
 ) -> tuple[LogDecision, ...]:
     """Decide on every log file that is not deleted yet; in the order of the catalog."""
     systems = {log.system_id for log in catalog.logs}
-    judges = {system: _SystemLog(system, catalog, decisions, rules, now) for system in sorted(systems)}
+    judges = {system: _SystemLog(system, catalog, decisions, rules, now, in_use) for system in sorted(systems)}
     return tuple(
         LogDecision(log=log, is_kept=is_kept, reason=reason)
         for log in catalog.logs
@@ -39,13 +44,20 @@ class _SystemLog:
     """What the log of one system is still needed for."""
 
     def __init__(
-        self, system: str, catalog: Catalog, decisions: Sequence[SetDecision], rules: RetentionDocument, now: datetime
+        self,
+        system: str,
+        catalog: Catalog,
+        decisions: Sequence[SetDecision],
+        rules: RetentionDocument,
+        now: datetime,
+        in_use: frozenset[str],
     ) -> None:
         own = [one for one in decisions if one.set.system_id == system]
         self._staying = by_age(one.set for one in own if one.fate not in _GONE)
         self._switches = [one for one in catalog.switches if one.system_id == system]
         self._lines: dict[int, tuple[Span, ...] | None] = {}
         self._promising = _promising(self._staying, own, rules, catalog, now)
+        self._promising += [one for one in self._staying if one.id in in_use]
         self._floors: dict[int, int | None] = {}
         self._needed = _needed(self._staying)
 

@@ -1,6 +1,8 @@
 """From rules, catalog and time to a plan: what is kept, marked, deleted, each with its reason. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from dbre.capabilities.backup.documents import RetentionDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
@@ -26,20 +28,50 @@ def tombstoned_at(one: BackupSet) -> datetime | None:
     return moment_from(found) if isinstance(found, str) else None
 
 
-def plan_retention(cluster: str, catalog: Catalog, rules: RetentionDocument, *, now: datetime) -> RetentionPlan:
-    """Decide on every set and log file of a cluster.
+def plan_retention(
+    cluster: str,
+    catalog: Catalog,
+    rules: RetentionDocument,
+    *,
+    now: datetime,
+    in_use: Mapping[str, str] = MappingProxyType({}),
+) -> RetentionPlan:
+    """Decide on every set and log file of a cluster; ``in_use`` are sets that something reads now, and what.
 
-    A set that is marked protects its log until it is deleted, so that a hold in the grace brings all of it back.
+    Neither these nor what they stand on are marked or deleted, nor log from there on. A set that is marked protects its log
+    until it is deleted, so that a hold in the grace brings all of it back.
     """
     usable = [one for one in catalog.sets if one.state in _USABLE]
     reasons = kept_by_rules(usable, rules, catalog, now=now)
     _keep_below_locks(usable, reasons, now)
+    used = _closed(in_use, usable)
     decisions = [
-        _decision(one, reasons.get(one.id, ()), rules, now) for one in by_age(catalog.sets) if one.state is not SetState.DELETED
+        _spared(_decision(one, reasons.get(one.id, ()), rules, now), used.get(one.id))
+        for one in by_age(catalog.sets)
+        if one.state is not SetState.DELETED
     ]
-    logs = decide_logs(catalog, decisions, rules, now=now)
+    logs = decide_logs(catalog, decisions, rules, now=now, in_use=frozenset(used))
     plan = RetentionPlan(cluster=cluster, sets=tuple(decisions), logs=logs, objections=())
     return RetentionPlan(cluster=cluster, sets=plan.sets, logs=plan.logs, objections=_objections(plan, rules))
+
+
+def _closed(in_use: Mapping[str, str], usable: list[BackupSet]) -> dict[str, str]:
+    """Sets in use, and all on which they stand."""
+    known, found = {one.id: one for one in usable}, dict(in_use)
+    for set_id, words in in_use.items():
+        one = known.get(set_id)
+        while one is not None and one.parent_id is not None and one.parent_id not in found:
+            found[one.parent_id] = words
+            one = known.get(one.parent_id)
+    return found
+
+
+def _spared(one: SetDecision, used: str | None) -> SetDecision:
+    """What is read just now stays as it is: a mark would end a restore in its middle."""
+    if used is None or one.fate not in (Fate.TOMBSTONE, Fate.DELETE):
+        return one
+    fate = Fate.IN_GRACE if one.set.state is SetState.TOMBSTONED else Fate.KEEP
+    return SetDecision(set=one.set, fate=fate, reasons=(used,))
 
 
 def _keep_below_locks(usable: list[BackupSet], reasons: dict[str, tuple[str, ...]], now: datetime) -> None:

@@ -36,7 +36,7 @@ def unpack_tar(stream: Any, into: Path, unpacked: Callable[[int], None]) -> None
     modes: list[tuple[str, int]] = []
     with _opened(into) as root, tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as archive:
         while (member := archive.next()) is not None:
-            archive.members.clear()  # it keeps all of them: a directory of millions of files has no room in memory
+            archive.members.clear()  # type: ignore[attr-defined] # it keeps all of them: millions of files have no room in memory
             if member.type == tarfile.DIRTYPE:
                 with _fitting(member.name):
                     _make_folder(root, _parts_of(member.name))

@@ -15,7 +15,7 @@ from dbre.capabilities.backup.vault import keys
 from dbre.capabilities.backup.vault.checking import find_faults, objects_of_set
 from dbre.capabilities.backup.vault.contents import Contents, Stowed, Unpacking
 from dbre.capabilities.backup.vault.errors import NoIdentity, NotInVault, ObjectDamaged, SetConflict, VaultMisconfigured
-from dbre.capabilities.backup.vault.expiring import delete, doomed, mark, require_whole
+from dbre.capabilities.backup.vault.expiring import Doomed, Settled, delete, doomed, mark, require_whole, settle
 from dbre.capabilities.backup.vault.facts import VaultFacts, facts_of
 from dbre.capabilities.backup.vault.flow import Flow, in_thread
 from dbre.capabilities.backup.vault.home import VaultHome
@@ -332,7 +332,7 @@ class Vault:
         log_names: Sequence[str],
         *,
         system_id: str | None = None,
-        grace: timedelta = timedelta(0),
+        grace: timedelta,
     ) -> int:
         """Delete what was tombstoned at least ``grace`` ago, for good; gives the bytes that became free. May be repeated.
 
@@ -341,6 +341,32 @@ class Vault:
         """
         which = await asyncio.to_thread(doomed, self._home, set_ids, log_names, system_id)
         return await asyncio.to_thread(delete, self._home, which, grace)
+
+    async def settle(
+        self,
+        set_ids: Sequence[str],
+        log_names: Mapping[str, Sequence[str]],
+        *,
+        kept_logs: Mapping[str, Sequence[str]],
+        reason: str,
+        grace: timedelta,
+    ) -> Settled:
+        """Expire: mark these, and delete those of them that were marked at least ``grace`` ago. May be repeated.
+
+        ``log_names`` and ``kept_logs`` are by server; the marks of log that is kept again are taken back. What may not be
+        deleted yet is left and told. Raises: Denied where these credentials cannot delete; Unreachable and the like.
+        """
+
+        def work() -> Settled:
+            states = self._home.states()
+            which: Doomed = {system: ([], list(names)) for system, names in log_names.items()}
+            for one in set_ids:
+                owner = next((system for system, state in states.items() if one in state.sets), None)
+                if owner is not None:  # what was never complete here is not listed here
+                    which.setdefault(owner, ([], []))[0].append(one)
+            return settle(self._home, which, kept_logs, reason, grace)
+
+        return await asyncio.to_thread(work)
 
     # --- looking
 
