@@ -6,7 +6,7 @@ import pwd
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +44,19 @@ def find_program(name: str, *, hint: str) -> Path:
     return Path(found)
 
 
-async def call(argv: Sequence[str | Path], *, account: Account, timeout_seconds: float, into: Path | None = None) -> Ended:
+async def call(
+    argv: Sequence[str | Path],
+    *,
+    account: Account,
+    timeout_seconds: float,
+    into: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> Ended:
     """Run a program as ``account``, in a session of its own; ``into`` gets what it prints, as a new file.
 
-    Nothing of the caller's environment but PATH reaches it, and no process of it is left when this returns.
+    Nothing of the caller's environment but PATH reaches it, and ``environment``, which alone may hold secrets: every
+    account of a machine can read argument lists. ``stdin`` is what it reads. No process of it is left when this returns.
 
     Raises: ProgramFailed where it cannot be run or does not end in time.
     """
@@ -59,8 +68,8 @@ async def call(argv: Sequence[str | Path], *, account: Account, timeout_seconds:
             child = await asyncio.create_subprocess_exec(
                 *words,
                 cwd="/",
-                env=_environment(account),
-                stdin=asyncio.subprocess.DEVNULL,
+                env={**_environment(account), **(environment or {})},
+                stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE if output is None else output,
                 stderr=asyncio.subprocess.PIPE,
                 umask=0o077,
@@ -74,7 +83,7 @@ async def call(argv: Sequence[str | Path], *, account: Account, timeout_seconds:
             ) from error
         try:
             async with asyncio.timeout(timeout_seconds):
-                stdout, stderr = await child.communicate()
+                stdout, stderr = await child.communicate(stdin)
         except TimeoutError as error:
             raise ProgramFailed(
                 f"{name} did not end within {timeout_seconds:.0f} s and was stopped",

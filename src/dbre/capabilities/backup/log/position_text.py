@@ -16,10 +16,14 @@ def text_like(example: str, value: int) -> str:
     '1/4000060'
     >>> text_like("binlog.000004:328", 5 * 2**32 + 4)
     'binlog.000005:4'
+    >>> text_like("1920977", 1920980)  # an SCN of Oracle, an LSN of SQL Server: one decimal number
+    '1920980'
     """
     high, low = divmod(value, _LOW)
     if _SLASH.fullmatch(example):
         return f"{high:X}/{low:X}"
+    if example.isascii() and example.isdigit():
+        return str(value)
     numbered = _NUMBERED.fullmatch(example)
     if numbered:
         return f"{numbered['base']}.{high:0{len(numbered['number'])}}:{low}"
