@@ -11,12 +11,16 @@ from dbre.ports.backup.repository import ForeignRepository
 
 __all__ = ["TOOLS", "account_of", "open_repository"]
 
-TOOLS = ("pgbackrest", "barman")
-_USUAL = {"pgbackrest": "postgres", "barman": "barman"}
+TOOLS = ("pgbackrest", "barman", "rman", "sqlserver", "mongodb")
+_USUAL = {"pgbackrest": "postgres", "barman": "barman", "rman": "oracle"}
+_PBM = "pbm"
 
 
 def open_repository(tool: str, *, account: Account, config: Path | None, stanza: str, repository: int = 1) -> ForeignRepository:
-    """The repository; nothing is read yet. Raises: UsageError for an unknown tool or a missing stanza."""
+    """The repository; nothing of it is read yet. Raises: UsageError for an unknown tool or a missing stanza.
+
+    ``stanza`` is what the tool backs up: a stanza, a server of Barman, a database; of MongoDB ``pbm``, or a directory of dumps.
+    """
     if tool not in TOOLS:
         near = closest(tool, TOOLS)
         raise UsageError(
@@ -29,9 +33,23 @@ def open_repository(tool: str, *, account: Account, config: Path | None, stanza:
         from dbre.tools.pgbackrest import PgBackRestRepository
 
         return PgBackRestRepository(account=account, config=config, stanza=stanza, repository=repository)
-    from dbre.tools.barman import BarmanRepository
+    if tool == "barman":
+        from dbre.tools.barman import BarmanRepository
 
-    return BarmanRepository(account=account, config=config, server=stanza)
+        return BarmanRepository(account=account, config=config, server=stanza)
+    if tool == "rman":
+        from dbre.tools.rman import RmanRepository
+
+        return RmanRepository(account=account, config=config, database=stanza)
+    if tool == "sqlserver":
+        from dbre.tools.sqlserver_backup import SqlServerRepository
+
+        return SqlServerRepository(account=account, config=config, database=stanza)
+    from dbre.tools.mongodb_backup import DumpRepository, PbmRepository
+
+    if stanza == _PBM:
+        return PbmRepository(account=account, config=config)
+    return DumpRepository(account=account, config=config, directory=Path(stanza))
 
 
 def account_of(tool: str, config: Path | None, *, asked: str | None, otherwise: Account) -> Account:

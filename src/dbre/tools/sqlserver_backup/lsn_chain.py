@@ -137,7 +137,7 @@ def chain_problems(backups: Sequence[Backup], database: Described | None) -> Ite
     if unchecked:
         yield _problem(
             "backup.no_checksums",
-            f"{counted(len(unchecked), 'backup')} of {len(backups)} made without CHECKSUM, the newest {label_of(unchecked[-1])}",
+            f"{counted(len(unchecked), 'backup')} of {len(backups)} made without CHECKSUM, last {label_of(unchecked[-1])}",
             "damaged pages were copied unseen, and RESTORE VERIFYONLY finds little: @CheckSum = 'Y'",
         )
     parts = [one for one in backups if one.type not in (_FULL, _DIFFERENTIAL, _LOG)]

@@ -54,7 +54,7 @@ class SqlCmd:
     environment: dict[str, str] = field(repr=False)
 
     def argv(self, batch: str) -> list[str | Path]:
-        """Its words: encrypted (``-N``), trusting no certificate blindly, ending at an error (``-b``), no variables (``-x``)."""
+        """Its words: encrypted (``-N``), no certificate trusted blindly, ending at an error (``-b``), no variables (``-x``)."""
         return [
             find_program("sqlcmd", hint="mssql-tools18 of Microsoft; run dbre where the server can be reached"),
             "-S",

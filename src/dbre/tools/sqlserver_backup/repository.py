@@ -82,7 +82,7 @@ class SqlServerRepository:
         fitting = [one for one in made if one.kind is kind]
         if not fitting:
             raise ProgramFailed(
-                f"dbo.DatabaseBackup ended well, and msdb has no new {kind} backup of {quoted(self._client.database, limit=60)}",
+                f"dbo.DatabaseBackup ended well; msdb has no new {kind} backup of {quoted(self._client.database, limit=60)}",
                 hint="SELECT * FROM dbo.CommandLog; is this the preferred replica of its availability group?",
             )
         return fitting[-1]

@@ -26,11 +26,19 @@ app = typer.Typer()
 async def inspect_repository(
     ctx: typer.Context,
     repository: Annotated[
-        str, typer.Argument(metavar="REPOSITORY", help="pgbackrest, barman, or a name of backup.repositories.")
+        str,
+        typer.Argument(
+            metavar="REPOSITORY", help="pgbackrest, barman, rman, sqlserver, mongodb, or a name of backup.repositories."
+        ),
     ],
     *,
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The tool's configuration file.")] = None,
-    stanza: Annotated[str, typer.Option("--stanza", metavar="NAME", help="Stanza of pgBackRest, server of Barman.")] = "",
+    stanza: Annotated[
+        str,
+        typer.Option(
+            "--stanza", metavar="NAME", help="Stanza, server of Barman, database; of MongoDB pbm or a directory of dumps."
+        ),
+    ] = "",
     number: Annotated[int, typer.Option("--repository", min=1, max=256, help="Of pgBackRest's repositories: repo2 is 2.")] = 1,
     cluster: Annotated[
         str | None, typer.Option("--cluster", metavar="NAME", help="What it backs up; tells what would be lost now.")
@@ -42,7 +50,7 @@ async def inspect_repository(
         Path | None, typer.Option("--directory", metavar="DIR", help="Where a drill restores to. Default: beside the spool.")
     ] = None,
 ) -> View:
-    """What a repository of pgBackRest or Barman is worth: its sets, holes in its log, what would be lost now."""
+    """What a repository that another tool keeps is worth: its sets, holes in its log, what would be lost now."""
     from dbre.capabilities.backup.second_opinion.inspecting import inspect
     from dbre.capabilities.backup.second_opinion.page import page_of
     from dbre.capabilities.backup.second_opinion.rows import opinion_row

@@ -68,6 +68,8 @@ def _ended(plan: RestorePlan, verdict: DrillVerdict, error: DbreError, phases: l
 async def _drill(
     ground: BackupGround, inspected: Inspected, plan: RestorePlan, staging: Staging, account: Account, phases: list[Phase]
 ) -> ForeignDrill:
+    if plan.engine not in ground.engines.names():
+        raise Unsupported(f"dbre has no driver of {plan.engine}: it cannot boot what was restored")
     port = port_of_plan(ground, plan)
     source = OneServer(inspected.repository, plan.system_id)
     phases.append(await _restore(inspected, plan, staging, account))

@@ -61,9 +61,19 @@ def form_opinion(facts: RepositoryFacts, seen: Seen) -> Opinion:
         exposure=exposure,
         plan=plan,
         forecast=forecast(plan, seen.phases) if plan is not None else None,
-        problems=(*_problems(sets, holes), *unknown_parents(catalog), *facts.problems),
+        problems=(*_problems(sets, holes), *unknown_parents(catalog), *facts.problems, *_unproved(facts, seen)),
         verified=seen.verified,
     )
+
+
+def _unproved(facts: RepositoryFacts, seen: Seen) -> Iterator[Problem]:
+    if not seen.is_proved:
+        yield Problem(
+            rule="backup.not_proved",
+            message=f"this adapter of {facts.tool.name} was never run on a server: it may misread what it was shown",
+            hint="a DSN for the conformance suite proves it: tests/backup/foreign",
+            is_blocking=False,
+        )
 
 
 def _set_opinions(facts: RepositoryFacts, catalog: Catalog) -> Iterator[SetOpinion]:

@@ -14,7 +14,7 @@ from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster
 from dbre.core.secrets import prepare_secrets
 from dbre.core.text import printable
-from dbre.ports.backup.model import LogPosition, Verified
+from dbre.ports.backup.model import CopyFault, LogPosition, Verified
 from dbre.ports.backup.repository import ForeignRepository, RepositoryFacts
 from dbre.ports.engine import Access
 
@@ -91,6 +91,9 @@ async def _stored(ground: BackupGround, inspected: Inspected) -> tuple[Sequence[
 async def _verified(ground: BackupGround, inspected: Inspected, facts: RepositoryFacts) -> Verified:
     told = await inspected.repository.verify()
     catalog = as_catalog(facts, cluster=inspected.cluster, engine=inspected.repository.engine, repository=inspected.name)
+    if inspected.repository.engine not in ground.engines.names():
+        detail = f"dbre has no driver of {inspected.repository.engine}: what its records say was not read"
+        return replace(told, faults=(*told.faults, CopyFault(rule="not_scanned", subject="the log", detail=detail)))
     read = await read_log(ground, inspected.repository, catalog)
     return replace(
         told,
