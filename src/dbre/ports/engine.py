@@ -72,6 +72,7 @@ class Access:
     timeouts: Timeouts = Timeouts()
     application_name: str = "dbre"
     max_connections: int = 2  # upper bound of the pool
+    is_reader: bool = False  # act as one who may read all data and no more, where the server has such a role
 
     @classmethod
     def to(cls, cluster: Cluster, address: Address, *, timeouts: Timeouts = Timeouts(), application_name: str = "dbre") -> Self:

@@ -124,6 +124,9 @@ class QueryDocument(Document):
     timeout: Annotated[Duration, between("1s", "1h")] = Field(
         default=timedelta(minutes=1), description="limit of the statement"
     )
+    as_superuser: bool = Field(
+        default=False, description="asked as the restored server's superuser: for tables with row security, or functions"
+    )
 
 
 class DrillDocument(Document):

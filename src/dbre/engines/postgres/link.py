@@ -92,6 +92,8 @@ class Link:
         with abort_on_error(connection):
             limit = self.access.timeouts.statement_seconds
             await connection.run(named("session_limits"), *limits.values(), limit_seconds=limit)
+            if self.access.is_reader:
+                await connection.run(named("session_reader"), limit_seconds=limit)
         return connection
 
     async def _read_privileges(self, connection: Connection) -> frozenset[str]:
@@ -128,6 +130,8 @@ class Conversation:
         limit = timeouts.statement_seconds + STATEMENT_GRACE_SECONDS
         found = await self._connection.run(query, *parameters, limit_seconds=limit)
         await self._connection.run(named("session_limits"), *server_limits(timeouts).values(), limit_seconds=limit)
+        if self._link.access.is_reader:
+            await self._connection.run(named("session_reader"), limit_seconds=limit)
         return found
 
     async def compose(self, query: NamedQuery, *parameters: object) -> Sequence[Any]:

@@ -23,10 +23,10 @@ _AS_AT_THE_SOURCE = frozenset({"collation_changed", "index_invalid", "sequence_b
 
 @asynccontextmanager
 async def opened(
-    engine: Engine, checked: CheckedServer, *, database: str | None, timeouts: Timeouts = LONG
+    engine: Engine, checked: CheckedServer, *, database: str | None, timeouts: Timeouts = LONG, is_reader: bool = False
 ) -> AsyncIterator[Server]:
     """The restored server, one database of it, with limits of its own."""
-    access = replace(checked.access, timeouts=timeouts, application_name="dbre:drill")
+    access = replace(checked.access, timeouts=timeouts, application_name="dbre:drill", is_reader=is_reader)
     server = engine.connect(access if database is None else replace(access, database=database))
     try:
         yield server

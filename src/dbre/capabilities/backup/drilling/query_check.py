@@ -35,7 +35,8 @@ class QueryCheck:
         limits = Timeouts(connect_seconds=30.0, statement_seconds=query.timeout.total_seconds())
         database = query.database or (checked.databases[0] if checked.databases else None)
         try:
-            async with opened(self.engine, checked, database=database, timeouts=limits) as server:
+            is_reader = not query.as_superuser
+            async with opened(self.engine, checked, database=database, timeouts=limits, is_reader=is_reader) as server:
                 row = await server.session.read_row(query.sql)
         except UnexpectedAnswer as error:
             return failed("L5", name, printable(error.message, limit=500), time.monotonic() - began)

@@ -61,3 +61,13 @@ SELECT pg_catalog.current_setting('is_superuser') = 'on' AS is_superuser,
                  FROM pg_catalog.pg_class AS c
                  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS has_heartbeat;
+
+-- name: session_reader
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+-- A superuser becomes one who may only read. A function that somebody else wrote could still take that back.
+SELECT pg_catalog.set_config('role', 'pg_read_all_data', false) AS role,
+       -- Policies that hide rows would look like lost rows: an error is better.
+       pg_catalog.set_config('row_security', 'off', false) AS row_security
+ WHERE pg_catalog.pg_has_role(session_user, 'pg_read_all_data', 'MEMBER');
