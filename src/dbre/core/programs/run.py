@@ -43,11 +43,12 @@ async def run(
     directory: Path,
     timeout_seconds: float = 120.0,
     environment: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | Path | None = None,
     program: str | None = None,
 ) -> Finished:
     """Run a program to its end in ``directory``, with ``environment`` added to a clean one.
 
+    ``stdin`` is what it reads: bytes, or a file that we open, however large.
     ``program`` is what errors call it, where the first word only prepares its start.
     Its whole process group is killed when the time is up or the task is cancelled.
 
@@ -56,12 +57,20 @@ async def run(
     begun = time.monotonic()
     words = [os.fspath(part) for part in argv]
     name = program or words[0]
-    process = await _start(words, account, directory, environment, asyncio.subprocess.DEVNULL if stdin is None else None)
+    if isinstance(stdin, Path):
+        source = os.open(stdin, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            process = await _start(words, account, directory, environment, source)
+        finally:
+            os.close(source)
+    else:
+        process = await _start(words, account, directory, environment, asyncio.subprocess.DEVNULL if stdin is None else None)
+    given = stdin if isinstance(stdin, bytes) else None
     output, complaints = bytearray(), bytearray()
     try:
         async with asyncio.timeout(timeout_seconds):
             await asyncio.gather(
-                _feed(process, stdin), _collect(process.stdout, output), _collect(process.stderr, complaints), process.wait()
+                _feed(process, given), _collect(process.stdout, output), _collect(process.stderr, complaints), process.wait()
             )
     except TimeoutError as error:
         said = _tail((complaints or output).decode(errors="replace"))

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import date
 
-from dbre.core.errors import Unsupported
 from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.connection import Connection
+from dbre.engines.mysql.dumps.port import MySqlDumps
 from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
@@ -43,8 +43,8 @@ class MySqlEngine:
         return MariaDbBackups(place)
 
     def dumps(self, place: Place) -> BackupPort:
-        """Copies as statements or rows, and their recovery."""
-        raise Unsupported(f"MySQL is not dumped by {place.account.name}")
+        """Copies of a MariaDB server as statements, and their recovery; a survey says no to MySQL."""
+        return MySqlDumps(place)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""

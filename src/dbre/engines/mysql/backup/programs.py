@@ -11,11 +11,13 @@ from dbre.core.programs.run import clean_environment, run
 from dbre.core.text import one_line
 from dbre.ports.backup.model import Place, Tool
 
-__all__ = ["BACKUP", "BINLOG", "CLIENT", "SERVER", "find_tool", "find_tools", "require_tool"]
+__all__ = ["BACKUP", "BINLOG", "CLIENT", "DUMP", "SERVER", "find_tool", "find_tools", "require_tool"]
 
 BACKUP, SERVER, BINLOG, CLIENT = "mariadb-backup", "mariadbd", "mariadb-binlog", "mariadb"
+DUMP = "mariadb-dump"
 
 _PACKAGES = {BACKUP: "mariadb-backup", SERVER: "mariadb-server", BINLOG: "mariadb-client", CLIENT: "mariadb-client"}
+_PACKAGES[DUMP] = "mariadb-client"
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)-MariaDB")
 _OWN_VERSION = re.compile(r"mariadb-binlog\s+Ver (\d+)\.(\d+)")  # it has a number of its own, and names no server's
 _FOR_ONE_SERIES = frozenset({BACKUP, SERVER})  # they read files, whose format is that of a series

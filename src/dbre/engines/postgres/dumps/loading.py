@@ -37,6 +37,7 @@ __all__ = ["ExtensionsMissing", "LoadedServer", "loaded"]
 
 _GLOBALS_BYTES = 512 << 20
 _FENCE = re.compile(rb"^\\(?:un)?restrict [0-9A-Za-z]+$")  # words to psql, of which we make no use
+_LOAD_SECONDS = 7 * 86_400.0
 _ALWAYS_THERE = frozenset({"plpgsql"})
 _LOAD_SETTINGS = (("max_wal_size", "8GB"), ("checkpoint_timeout", "30min"), ("maintenance_work_mem", "256MB"))
 
@@ -200,7 +201,7 @@ async def _program(loading: _Loading, program: str, words: list[str | Path], *, 
     try:
         await run(
             [*prefix, loading.binaries.program(program), *words],
-            account=account, directory=loading.directory, timeout_seconds=7 * 86_400.0,
+            account=account, directory=loading.directory, timeout_seconds=_LOAD_SECONDS, program=program,
         )  # fmt: skip
     except ProgramFailed as error:
         raise RecoveryFailed(
