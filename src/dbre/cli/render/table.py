@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 
 from rich.cells import cell_len, set_cell_size
 
@@ -42,8 +43,23 @@ def _columns(view: View) -> list[Column]:
 def _cell(column: Column, item: Row) -> str:
     value = item.get(column.key)
     if column.format is None or value is None:
-        return as_words(value)
+        return as_words(_moment(value) if _is_moment(column.key) else value)
     return as_words(column.format(value))
+
+
+def _is_moment(key: str) -> bool:
+    return key == "at" or key.endswith("_at")  # how rows name moments; what users called so themselves is no row of ours
+
+
+def _moment(value: object) -> object:
+    """To the second, in UTC, as everywhere in dbre; documents (json, csv) have it exactly."""
+    if not isinstance(value, str | datetime):
+        return value
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+    return value if at.tzinfo is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def _line(texts: list[str], widths: list[int], columns: list[Column]) -> str:
