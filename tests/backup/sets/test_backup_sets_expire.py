@@ -9,9 +9,11 @@ import pytest
 from taking_kit import World
 
 from dbre.capabilities.backup.catalog.sets import mark_proven, set_named
+from dbre.capabilities.backup.documents import RetentionDocument
 from dbre.capabilities.backup.model import BackupSet, SetState
 from dbre.capabilities.backup.operations.expire_backups import ExpiryRefused
 from dbre.capabilities.backup.policy.reading_back import read_back
+from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.taking.vaults import open_set_vault
 from dbre.core.errors import Refused, UsageError
 
@@ -152,3 +154,34 @@ async def test_sets_whose_operation_is_gone_are_given_up(world: World) -> None:
     assert await states(world) == [SetState.ORPHANED, SetState.RUNNING]
     assert (await world.run("backup.expire", cluster="orders")).state == "succeeded"
     assert await states(world) == [SetState.DELETED, SetState.RUNNING]
+
+
+async def test_what_a_restore_or_a_command_reads_is_neither_marked_nor_deleted(world: World) -> None:
+    world = keeping(world)
+    old, new = await take(world), await take(world)
+    await prove(world, new)
+    expiry = await world.submit("backup.expire", cluster="orders")
+    directory = str(world.settings.directory / "restored")
+    restore = await world.submit(
+        "backup.restore", cluster="orders", set=old.id, target={"kind": "immediate"}, directory=directory
+    )
+    failed = await world.finish(expiry)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert f"operation {restore} (backup.restore) reads it" in failed.error["message"]
+    assert (await world.plan("backup.expire", cluster="orders")).plan.steps == ()
+    done = await world.finish(restore)
+    assert done.state == "succeeded", done.error
+    assert (await world.run("backup.expire", cluster="orders")).state == "succeeded"
+    assert await states(world) == [SetState.TOMBSTONED, SetState.SEALED]
+    async with claimed(world.ground.directory, purpose="restore of orders", sets=[old.id], directories=[]):
+        assert (await keeping(world, grace="1ms").plan("backup.expire", cluster="orders")).plan.steps == ()
+    gone = await keeping(world, grace="1ms").run("backup.expire", cluster="orders")
+    assert gone.state == "succeeded", gone.error
+    assert await states(world) == [SetState.DELETED, SetState.SEALED]
+
+
+def test_a_grace_of_nothing_is_refused_and_a_very_short_one_is_not() -> None:
+    assert RetentionDocument.model_validate({"grace": "1ms"}).grace == timedelta(milliseconds=1)
+    with pytest.raises(ValueError, match="no time at all"):
+        RetentionDocument.model_validate({"grace": "0s"})

@@ -12,7 +12,7 @@ from dbre.capabilities.backup.vault.state import Value, VaultState
 from dbre.capabilities.backup.vault.storage import ObjectFacts
 from dbre.ports.backup.model import CopyFault
 
-__all__ = ["Bound", "find_faults", "live_objects", "objects_of_set"]
+__all__ = ["Bound", "entries_beyond", "find_faults", "live_objects", "objects_of_set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def find_faults(home: VaultHome, contents: Contents, flow: Flow, *, deep: bool, 
         except (IndexBroken, ObjectMissing) as error:
             faults.append(CopyFault(rule="index", subject=system_id, detail=error.message))
             continue
-        faults += _entries_beyond(home, system_id, state)
+        faults += entries_beyond(home, system_id, state)
         there = {one.key: one for one in home.storage.walk(keys.system_folder(system_id))}
         for bound in live_objects(home.vault_id, system_id, state) if state.number else ():
             fault = _look(bound.stowed, there.get(bound.stowed.key))
@@ -67,7 +67,7 @@ def find_faults(home: VaultHome, contents: Contents, flow: Flow, *, deep: bool, 
     return faults
 
 
-def _entries_beyond(home: VaultHome, system_id: str, state: VaultState) -> Iterator[CopyFault]:
+def entries_beyond(home: VaultHome, system_id: str, state: VaultState) -> Iterator[CopyFault]:
     """An entry behind a hole is never reached by who reads from the first on: the index was cut in two."""
     for one in home.storage.walk(f"{keys.system_folder(system_id)}{keys.INDEX}"):
         number = keys.entry_number(one.key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dbre.capabilities.backup.alone.cli import app as alone
+from dbre.capabilities.backup.own_state.cli import app as own_state
 from dbre.core.view import Column, PluginState, PluginStatus, Row, View
 from dbre.ports.runtime import runtime
 
@@ -17,6 +18,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Vaults: encrypted, append-only places where backups lie.", no_args_is_help=True)
 app.add_typer(alone)
+app.add_typer(own_state)
 
 Name = Annotated[str, typer.Argument(metavar="VAULT", help="A vault of dbre.yaml.")]
 NoStore = Annotated[bool, typer.Option("--no-store", help="Ask the vault alone: the state store is lost, or elsewhere.")]
@@ -157,14 +159,26 @@ async def verify(
     name: Name,
     *,
     deep: Annotated[bool, typer.Option("--deep", help="Read and decrypt every byte, and check every signature again.")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Delete what interrupted backups left more than a day ago and no entry names.")
+    ] = False,
     no_store: NoStore = False,
 ) -> View:
     """Compare a vault with its signed index: what is missing, cut off, changed, exchanged, hidden."""
+    from dbre.capabilities.backup.catalog.sets import list_sets
+    from dbre.capabilities.backup.retention.orphans import UNFINISHED
     from dbre.capabilities.backup.vault.opening import open_vault
-    from dbre.capabilities.backup.vault.rows import fault_row
-    from dbre.core.errors import ExitCode
+    from dbre.capabilities.backup.vault.rows import fault_row, sweep_notes
+    from dbre.core.errors import ExitCode, UsageError
 
+    if sweep and no_store:
+        raise UsageError("--sweep asks the state store which sets are being made", hint="leave out --no-store")
+    notes: tuple[str, ...] = ()
     async with _ground(ctx, no_store=no_store) as ground, open_vault(ground, name) as vault:
+        if sweep and ground.store is not None:
+            async with ground.store.read() as connection:
+                making = await list_sets(connection, states=UNFINISHED)
+            notes = sweep_notes(await vault.sweep(unfinished=[one.id for one in making]))
         faults = await vault.verify(deep=deep)
         is_blind = deep and not vault.can_read
     columns = tuple(Column(key=key, title=key.upper()) for key in ("rule", "subject", "detail"))
@@ -174,7 +188,7 @@ async def verify(
         items=[fault_row(one) for one in faults],
         columns=columns,
         empty=f"vault {name} is what its index says" + ("" if deep else "; contents were not read (--deep)"),
-        notes=["no identity here: ciphertext was compared, nothing was decrypted"] if is_blind else (),
+        notes=[*notes, *["no identity here: ciphertext was compared, nothing was decrypted"] * is_blind],
         exit_code=ExitCode.FINDINGS if faults else ExitCode.OK,
         plugin=PluginStatus(state=state, text=f"{len(faults)} faults in vault {name}"),
     )
@@ -248,6 +262,9 @@ async def copy(
     with_log: Annotated[bool, typer.Option("--with-log", help="Also the log from its beginning on.")] = False,
 ) -> View:
     """Copy a set, and all on which it stands, to another vault, and read it back there."""
+    import secrets
+
+    from dbre.capabilities.backup.restoring.claims import claimed
     from dbre.capabilities.backup.vault.copying import copy_set
     from dbre.capabilities.backup.vault.opening import open_vaults
     from dbre.core.errors import UsageError
@@ -256,7 +273,9 @@ async def copy(
     if source == target:
         raise UsageError("--from and --to are the same vault", hint="dbre vault list")
     async with _ground(ctx) as ground, open_vaults(ground, (source, target)) as (one, other):
-        found = await copy_set(one, other, set_id, staging=ground.directory / "vaults", with_log=with_log, tell=report)
+        place = ground.directory / "vaults" / f"copy-{secrets.token_hex(8)}"
+        async with claimed(ground.directory, purpose="copy of a set", sets=[set_id], directories=[place]):
+            found = await copy_set(one, other, set_id, staging=place, with_log=with_log, tell=report)
     item = {
         "from": source,
         "to": target,

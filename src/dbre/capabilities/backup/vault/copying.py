@@ -31,8 +31,19 @@ async def copy_set(
 ) -> Copied:
     """Copy a set and all on which it stands; ``with_log`` also the log from its beginning on. May be repeated.
 
+    ``staging`` is a directory that is made and removed.
+
     Raises: NotInVault, NoIdentity, and whatever reading one and writing the other may raise.
     """
+    try:
+        return await _copied(source, target, set_id, staging=staging, with_log=with_log, tell=tell)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, staging, ignore_errors=True)  # what stays is claimed, and collected later
+
+
+async def _copied(
+    source: Vault, target: Vault, set_id: str, *, staging: Path, with_log: bool, tell: Callable[[str], None]
+) -> Copied:
     catalog, there = await source.catalog(), await target.catalog()
     one = catalog.get(set_id)
     if one is None or one.state is not SetState.SEALED:

@@ -12,7 +12,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dbre.capabilities.backup.vault.errors import KeyTaken, ObjectDamaged, ObjectMissing, VaultUnusable
@@ -124,7 +124,7 @@ class FilesystemStorage:
             if stat.S_ISDIR(facts.st_mode):
                 yield from self._below(key)
             elif stat.S_ISREG(facts.st_mode):
-                yield ObjectFacts(key=key, size=facts.st_size)
+                yield ObjectFacts(key=key, size=facts.st_size, modified_at=datetime.fromtimestamp(facts.st_mtime, UTC))
 
     def folders(self, prefix: str) -> Sequence[str]:
         """What lies directly below a prefix."""

@@ -7,11 +7,13 @@ from dbre.capabilities.backup.documents import VaultDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog
 from dbre.capabilities.backup.vault.facts import VaultFacts
 from dbre.capabilities.backup.vault.records import when
+from dbre.capabilities.backup.vault.sweeping import Swept
 from dbre.core.text import counted, printable
+from dbre.core.units import format_bytes
 from dbre.core.view import Row
 from dbre.ports.backup.model import CopyFault
 
-__all__ = ["document_row", "facts_row", "fault_row", "log_note", "set_row"]
+__all__ = ["document_row", "facts_row", "fault_row", "log_note", "set_row", "sweep_notes"]
 
 
 def document_row(one: VaultDocument) -> Row:
@@ -77,3 +79,8 @@ def log_note(catalog: Catalog) -> Sequence[str]:
         return ("there is no log: a set gives back its own moment only",)
     newest = max(there, key=lambda one: one.received_at)
     return (f"and {counted(len(there), 'log file')}, the newest {printable(newest.file.name)} of {when(newest.received_at)}",)
+
+
+def sweep_notes(one: Swept) -> tuple[str, ...]:
+    """What a sweep did."""
+    return (f"{counted(one.objects, 'object')} swept, {format_bytes(one.bytes)}", *(f"left: {why}" for why in one.left))

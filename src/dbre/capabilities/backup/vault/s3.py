@@ -177,7 +177,9 @@ class S3Storage:
             )
             for page in pages:
                 for one in page.get("Contents", ()):
-                    yield ObjectFacts(key=one["Key"].removeprefix(self._bucket.prefix), size=one["Size"])
+                    yield ObjectFacts(
+                        key=one["Key"].removeprefix(self._bucket.prefix), size=one["Size"], modified_at=one.get("LastModified")
+                    )
 
     def _first_versions(self, prefix: str) -> Iterator[ObjectFacts]:
         """Versions come by key, the newest first; so the last of a key is its first version."""
@@ -191,7 +193,11 @@ class S3Storage:
                 if last is not None and last.key != key:
                     yield last
                 last = ObjectFacts(
-                    key=key, size=one["Size"], version_id=_version(one["VersionId"]), is_hidden=not one["IsLatest"]
+                    key=key,
+                    size=one["Size"],
+                    version_id=_version(one["VersionId"]),
+                    modified_at=one.get("LastModified"),
+                    is_hidden=not one["IsLatest"],
                 )
         if last is not None:
             yield last

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 from typing import IO
@@ -160,7 +160,8 @@ class SftpStorage:
             if stat.S_ISDIR(one.st_mode or 0):
                 yield from self._below(client, key)
             elif stat.S_ISREG(one.st_mode or 0):
-                yield ObjectFacts(key=key, size=one.st_size or 0)
+                changed = None if one.st_mtime is None else datetime.fromtimestamp(one.st_mtime, UTC)
+                yield ObjectFacts(key=key, size=one.st_size or 0, modified_at=changed)
 
     def folders(self, prefix: str) -> Sequence[str]:
         """What lies directly below a prefix."""

@@ -33,6 +33,7 @@ class ObjectFacts:
     size: int
     version_id: str | None = None
     retain_until: datetime | None = None
+    modified_at: datetime | None = None  # by the clock of the place; told by ``walk``
     is_hidden: bool = False  # a delete marker or a later version lies over it; it is there all the same
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from dbre.capabilities.backup.vault.records import (
     when,
 )
 from dbre.capabilities.backup.vault.state import VaultState, objects_of
+from dbre.capabilities.backup.vault.sweeping import Swept, sweep
 from dbre.capabilities.backup.vault.tar_stream import TarPlan, plan_tar
 from dbre.core.text import quoted
 from dbre.ports.backup.engine import CopyProgress
@@ -117,6 +118,8 @@ class Vault:
                 journal.note(number, done)
             parts.append(done)
         manifest = self._stow_manifest(record, plan, flow, lock_until)
+        for one in parts:  # some may have been sent days ago, before a crash
+            self._home.require(one)
         return {
             "record": set_value(record),
             "cluster": record.cluster,
@@ -367,6 +370,13 @@ class Vault:
             return settle(self._home, which, kept_logs, reason, grace)
 
         return await asyncio.to_thread(work)
+
+    async def sweep(self, *, unfinished: Collection[str]) -> Swept:
+        """Delete what was put there more than a day ago and is named by no entry of the index; ``unfinished`` sets stay.
+
+        Raises: Denied where these credentials cannot delete, or nobody's signatures can be trusted; IndexBroken.
+        """
+        return await asyncio.to_thread(sweep, self._home, unfinished)
 
     # --- looking
 
