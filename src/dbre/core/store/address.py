@@ -38,6 +38,11 @@ class PostgresAddress:
     database: str
     parameters: tuple[tuple[str, str], ...] = ()  # of libpq, only those that say how to reach the server
 
+    @property
+    def engine(self) -> str:
+        """What a fleet calls servers of that kind: its database can be dumped like every other."""
+        return "postgresql"
+
     def __str__(self) -> str:
         user = f"{quote(self.user)}@" if self.user else ""
         host = f"[{self.host}]" if self.host and ":" in self.host else self.host or ""
