@@ -61,6 +61,26 @@ async def test_each_change_of_a_copy_is_named(
     assert rule in {fault.rule for fault in found.faults}, found.faults
 
 
+async def test_no_file_is_left_out_however_many_there_are_and_whatever_their_size(newest: kit.Source, room: Path) -> None:
+    """Files are compared in batches, large ones apart."""
+    copy = kit.duplicate(newest.chain[0], room / "copy")
+    document = json.loads((copy / "backup_manifest").read_text())
+    document.pop("Manifest-Checksum")
+    for number, size in enumerate([3 << 20, 1 << 20, (1 << 20) - 1, *range(1, 60)]):
+        path = copy / "base" / "1" / f"{90_000 + number}"
+        path.write_bytes(os.urandom(size))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        entry = {"Path": f"base/1/{path.name}", "Size": size, "Checksum-Algorithm": "SHA256", "Checksum": digest}
+        document["Files"].append({**document["Files"][0], **entry})
+    kit.rewrite(copy, document=document)
+    assert (await newest.port.verify(copy)).is_good
+    names = {one["Path"] for one in document["Files"] if one["Size"] > 0 and one["Path"].startswith(("base/1/", "pg_xact/"))}
+    for name in names:
+        _flip(copy / name)
+    found = await newest.port.verify(copy)
+    assert {fault.subject for fault in found.faults if fault.rule == "checksum"} == names
+
+
 async def test_untouched_copies_of_both_manifest_versions_are_good(newest: kit.Source, oldest: kit.Source) -> None:
     for source in (newest, oldest):
         for directory, facts in zip(source.chain, source.facts, strict=True):

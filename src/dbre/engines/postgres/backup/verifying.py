@@ -20,6 +20,8 @@ from dbre.ports.backup.model import CopyFault, Verified
 __all__ = ["verify_copy"]
 
 _BUFFER_BYTES = 1 << 20
+_LARGE_BYTES = 1 << 20
+_BATCH_FILES = 24
 _LOG_DIRECTORY = b"pg_wal"
 _LOG_FOLDERS = (b"archive_status", b"summaries")
 _HASHES = {"SHA224": hashlib.sha224, "SHA256": hashlib.sha256, "SHA384": hashlib.sha384, "SHA512": hashlib.sha512}
@@ -52,8 +54,8 @@ def _verify(directory: Path, kept: Path | None) -> tuple[int, int, list[CopyFaul
     ]
     present = [file for path, file in manifest.files.items() if path in there]
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        found = pool.map(lambda file: _compare(os.fsencode(directory), file), present)
-        faults += [fault for fault in found if fault is not None]
+        for found in pool.map(lambda batch: [_compare(os.fsencode(directory), file) for file in batch], _batches(present)):
+            faults += [fault for fault in found if fault is not None]
     faults += _contradictions(directory, manifest)
     return len(present), sum(file.size for file in present), sorted(faults, key=lambda one: (one.subject, one.rule))
 
@@ -92,6 +94,13 @@ def _is_log(path: bytes) -> bool:
     if parts[0] != _LOG_DIRECTORY or len(parts) == 1:
         return False
     return (len(parts) == 2 and is_log_name(os.fsdecode(parts[1]))) or (len(parts) == 3 and parts[1] in _LOG_FOLDERS)
+
+
+def _batches(files: list[ManifestFile]) -> list[list[ManifestFile]]:
+    """The largest first, so that no thread begins one when all others have ended; small ones by dozens."""
+    large = sorted((one for one in files if one.size >= _LARGE_BYTES), key=lambda one: -one.size)
+    small = [one for one in files if one.size < _LARGE_BYTES]
+    return [[one] for one in large] + [small[at : at + _BATCH_FILES] for at in range(0, len(small), _BATCH_FILES)]
 
 
 def _compare(root: bytes, file: ManifestFile) -> CopyFault | None:
