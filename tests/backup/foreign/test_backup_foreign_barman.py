@@ -73,7 +73,7 @@ async def test_a_flipped_byte_in_a_set_is_a_fault_of_that_set(broken: kit.Foreig
 
 async def test_a_set_is_restored_into_a_new_directory_with_its_tablespaces_in_it(foreign: kit.Foreign) -> None:
     newest = (await foreign.barman().look()).sets[-1]
-    directory = foreign.site.make_directory(foreign.home / "restored-barman")
+    directory = foreign.site.make_directory(foreign.home.parent / "restored-barman")
     await foreign.barman().restore(newest.label, directory, target=LATEST)
     assert (directory / "PG_VERSION").read_text() == "15\n"
     [space] = (directory / "pg_tblspc").iterdir()

@@ -44,7 +44,7 @@ async def test_a_log_file_is_fetched_as_the_server_wrote_it(foreign: kit.Foreign
 
 def stored_copy(foreign: kit.Foreign, path: Path, name: str) -> Path:
     """Where the account of the tools can read it."""
-    place = foreign.home / name
+    place = foreign.home.parent / name
     place.write_bytes(path.read_bytes())
     place.chmod(0o644)
     return place
@@ -108,7 +108,7 @@ async def test_a_good_repository_verifies_without_a_fault(foreign: kit.Foreign) 
 
 async def test_a_set_is_restored_into_a_new_directory_with_its_tablespaces_in_it(foreign: kit.Foreign) -> None:
     newest = (await foreign.pgbackrest().look()).sets[-1]
-    directory = foreign.site.make_directory(foreign.home / "restored-pgbackrest")
+    directory = foreign.site.make_directory(foreign.home.parent / "restored-pgbackrest")
     await foreign.pgbackrest().restore(newest.label, directory, target=LATEST)
     assert (directory / "PG_VERSION").read_text() == "15\n"
     assert "restore_command" not in (directory / "postgresql.auto.conf").read_text()
@@ -121,11 +121,11 @@ async def test_a_set_is_restored_into_a_new_directory_with_its_tablespaces_in_it
 
 
 async def test_a_set_that_is_not_there_is_named(foreign: kit.Foreign) -> None:
-    directory = foreign.site.make_directory(foreign.home / "restored-nothing")
+    directory = foreign.site.make_directory(foreign.home.parent / "restored-nothing")
     with pytest.raises(BackupSetUnusable, match="20200101-000000F"):
         await foreign.pgbackrest().restore("20200101-000000F", directory, target=LATEST)
     assert list(directory.iterdir()) == []
-    assert not (foreign.home / "restored-nothing.tablespaces").exists()
+    assert not (foreign.home.parent / "restored-nothing.tablespaces").exists()
 
 
 async def test_expiry_tells_the_sets_that_the_tool_deletes(broken: kit.Foreign) -> None:

@@ -30,8 +30,8 @@ _STACKED = re.compile(r"^(?:RMAN|ORA|PLS)-\d{4,5}:.*$", re.MULTILINE)
 _DECORATION = re.compile(r"^RMAN-00(?:569|571):")
 _WARNING = re.compile(r"^RMAN-\d{4,5}: (?:WARNING|warning)")
 _LISTED = re.compile(
-    r"^(?P<key>\d+)\s+(?P<type>[BP])\s+(?P<level>[01FA*])\s+(?P<status>[AUX*])\s+(?P<device>\S+)\s+(?P<completed>\S.*?)\s+"
-    r"(?P<pieces>\d+)\s+(?P<copies>\d+)\s+(?P<compressed>YES|NO|\*)(?:\s+(?P<tag>\S.*?))?\s*$",
+    r"^(?P<key>\d+)[ \t]+(?P<type>[BP])[ \t]+(?P<level>[01FA*])[ \t]+(?P<status>[AUX*])[ \t]+(?P<device>\S+)[ \t]+(?P<completed>\S.*?)[ \t]+"
+    r"(?P<pieces>\d+)[ \t]+(?P<copies>\d+)[ \t]+(?P<compressed>YES|NO|\*)(?:[ \t]+(?P<tag>\S.*?))?[ \t]*$",
     re.MULTILINE,
 )
 _DATAFILE = re.compile(
@@ -42,7 +42,7 @@ _LOG = re.compile(
     r"^(?P<thread>\d+)\s+(?P<sequence>\d+)\s+(?P<status>OK|FAILED)\s+(?P<failing>\d+)\s+(?P<examined>\d+)\s+\S+\s*$"
 )
 _OTHER = re.compile(r"^(?P<type>SPFILE|Control File)\s+(?P<status>OK|FAILED)\s+(?P<failing>\d+)\s+(?P<examined>\d+)\s*$")
-_OBSOLETE = re.compile(r"^(?P<type>Backup Set|Archive Log|Control File Copy|Datafile Copy)\s+(?P<key>\d+)\s", re.MULTILINE)
+_OBSOLETE = re.compile(r"^(?P<type>Backup Set|Archive Log|Control File Copy|Datafile Copy)[ \t]+(?P<key>\d+)\s", re.MULTILINE)
 _START = re.compile(r"^Media recovery start SCN is (\d+)\s*$", re.MULTILINE)
 _BEYOND = re.compile(r"^Recovery must be done beyond SCN (\d+) to clear datafile fuzziness\s*$", re.MULTILINE)
 

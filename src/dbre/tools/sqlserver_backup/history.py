@@ -107,7 +107,7 @@ def parse_database(text: str) -> Described | None:
 
 def _decode(text: str, shape: type[_Type], what: str) -> _Type:
     body = _HEADING.sub("", text.replace("\r\n", "\n").lstrip("\ufeff"))
-    joined = "".join(body.splitlines()).strip()  # JSON writes the line ends of values as \\n: those that are here are sqlcmd's
+    joined = body.replace("\n", "").strip()  # JSON writes the line ends of values as \\n: those that are here are sqlcmd's
     try:
         return msgspec.json.decode(joined, type=shape)
     except msgspec.MsgspecError as error:

@@ -22,7 +22,7 @@ __all__ = ["SqlServerRepository"]
 _LOOK_SECONDS = 900.0
 _LONG_SECONDS = 7 * 86_400.0  # the operation above has the real limit
 _PROGRESS_SECONDS = 5.0
-_PAGE = 500  # as history.sql says
+_PAGE = 100  # as history.sql says
 _TYPES = {CopyKind.FULL: "FULL", CopyKind.DIFFERENTIAL: "DIFF", CopyKind.INCREMENTAL: "LOG"}
 
 

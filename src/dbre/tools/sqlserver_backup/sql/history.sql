@@ -1,11 +1,11 @@
--- The backups of one database, oldest first, at most 500 at a time: sqlcmd -y 0 cuts a value off at 1 MB.
+-- The backups of one database, oldest first, at most 100 at a time: sqlcmd -y 0 cuts a value off at 1 MB.
 -- @database and @after are declared above by the caller. LSNs are numeric(25,0): as text, no JSON reader rounds them.
 -- Moments are in the time of the server: they become UTC with the offset that each row has, else with that of now.
 -- privilege: SELECT on msdb.dbo.backupset, backupmediafamily (db_datareader of msdb)
 -- Source: Microsoft, "backupset (Transact-SQL)", "backupmediafamily (Transact-SQL)", "FOR JSON".
 SET NOCOUNT ON;
 SELECT CAST(COALESCE((
-    SELECT TOP (500)
+    SELECT TOP (100)
            s.backup_set_id AS id,
            LOWER(CAST(s.backup_set_uuid AS char(36))) AS uuid,
            LOWER(CAST(s.family_guid AS char(36))) AS family,
