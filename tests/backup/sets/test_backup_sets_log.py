@@ -12,8 +12,7 @@ from sets_kit import START, backup_set
 from sqlalchemy import update
 from taking_kit import VAULTS, Settings, Where, World, make_ground, world_of
 
-from dbre.capabilities.backup.catalog.gaps import insert_gap, list_gaps
-from dbre.capabilities.backup.log.gaps import Coverage
+from dbre.capabilities.backup.catalog.gaps import insert_gap
 from dbre.capabilities.backup.log.intervals import recovery_intervals
 from dbre.capabilities.backup.log.keeper import LogKeeper
 from dbre.capabilities.backup.log.origin import find_origin, receiver_name
@@ -132,7 +131,7 @@ async def test_where_nobody_receives_the_log_the_set_holds_its_own_and_reaches_i
     assert find_missing(await world.catalog()) == ()
 
 
-async def test_log_that_is_lost_meanwhile_ends_the_wait_at_once(store: Store) -> None:
+async def test_log_that_is_lost_for_good_ends_the_wait_at_once_and_an_earlier_gap_does_not(store: Store) -> None:
     one = backup_set(3, state=SetState.VERIFIED)
     assert one.start is not None
     gap = RecoveryGap(
@@ -142,32 +141,24 @@ async def test_log_that_is_lost_meanwhile_ends_the_wait_at_once(store: Store) ->
         timeline=1,
         start=one.start.value - 40,
         end=None,
-        began_at=one.started_at + timedelta(seconds=1),
+        began_at=one.started_at - timedelta(seconds=1),
         ended_at=None,
         reason="the server removed it",
         remedy="none yet",
     )
-    before = replace(gap, id=uuid7(SystemClock()), began_at=one.started_at - timedelta(seconds=1))
-    told: list[str] = []
 
-    async def look(_seen: Coverage) -> None:
-        async with store.begin() as connection:
-            if len(told) < 2:
-                told.append("look")
-            elif not await list_gaps(connection, one.cluster, since=one.started_at + timedelta(microseconds=1), is_open=True):
-                await insert_gap(connection, gap)
+    async def nothing(*_: object) -> None: ...
 
-    async def nothing() -> None:
-        told.append("ended")
-
-    async def tell(words: str) -> None:
-        told.append(words)
-
+    wait = LogWait(patience=lambda: 0.0, look=nothing, end_file=nothing, tell=nothing)
     async with store.begin() as connection:
-        await insert_gap(connection, replace(before, end=before.start + 20))
-    wait = LogWait(patience=lambda: 3600.0, look=look, end_file=nothing, tell=tell)
-    with pytest.raises(LogGap, match="lost for good: the server removed it"):
+        await insert_gap(connection, gap)
+    with pytest.raises(LogGap, match="it is not in near"):
         await wait_for_log(store, one, ["near"], clock=FakeClock(START), wait=wait)
+    async with store.begin() as connection:
+        await insert_gap(connection, replace(gap, id=uuid7(SystemClock()), began_at=one.started_at + timedelta(seconds=1)))
+    patient = replace(wait, patience=lambda: 3600.0)
+    with pytest.raises(LogGap, match="lost for good: the server removed it"):
+        await wait_for_log(store, one, ["near"], clock=FakeClock(START), wait=patient)
 
 
 @pytest.mark.parametrize("how", ["missing", "read_only", "not_configured", "other_signer"])

@@ -57,6 +57,8 @@ def parse_target(given: TargetText, *, now: datetime) -> RecoveryTarget:
     value = texts.get(kind)
     if value is not None and (not value.strip() or len(value) > 200 or not value.isprintable()):
         raise InvalidTarget(f"{quoted(value, limit=60)} is no {kind.value}", hint="write it as the server does: 0/3000028")
+    if kind is TargetKind.TRANSACTION and any(letter.isspace() for letter in value or ""):
+        raise InvalidTarget(f"{quoted(value or '', limit=60)} is no transaction", hint="write its id as the server does: 742")
     return RecoveryTarget(kind=kind, value=value, is_inclusive=given.is_inclusive, timeline=given.timeline)
 
 

@@ -78,7 +78,8 @@ def log_note(catalog: Catalog) -> Sequence[str]:
     if not there:
         return ("there is no log: a set gives back its own moment only",)
     newest = max(there, key=lambda one: one.received_at)
-    return (f"and {counted(len(there), 'log file')}, the newest {printable(newest.file.name)} of {when(newest.received_at)}",)
+    at = f"{newest.received_at:%Y-%m-%d %H:%M:%SZ}"
+    return (f"and {counted(len(there), 'log file')}, the newest {printable(newest.file.name)} of {at}",)
 
 
 def sweep_notes(one: Swept) -> tuple[str, ...]:

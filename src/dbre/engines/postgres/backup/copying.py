@@ -31,6 +31,7 @@ __all__ = ["copy"]
 
 _PROGRESS = re.compile(r"\s*(\d+)/(\d+) kB \(")
 _BAD_PAGES = re.compile(r"checksum verification failed|checksum error occurred|total checksum verification failure")
+_NO_ARCHIVING = "WAL archiving is not enabled"
 _SLOWEST_KIB, _FASTEST_KIB = 32, 1 << 20  # what --max-rate takes
 _LONGEST_WARNINGS = 50
 _POLL_SECONDS = 0.5
@@ -48,6 +49,8 @@ class _Told:
         match = _PROGRESS.match(line)
         if match is not None:
             self.done, self.total = int(match[1]) * 1024, int(match[2]) * 1024
+        elif _NO_ARCHIVING in line:
+            return  # whether the log is stored is seen to by who ordered the copy, and by no archive_command
         elif re.search(r"\b(WARNING|warning|NOTICE|error|ERROR)\b", line) and len(self.warnings) < _LONGEST_WARNINGS:
             self.warnings.append(one_line(line))
 
