@@ -9,6 +9,7 @@ from dbre.capabilities.backup.exposure.metrics import ExposureMetrics
 from dbre.capabilities.backup.exposure.watch import ExposureWatch
 from dbre.capabilities.backup.log.keeper import LogKeeper
 from dbre.capabilities.backup.metrics import BackupMetrics
+from dbre.capabilities.backup.own_state.backups import StateBackups
 from dbre.capabilities.backup.restoring.leftovers import collecting
 from dbre.capabilities.slo import Definition
 from dbre.capabilities.slo.polling.recovery_point import RecoveryPointCounter
@@ -17,6 +18,7 @@ from dbre.core.config import Config
 from dbre.core.identity.model import Grant, Principal, PrincipalKind, Role
 from dbre.core.operation.desk import OperationDesk, Submission
 from dbre.core.store import Store
+from dbre.core.store.document import STATE
 from dbre.core.telemetry import Metrics
 from dbre.web.services import BackupServices
 
@@ -47,6 +49,7 @@ class PlaneBackups:
         self._watch = ExposureWatch(self._ground, record=counter.record, flushed=self._keeper.flushed)
         self._metrics = BackupMetrics(metrics, self._ground, store)
         self._canary = CanaryWriter(self._ground)
+        self._state = StateBackups(self._ground, password=config.get(STATE).password)
         ExposureMetrics(metrics, self._watch)
 
     def services(self) -> BackupServices:
@@ -59,6 +62,7 @@ class PlaneBackups:
             "log": self._keeper.run,
             "exposure": self._watch.run,
             "canary": self._canary.run,
+            "state-copies": self._state.run,
             "leftovers": self._collect,
             "backup-metrics": self._metrics.run,
         }
