@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -56,13 +57,33 @@ def s3_client(s3_endpoint: str):
     client.close()
 
 
+_SMALL = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     """A real sshd on loopback that knows one user: the one who runs the tests."""
+    with _sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def full_ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """Likewise, and no file of it grows beyond 1 MiB: writes fail there as they do on a disk that is full."""
+    with _sshd(tmp_path_factory.mktemp("sshd"), sys.executable, "-c", _SMALL) as server:
+        yield server
+
+
+@contextmanager
+def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
     binary = shutil.which("sshd") or "/usr/sbin/sshd"
     if not Path(binary).exists():
         pytest.skip("no sshd on this machine")
-    directory = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user", "other"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
     shutil.copy(directory / "user.pub", directory / "authorized")
@@ -74,7 +95,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
         "Subsystem sftp internal-sftp\nMaxStartups 100\n"
     )
     log = (directory / "log").open("wb")
-    process = subprocess.Popen([binary, "-D", "-e", "-f", str(directory / "config")], stdout=log, stderr=log)
+    process = subprocess.Popen([*before, binary, "-D", "-e", "-f", str(directory / "config")], stdout=log, stderr=log)
     try:
         _wait_for(port, process)
         yield SshServer(directory=directory, port=port)

@@ -1,6 +1,8 @@
 """Every place does the same: what is put there is whole, is never overwritten, and comes back."""
 
+import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 from vault_kit import SYSTEM, SshServer, document, ground, log_file, make_copy, record, s3_values, tree
 
 from dbre.capabilities.backup.documents import VaultDocument
-from dbre.capabilities.backup.vault.errors import KeyTaken, ObjectDamaged, ObjectMissing
+from dbre.capabilities.backup.vault.errors import KeyTaken, ObjectDamaged, ObjectMissing, VaultUnusable
 from dbre.capabilities.backup.vault.opening import open_document, storage_of
 from dbre.capabilities.backup.vault.storage import Storage, unhurried
 from dbre.core.errors import Denied, Unreachable
@@ -124,3 +126,32 @@ async def test_a_link_in_a_vault_leads_nowhere(tmp_path: Path) -> None:
     with pytest.raises(ObjectDamaged, match="link lies in the way"):
         storage.put_bytes("v1/a", b"x", retain_until=None)
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+async def test_a_full_disk_behind_sftp_is_told_and_nothing_bears_the_name(full_ssh_server: SshServer, tmp_path: Path) -> None:
+    one = await storage_of(document(tmp_path, **full_ssh_server.values(tmp_path / "far")))
+    data = tmp_path / "data"
+    data.write_bytes(os.urandom(2 << 20))
+    try:
+        with pytest.raises(VaultUnusable):
+            await asyncio.to_thread(one.put, "v1/a/log/x", data, sha256="", retain_until=None, pace=unhurried)
+        assert one.look("v1/a/log/x") is None
+        assert not list((tmp_path / "far" / "staging").iterdir())
+        data.write_bytes(b"small")
+        await asyncio.to_thread(one.put, "v1/a/log/x", data, sha256="", retain_until=None, pace=unhurried)
+        assert one.read("v1/a/log/x", limit=10) == b"small"
+    finally:
+        one.close()
+
+
+async def test_many_threads_may_use_one_connection(ssh_server: SshServer, tmp_path: Path) -> None:
+    one = await storage_of(document(tmp_path, **ssh_server.values(tmp_path / "far")))
+    found = [bytes([number]) * 100_000 for number in range(8)]
+    try:
+        for number, data in enumerate(found):
+            one.put_bytes(f"v1/a/{number}", data, retain_until=None)
+        for _ in range(5):
+            reads = [asyncio.to_thread(one.read, f"v1/a/{number}", limit=200_000) for number in range(8)]
+            assert await asyncio.wait_for(asyncio.gather(*reads), 60) == found
+    finally:
+        one.close()

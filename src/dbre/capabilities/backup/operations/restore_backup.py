@@ -1,6 +1,7 @@
 """``backup.restore``: bring a moment of a cluster back into a new directory, verified, and ready to be started."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -74,6 +75,7 @@ class RestoreBackup(Operation[RestoreInput]):
         plan, staging = await self._plan(context), self._staging(context)
         async with self._vaults(plan) as vaults:
             phases = await fetch_members(plan, staging, vaults, _tell(context))
+        await asyncio.to_thread(os.sync)  # after a loss of power nobody verifies again what was verified
         return {"phases": phase_documents(phases), "sets": [one.id for one in plan.chain]}
 
     @step(timeout_seconds=_LONG, idempotent=True)
@@ -90,6 +92,7 @@ class RestoreBackup(Operation[RestoreInput]):
         async with self._vaults(plan) as vaults:
             phases = await fetch_log(plan, staging, log_of(self._ground, plan, vaults), _tell(context))
         phases += await scan_planned_log(plan, staging, port_of_plan(self._ground, plan), _tell(context))
+        await asyncio.to_thread(os.sync)
         await staging.write_note("log", {"names": [one.file.name for one in plan.logs]})
         return {"phases": phase_documents(phases), "files": len(plan.logs), "bytes": plan.bytes_log}
 

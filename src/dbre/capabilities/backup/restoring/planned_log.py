@@ -51,12 +51,18 @@ def _is_plain(name: str) -> bool:
 
 
 def _copy(source: Path, into: Path) -> bool:
+    unfinished = into.with_name(f"{into.name}.unfinished")  # half a file must never bear the name: it would be replayed
     try:
-        shutil.copyfile(source, into, follow_symlinks=False)
+        unfinished.unlink(missing_ok=True)
+        shutil.copyfile(source, unfinished, follow_symlinks=False)
+        unfinished.replace(into)
     except FileNotFoundError:
         if source.exists():  # it is the target that cannot be made
             raise
         return False
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -1,10 +1,13 @@
 """Sets, log files and what else an index holds, as JSON and back. A vault is read by whoever finds it: nothing is left out."""
 
+import re
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from dbre.capabilities.backup.model import BackupSet, LogState, SetState, StoredLog, TimelineSwitch
+from dbre.capabilities.backup.vault.errors import IndexBroken
+from dbre.core.text import quoted
 from dbre.ports.backup.model import ChecksumState, CopyKind, LogFile, LogKind, LogPosition
 
 __all__ = ["log_of", "log_value", "moment", "set_of", "set_value", "stored_log", "switch_of", "switch_value", "when"]
@@ -35,6 +38,18 @@ def _position_of(value: dict[str, Any] | None) -> LogPosition | None:
 _TEXTS = ("id", "cluster", "engine", "policy", "provider", "system_id", "parent_id", "version_text", "tool", "manifest_sha256")
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+def _plain(text: str) -> str:
+    """Names of sets and log files become names of files: one that leads elsewhere was not written by us."""
+    if _PLAIN.fullmatch(text) is None:
+        raise IndexBroken(
+            f"the index names {quoted(text, limit=100)}, which is no name of ours", hint="see who signs its entries"
+        )
+    return text
+
+
 def set_value(one: BackupSet) -> dict[str, Any]:
     """A set, without what depends on where it lies: vaults, state, locks."""
     return {name: getattr(one, name) for name in _TEXTS} | {
@@ -53,7 +68,10 @@ def set_value(one: BackupSet) -> dict[str, Any]:
 
 
 def set_of(value: dict[str, Any], *, vault: str, bytes_stored: int, lock_until: datetime | None) -> BackupSet:
-    """Back to the set, as it lies complete in a vault."""
+    """Back to the set, as it lies complete in a vault. Raises: IndexBroken."""
+    for name in ("id", "parent_id", "cluster"):
+        if value[name] is not None:
+            _plain(value[name])
     return BackupSet(
         **{name: value[name] for name in _TEXTS},
         kind=CopyKind(value["kind"]),
@@ -88,9 +106,9 @@ def log_value(file: LogFile) -> dict[str, Any]:
 
 
 def log_of(value: dict[str, Any]) -> LogFile:
-    """Back to the log file."""
+    """Back to the log file. Raises: IndexBroken."""
     return LogFile(
-        name=str(value["name"]),
+        name=_plain(str(value["name"])),
         kind=LogKind(value["kind"]),
         timeline=int(value["timeline"]),
         start=int(value["start"]),

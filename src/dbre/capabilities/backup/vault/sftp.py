@@ -89,12 +89,10 @@ class SftpStorage:
             try:
                 with client.open(part, "wx") as file:
                     client.chmod(part, 0o600)
-                    file.set_pipelined(True)
-                    while data := source.read(_CHUNK):
-                        pace(len(data))
-                        file.write(data)
-                    file.flush()
+                    size = _send(source, file, pace)
                     _flush(client, file)
+                if client.stat(part).st_size != size:
+                    raise VaultUnusable(f"{self._place.address} did not take all of {printable(key)}", hint="is its disk full?")
                 _make_folder(client, self._path(""), key.rpartition("/")[0])
                 self._name(client, part, key)
             finally:
@@ -240,7 +238,8 @@ class SftpStorage:
     def _told(self, what: str) -> Iterator[paramiko.SFTPClient]:
         words = f"cannot {printable(what)} {self._place.address}"
         try:
-            yield self._connected()
+            with self._lock:  # one at a time: paramiko gives an answer to whichever thread reads it first, and drops it
+                yield self._connected()
         except FileNotFoundError as error:
             raise ObjectMissing(f"{words}: it is not there") from error
         except PermissionError as error:
@@ -340,6 +339,21 @@ def _make_folder(client: paramiko.SFTPClient, root: str, folder: str) -> None:
             mode = client.lstat(path).st_mode or 0
         if not stat.S_ISDIR(mode):
             raise ObjectDamaged(f"{printable(path)} is no directory: a link lies in the way")
+
+
+def _send(source: IO[bytes], file: paramiko.SFTPFile, pace: Pace) -> int:
+    """Write all, and see every answer: in a pipeline paramiko drops those that nobody waits for, errors among them."""
+    size, data = 0, source.read(_CHUNK)
+    file.set_pipelined(True)
+    while data:
+        following = source.read(_CHUNK)
+        if not following:
+            file.set_pipelined(False)  # the next write waits for the answers to all before it
+        pace(len(data))
+        file.write(data)
+        size, data = size + len(data), following
+    file.flush()
+    return size
 
 
 def _flush(client: paramiko.SFTPClient, file: paramiko.SFTPFile) -> None:
