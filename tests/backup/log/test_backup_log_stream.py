@@ -224,6 +224,47 @@ async def test_a_failover_during_receive_leaves_no_hole(postgres_pair: PostgresP
 
 
 @pytest.mark.slow
+async def test_an_old_primary_that_lives_on_and_is_ahead_does_not_keep_the_log(
+    postgres_pair: PostgresPair, workplace: Path
+) -> None:
+    primary, replica = postgres_pair.primary, postgres_pair.replica
+    async with plane(workplace, [primary, replica], cache=primary.site.cache) as one, one.keeping():
+        await until(lambda: is_received(one), "somebody receives")
+        async with await replica.connect() as connection:
+            await connection.execute("SELECT pg_promote()")
+        for _ in range(3):  # lost commits: the new primary has never seen them
+            await write(primary, 20)
+            await switch_log(primary)
+
+        async def on_two() -> bool:
+            with contextlib.suppress(psycopg.Error):  # not promoted yet
+                await write(replica, 20)
+                await switch_log(replica)
+            return any(log.file.timeline == 2 for log in await segments(one, LogState.VAULTED, LogState.VERIFIED))
+
+        await until(on_two, "log of the new primary is stored")
+
+
+@pytest.mark.slow
+async def test_a_slot_that_is_left_on_a_replica_is_released_before_it_fills_the_disk(
+    postgres_pair: PostgresPair, workplace: Path
+) -> None:
+    primary, replica = postgres_pair.primary, postgres_pair.replica
+    async with await replica.connect() as connection:  # as a primary that became a replica brings it along
+        await connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [SLOT])
+    async with plane(workplace, [primary, replica], cache=primary.site.cache) as one, one.keeping():
+
+        async def is_gone() -> bool:
+            async with await replica.connect() as connection:
+                found = await (await connection.execute("SELECT count(*) FROM pg_replication_slots")).fetchone()
+            return found == (0,)
+
+        await until(is_gone, "the slot is gone")
+        await until(lambda: is_received(one), "the log of the primary is received")
+        assert "backup.slot_released" in await kinds(one)
+
+
+@pytest.mark.slow
 async def test_a_vault_that_is_away_stops_sealing_alone_and_all_is_made_up_for(
     fresh_postgres: PostgresServer, workplace: Path
 ) -> None:

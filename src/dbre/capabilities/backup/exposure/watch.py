@@ -9,6 +9,7 @@ from dbre.capabilities.backup.exposure.exposure import measure
 from dbre.capabilities.backup.exposure.model import Exposure
 from dbre.capabilities.backup.exposure.sli import SLOT_SECONDS, ExposureSlot, slot_of, slots
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.log.origin import LogOrigin, find_origin
 from dbre.core.errors import DbreError
 from dbre.ports.backup.model import LogPosition
 
@@ -35,6 +36,7 @@ class ExposureWatch:
         self._record = record
         self._flushed = flushed
         self._latest: dict[str, Exposure] = {}
+        self._origins: dict[str, LogOrigin] = {}
         self._told: dict[str, int] = {}
         self._limits = {
             cluster.name: policy.recovery_point.total_seconds()
@@ -68,7 +70,7 @@ class ExposureWatch:
         measured: list[Exposure] = []
         try:
             flushed = self._flushed(name) if self._flushed is not None else None
-            measured.append(await measure(self._ground, name, flushed=flushed))
+            measured.append(await measure(self._ground, name, origin=await self._find(name), flushed=flushed))
         except DbreError:  # nobody knows: the slot is bad, and the metric absent
             self._latest.pop(name, None)
         for one in measured:
@@ -82,6 +84,16 @@ class ExposureWatch:
                 slots(name, [_in_slot(one, slot) for one in measured], first=first, last=slot, limit_seconds=self._limits[name])
             )
         self._told[name] = max(slot, self._told.get(name, slot))
+
+    async def _find(self, name: str) -> LogOrigin | None:
+        """The primary, surveyed only where it is another one; None: ``measure`` finds out why, and says so."""
+        cluster, known = self._ground.fleet.cluster(name), self._origins.pop(name, None)
+        try:
+            found = await find_origin(self._ground, cluster, self._ground.require_policy(name), known=known)
+        except DbreError:
+            return None
+        self._origins[name] = found
+        return found
 
 
 def _in_slot(one: Exposure, slot: int) -> Exposure:

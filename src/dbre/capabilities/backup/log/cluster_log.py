@@ -17,6 +17,7 @@ from dbre.capabilities.backup.log.origin import LogOrigin, find_origin
 from dbre.capabilities.backup.log.places import make_spool
 from dbre.capabilities.backup.log.receiving import Receiving
 from dbre.capabilities.backup.log.sealing import LogOwner, Sealer
+from dbre.capabilities.backup.log.succession import Succession
 from dbre.core.errors import DbreError, Unreachable
 from dbre.core.fleet import Cluster
 from dbre.core.store import Store
@@ -29,6 +30,7 @@ _SEAL_SECONDS = 1.0
 _SEAL_AGAIN_SECONDS = 10.0
 _GUARD_SECONDS = 5.0
 _LEAST_GUARD_SECONDS = 0.5
+_SUCCESSION_SECONDS = 10.0
 
 
 class LogNotKept(DbreError):
@@ -150,7 +152,7 @@ class ClusterLog:
         self._receiving = self._guarding = None
 
     async def _together(self, origin: LogOrigin, sealer: Sealer, guarding: Guarding) -> None:
-        parts = [self._seal(sealer), self._guard(guarding), self._sample(origin)]
+        parts = [self._seal(sealer), self._guard(guarding), self._sample(origin), self._follow(origin)]
         if self._receiving is not None:
             parts.append(self._receiving.run())
         tasks = [asyncio.ensure_future(one) for one in parts]
@@ -181,6 +183,12 @@ class ClusterLog:
             await guarding.look()
             await self._news.well("backup.log_stopped")
             await self._ground.clock.sleep(pause)
+
+    async def _follow(self, origin: LogOrigin) -> None:
+        succession = Succession(self._ground, self.policy, origin, self._news)
+        while True:
+            await succession.look()
+            await self._ground.clock.sleep(_SUCCESSION_SECONDS)
 
     async def _sample(self, origin: LogOrigin) -> None:
         await sample_clock(origin, store=self._store, clock=self._ground.clock, keep=self._keep_clock)

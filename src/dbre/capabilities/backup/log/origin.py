@@ -6,6 +6,7 @@ from dbre.capabilities.backup.documents import PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.core.errors import Conflict, DbreError, Denied, Unreachable, Unsupported
 from dbre.core.fleet import Cluster
+from dbre.core.secrets import prepare_secrets
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.log_source import HasLogSource, LogSource
 from dbre.ports.engine import Access
@@ -44,14 +45,17 @@ def receiver_name(cluster: str) -> str:
     return ("dbre_" + "".join(letter if letter.isalnum() else "_" for letter in cluster.lower()))[:63]
 
 
-async def find_origin(ground: BackupGround, cluster: Cluster, policy: PolicyDocument) -> LogOrigin:
-    """Ask every instance who it is, and survey the primary.
+async def find_origin(
+    ground: BackupGround, cluster: Cluster, policy: PolicyDocument, *, known: LogOrigin | None = None
+) -> LogOrigin:
+    """Ask every instance who it is, and survey the primary, unless it is ``known``: a survey measures every database.
 
     Raises: Unreachable where no primary answers; Conflict where there are two on one timeline; Unsupported.
     """
+    await prepare_secrets([cluster.password])
     engine = ground.engines.get(cluster.engine)
     port = ground.port_of(cluster, provider=policy.provider)
-    primaries: list[tuple[int, str, Access]] = []
+    primaries: list[tuple[int, str, Access, str | None]] = []
     failure: DbreError | None = None
     for instance in cluster.instances:
         access = Access.to(cluster, instance.address, application_name=_SESSION)
@@ -64,7 +68,7 @@ async def find_origin(ground: BackupGround, cluster: Cluster, policy: PolicyDocu
         finally:
             await server.aclose()
         if identity.role is Role.PRIMARY:
-            primaries.append((identity.timeline or 0, instance.name, access))
+            primaries.append((identity.timeline or 0, instance.name, access, identity.system_id))
     if not primaries:
         raise Unreachable(
             f"no primary of cluster {cluster.name} answers: its log is received from nobody",
@@ -73,13 +77,15 @@ async def find_origin(ground: BackupGround, cluster: Cluster, policy: PolicyDocu
         )
     primaries.sort(key=lambda one: (-one[0], one[1]))
     if len(primaries) > 1 and primaries[0][0] == primaries[1][0]:
-        names = ", ".join(name for _, name, _ in primaries)
+        names = ", ".join(one[1] for one in primaries)
         raise Conflict(
             f"cluster {cluster.name} has {len(primaries)} primaries on one timeline: {names}",
             hint="two servers take writes: fence one of them; the log of neither is received until then",
             context={"cluster": cluster.name},
         )
-    _, name, access = primaries[0]
+    timeline, name, access, system_id = primaries[0]
+    if known is not None and (known.instance, known.timeline, known.system_id) == (name, timeline, system_id):
+        return known
     survey = await port.survey(access)
     return LogOrigin(
         cluster=cluster,

@@ -30,6 +30,7 @@ __all__ = ["PostgresReceiver"]
 _NAME = re.compile(r"[a-z0-9_]{1,63}")
 _LOST = re.compile(
     r"requested WAL segment \S+ has already been removed|slot .* (?:invalidated|lost)|can no longer (?:get|access)"
+    r"|requested starting point .* is not in this server's history"  # received from a primary that went another way
 )
 _POLL_SECONDS = 1.0
 _TAKEN_SECONDS = 90.0  # longer than wal_sender_timeout: a session of ours that was cut off holds the slot as long
