@@ -6,7 +6,9 @@ import pytest
 from vault_kit import SYSTEM, document, ground, log_file, make_copy, record, tree
 
 from dbre.capabilities.backup.model import SetState
+from dbre.capabilities.backup.vault.errors import IndexBroken
 from dbre.capabilities.backup.vault.opening import open_document
+from dbre.capabilities.backup.vault.records import log_of, log_value, set_of, set_value
 from dbre.ports.backup.errors import LogConflict
 
 
@@ -43,3 +45,12 @@ async def test_log_comes_out_as_it_went_in_and_an_absent_one_is_told_for_certain
     assert [one.file for one in catalog.logs] == [file]
     assert not list((tmp_path / "vault" / "staging").iterdir())
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "vault").rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "..", "a/b", "", "a\0b", "-rf"])
+def test_an_index_that_names_other_places_is_not_believed(tmp_path: Path, name: str) -> None:
+    value = set_value(record(make_copy(tmp_path / "copy")))
+    with pytest.raises(IndexBroken, match="no name of ours"):
+        set_of(value | {"id": name}, vault="cellar", bytes_stored=0, lock_until=None)
+    with pytest.raises(IndexBroken, match="no name of ours"):
+        log_of(log_value(log_file(tmp_path / "segment")) | {"name": name})
