@@ -19,7 +19,7 @@ from dbre.ports.backup.model import CopyFault, Verified
 
 __all__ = ["verify_copy"]
 
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 17  # what was read is still in the cache of the processor when it is hashed
 _LARGE_BYTES = 1 << 20
 _BATCH_FILES = 24
 _LOG_DIRECTORY = b"pg_wal"
