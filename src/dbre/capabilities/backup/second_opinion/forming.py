@@ -34,6 +34,7 @@ class Seen:
     is_proved: bool
     now: datetime
     server: LogPosition | None = None  # where the server is now
+    server_system: str | None = None  # and which system it is
     why_no_server: str | None = "no cluster of the inventory is named: --cluster"
     samples: Sequence[ClockSample] = ()
     phases: Sequence[RestorePhase] = ()
@@ -106,14 +107,18 @@ def _plan(catalog: Catalog, seen: Seen) -> RestorePlan | None:
 
 
 def _exposure(facts: RepositoryFacts, catalog: Catalog, good: Sequence[SetOpinion], seen: Seen) -> ForeignExposure:
-    until = max((one.reaches for one in good if one.reaches is not None), default=None)
+    mine = [one for one in good if one.found.system_id == seen.server_system] or good
+    until = max((one.reaches for one in mine if one.reaches is not None), default=None)
     if until is None:
         reason = "no set can be restored from: everything would be lost"
         return ForeignExposure(until=None, stored_at=None, server=seen.server, bytes=None, seconds=None, reason_unknown=reason)
-    newest = next(one for one in good if one.reaches == until)
+    newest = next(one for one in mine if one.reaches == until)
     ending = [one.stored_at for one in facts.logs if one.file.end == until.value and one.file.timeline == until.timeline]
     stored_at = ending[-1] if ending else None
     server = seen.server
+    if server is not None and seen.server_system not in (None, newest.found.system_id):
+        reason = f"the server is system {seen.server_system}, and the repository has nothing of it: everything would be lost"
+        return ForeignExposure(until=until, stored_at=stored_at, server=server, bytes=None, seconds=None, reason_unknown=reason)
     if server is None:
         return ForeignExposure(
             until=until, stored_at=stored_at, server=None, bytes=None, seconds=None, reason_unknown=seen.why_no_server
@@ -124,8 +129,8 @@ def _exposure(facts: RepositoryFacts, catalog: Catalog, good: Sequence[SetOpinio
     lost = max(0, server.value - until.value)
     switches = [one for one in catalog.switches if one.system_id == newest.found.system_id]
     clock = ClockMap.along(seen.samples, ancestry(switches, until.timeline), system_id=newest.found.system_id)
-    since = clock.exceeded_at(until.value) if lost else None
-    seconds = 0.0 if lost == 0 else (seen.now - since).total_seconds() if since is not None else None
+    since = clock.all_before(until.value) if lost else None
+    seconds = 0.0 if lost == 0 else (seen.now - since).total_seconds() if since is not None and since <= seen.now else None
     unknown = None if seconds is not None else "nobody sampled when the server wrote what is not archived yet"
     return ForeignExposure(until=until, stored_at=stored_at, server=server, bytes=lost, seconds=seconds, reason_unknown=unknown)
 

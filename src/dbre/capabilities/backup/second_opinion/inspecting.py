@@ -37,7 +37,7 @@ async def inspect(ground: BackupGround, inspected: Inspected, *, verifies: bool 
     """
     repository = inspected.repository
     facts = await repository.look()
-    server, why = await _server(ground, inspected)
+    server, system, why = await _server(ground, inspected)
     samples, phases = await _stored(ground, inspected)
     verified = await _verified(ground, inspected, facts) if verifies else None
     seen = Seen(
@@ -47,6 +47,7 @@ async def inspect(ground: BackupGround, inspected: Inspected, *, verifies: bool 
         is_proved=repository.is_proved,
         now=ground.clock.now(),
         server=server,
+        server_system=system,
         why_no_server=why,
         samples=samples,
         phases=phases,
@@ -59,24 +60,25 @@ def _cluster(ground: BackupGround, inspected: Inspected) -> Cluster | None:
     return next((one for one in ground.fleet.clusters if one.name == inspected.cluster), None)
 
 
-async def _server(ground: BackupGround, inspected: Inspected) -> tuple[LogPosition | None, str | None]:
-    """Where the primary's log ends now, or why that is not known."""
+async def _server(ground: BackupGround, inspected: Inspected) -> tuple[LogPosition | None, str | None, str | None]:
+    """Where the primary's log ends now and of which system it is, or why that is not known."""
     cluster = _cluster(ground, inspected)
     if cluster is None:
-        return None, "no cluster of the inventory is named: --cluster NAME tells what would be lost now"
+        return None, None, "no cluster of the inventory is named: --cluster NAME tells what would be lost now"
     await prepare_secrets([cluster.password])
     why = f"cluster {cluster.name} has no instance"
     for instance in cluster.instances:
         access = Access.to(cluster, instance.address, application_name="dbre:backup-inspect")
         try:
             port = ground.port_of(cluster)
-            if (await port.survey(access)).is_replica:
+            found = await port.survey(access)
+            if found.is_replica:
                 why = f"no primary of cluster {cluster.name} was found"
                 continue
-            return await port.position(access), None
+            return await port.position(access), found.system_id, None
         except DbreError as error:
             why = f"{instance.name}: {printable(error.message, limit=300)}"
-    return None, why
+    return None, None, why
 
 
 async def _stored(ground: BackupGround, inspected: Inspected) -> tuple[Sequence[ClockSample], Sequence[RestorePhase]]:
