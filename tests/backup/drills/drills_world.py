@@ -26,7 +26,7 @@ from dbre.capabilities.backup.drilling.planning import Known, load_known
 from dbre.capabilities.backup.drilling.recording import drill_of
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.keeper import LogKeeper
-from dbre.capabilities.backup.model import Drill, StoredLog
+from dbre.capabilities.backup.model import BackupSet, Drill, StoredLog
 from dbre.capabilities.backup.operations.drill_backup import DrillBackup
 from dbre.capabilities.backup.operations.take_backup import TakeBackup
 from dbre.capabilities.backup.vault.opening import open_vault
@@ -41,6 +41,7 @@ from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.site import Site
 from dbre.ports.backup.model import LogKind, Place
+from dbre.testing.small_log import LOG_FILE_BYTES, make_log_small
 
 __all__ = ["CLUSTER", "Damaged", "World", "drilled", "living_world", "policy_of", "wait_for"]
 
@@ -223,30 +224,13 @@ class World:
         """A ground of its own on a vault of its own, into which everything was put after ``damage`` was done to it."""
         damage = damage or Damaged()
         directory.mkdir(mode=0o711)
-        copy = directory / "set"
-        await asyncio.to_thread(shutil.copytree, self.plain_set, copy)
-        damage.of_set(copy)
         url = f"sqlite:///{directory / 'dbre.db'}"
         async with open_store(url, clock=SystemClock(), migrate=True) as store:
             ground = make_ground(directory, self.site, store, self.fleet, policy_of(**policy), **damage.ground)
-            async with open_vault(ground, "near") as vault:
-                one = self.known.catalog.get(self.set_id)
-                assert one is not None
-                one = damage.of_row(one)
-                if not damage.drops_set:
-                    await vault.put_set(one, copy)
-                logs = []
-                for log in self.known.catalog.logs:
-                    path = directory / log.file.name
-                    shutil.copyfile(self.plain_log(log), path)
-                    if damage.of_log(log, path):
-                        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                        stored = replace(log, file=replace(log.file, sha256=digest, size=path.stat().st_size))
-                        if log.file.name not in damage.drops_objects:
-                            await vault.put_log(CLUSTER, log.system_id, stored.file, path, last_commit_at=log.last_commit_at)
-                        logs.append(stored)
-                    path.unlink()
-            shutil.rmtree(copy)
+            if damage.is_of_what_is_stored:
+                one, logs = await self._store_again(ground, directory, damage)
+            else:
+                one, logs = await self._copy_vault(directory)
             async with store.begin() as connection:
                 await insert_set(connection, one)
                 for log in logs:
@@ -259,8 +243,45 @@ class World:
             damage.of_vault(directory / "vault")
             yield ground
 
+    async def _copy_vault(self, directory: Path) -> tuple[BackupSet, list[StoredLog]]:
+        one = self.known.catalog.get(self.set_id)
+        assert one is not None
+        await asyncio.to_thread(shutil.copytree, self.directory / "vault", directory / "vault", dirs_exist_ok=True)
+        return one, list(self.known.catalog.logs)
+
+    async def _store_again(self, ground: BackupGround, directory: Path, damage: "Damaged") -> tuple[BackupSet, list[StoredLog]]:
+        copy, logs = directory / "set", []
+        await asyncio.to_thread(shutil.copytree, self.plain_set, copy)
+        damage.of_set(copy)
+        async with open_vault(ground, "near") as vault:
+            one = self.known.catalog.get(self.set_id)
+            assert one is not None
+            one = damage.of_row(one)
+            if not damage.drops_set:
+                await vault.put_set(one, copy)
+            for log in self.known.catalog.logs:
+                path = directory / log.file.name
+                shutil.copyfile(self.plain_log(log), path)
+                if damage.of_log(log, path):
+                    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                    stored = replace(log, file=replace(log.file, sha256=digest, size=path.stat().st_size))
+                    if log.file.name not in damage.drops_objects:
+                        await vault.put_log(CLUSTER, log.system_id, stored.file, path, last_commit_at=log.last_commit_at)
+                    logs.append(stored)
+                path.unlink()
+        shutil.rmtree(copy)
+        return one, logs
+
 
 def _nothing(_: Path) -> None: ...
+
+
+def _same(one: Any) -> Any:
+    return one
+
+
+def _sound(_: StoredLog, __: Path) -> bool:
+    return True
 
 
 @dataclass(kw_only=True)
@@ -268,20 +289,27 @@ class Damaged:
     """What is done to a copy of the world; by default nothing."""
 
     of_set: Callable[[Path], None] = _nothing  # before it is put into the vault
-    of_log: Callable[[StoredLog, Path], bool] = lambda *_: True
-    of_row: Callable[[Any], Any] = lambda one: one
-    of_samples: Callable[[list[Any]], list[Any]] = lambda known: known
-    of_witnesses: Callable[[list[Any]], list[Any]] = lambda known: known
+    of_log: Callable[[StoredLog, Path], bool] = _sound
+    of_row: Callable[[Any], Any] = _same
+    of_samples: Callable[[list[Any]], list[Any]] = _same
+    of_witnesses: Callable[[list[Any]], list[Any]] = _same
     of_vault: Callable[[Path], None] = _nothing  # what lies there encrypted
     drops_set: bool = False
     drops_objects: tuple[str, ...] = ()  # log files that the catalog names and the vault has not
     ground: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_of_what_is_stored(self) -> bool:
+        """Whether the vault gets something else than the world's own vault has; else a copy of that is enough."""
+        usual = (self.of_set, self.of_log, self.of_row) == (_nothing, _sound, _same)
+        return not usual or self.drops_set or bool(self.drops_objects)
 
 
 @asynccontextmanager
 async def living_world(site: Site, server: PostgresServer, directory: Path) -> AsyncIterator[World]:
     """Back up a server that is written to, and end with everything in the clear."""
     directory.mkdir(mode=0o711, exist_ok=True)
+    await make_log_small(server)
     fleet = fleet_of(server)
     async with open_store(f"sqlite:///{directory / 'dbre.db'}", clock=SystemClock(), migrate=True) as store:
         ground = make_ground(directory, site, store, fleet, policy_of())
@@ -294,7 +322,7 @@ async def living_world(site: Site, server: PostgresServer, directory: Path) -> A
         try:
             await wait_for("a canary", lambda: _witnesses(store))
             taken = await walk(TakeBackup(ground), {"cluster": CLUSTER})
-            middle, middle_rows, rows = await _write(server)
+            middle, middle_rows, rows = await _write(server, store)
             known = await wait_for("the log of the second half", lambda: _complete(store, server))
         finally:
             for one in helpers:
@@ -313,8 +341,13 @@ async def _witnesses(store: Store) -> Any:
     return (await load_known(store, CLUSTER)).witnesses
 
 
-async def _write(server: PostgresServer) -> tuple[datetime, int, int]:
+async def _write(server: PostgresServer, store: Store) -> tuple[datetime, int, int]:
     """Rows in many commits, with a moment in the middle at which nothing was written."""
+
+    async def canaries(count: int) -> None:
+        known = len(await _witnesses(store))
+        await wait_for("more canaries", lambda: _more_than(store, known + count - 1))
+
     async with await server.connect(database="shop") as connection:
 
         async def some(first: int) -> None:
@@ -322,19 +355,23 @@ async def _write(server: PostgresServer) -> tuple[datetime, int, int]:
                 await connection.execute("INSERT INTO orders VALUES (%s, repeat('x', 200))", [number])
 
         await some(10_000)
-        await asyncio.sleep(2.2)  # two canaries
+        await canaries(2)
         row = await (await connection.execute("SELECT clock_timestamp(), count(*) FROM public.orders")).fetchone()
         assert row is not None
         await connection.execute("SELECT pg_switch_wal()")
-        await asyncio.sleep(2.2)
+        await canaries(2)
         await some(20_000)
         await connection.execute("SELECT pg_switch_wal()")
         await some(30_000)
-        await asyncio.sleep(1.2)
+        await canaries(1)
         last = await (await connection.execute("SELECT count(*) FROM public.orders")).fetchone()
         await connection.execute("SELECT pg_switch_wal()")
         assert last is not None
         return row[0].astimezone(UTC), row[1], last[0]
+
+
+async def _more_than(store: Store, count: int) -> bool:
+    return len(await _witnesses(store)) > count
 
 
 async def _complete(store: Store, server: PostgresServer) -> Known | None:
@@ -344,8 +381,7 @@ async def _complete(store: Store, server: PostgresServer) -> Known | None:
         row = await (await connection.execute("SELECT (pg_current_wal_lsn() - '0/0')::bigint")).fetchone()
         assert row is not None
     vaulted = max((one.file.end for one in known.catalog.logs if one.vaults), default=0)
-    segment = 2**24
-    return known if vaulted >= row[0] // segment * segment else None
+    return known if vaulted >= row[0] // LOG_FILE_BYTES * LOG_FILE_BYTES else None
 
 
 async def _unpack(ground: BackupGround, world: World) -> None:

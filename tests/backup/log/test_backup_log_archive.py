@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from log_plane import CLUSTER, Plane, plane, until
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
@@ -57,12 +60,25 @@ async def hand_over(client: Path, file: Path, site: Site, *, user: int | None = 
 async def segment_of(server: PostgresServer, into: Path) -> Path:
     """A finished segment of the server."""
     async with await server.connect() as connection:
+        await connection.execute("CREATE TABLE IF NOT EXISTS something (id int)")
+        await connection.execute("INSERT INTO something VALUES (1)")  # else there is nothing to end
         row = await (await connection.execute("SELECT pg_walfile_name(pg_switch_wal())")).fetchone()
     assert row is not None
     copy = into / row[0]
     copy.write_bytes((server.data_directory / "pg_wal" / row[0]).read_bytes())
     copy.chmod(0o644)
     return copy
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def archive(postgres18: PostgresServer) -> AsyncIterator[tuple[Plane, Path]]:
+    """A keeper and a client for tests that leave nothing in the log."""
+    site = postgres18.site
+    directory = Path(tempfile.mkdtemp(prefix="log-archive-", dir=site.directory))
+    directory.chmod(0o711)
+    async with archiving(directory, postgres18) as made:
+        yield made
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 async def kinds(one: Plane) -> Sequence[str]:
@@ -113,11 +129,10 @@ async def test_the_same_file_again_is_nothing_and_another_under_its_name_is_a_co
 
 
 async def test_log_of_another_system_is_never_taken(
-    fresh_postgres: PostgresServer, postgres15: PostgresServer, workplace: Path
+    archive: tuple[Plane, Path], postgres15: PostgresServer, workplace: Path
 ) -> None:
-    async with archiving(workplace, fresh_postgres) as (_, client):
-        foreign = await segment_of(postgres15, workplace)
-        code, message = await hand_over(client, foreign, fresh_postgres.site)
+    foreign = await segment_of(postgres15, workplace)
+    code, message = await hand_over(archive[1], foreign, postgres15.site)
     assert code == 1
     assert "a copy of the server archives" in message or "is of system" in message
 
@@ -133,13 +148,11 @@ async def test_log_of_another_system_is_never_taken(
     ids=["empty", "garbage", "odd-name", "hidden"],
 )
 async def test_what_is_no_log_file_is_refused_and_the_server_keeps_it(
-    fresh_postgres: PostgresServer, workplace: Path, name: str, content: bytes
+    archive: tuple[Plane, Path], lab_site: Site, workplace: Path, name: str, content: bytes
 ) -> None:
-    async with archiving(workplace, fresh_postgres) as (_, client):
-        (workplace / "files").mkdir()
-        path = workplace / "files" / name
-        path.write_bytes(content)
-        code, message = await hand_over(client, path, fresh_postgres.site)
+    path = workplace / name
+    path.write_bytes(content)
+    code, message = await hand_over(archive[1], path, lab_site)
     assert code == 75
     assert message.startswith("dbre-archive: ")
 
@@ -153,37 +166,37 @@ async def test_without_a_daemon_the_client_fails_below_the_codes_of_signals(work
     assert "No such file" in message
 
 
-async def test_a_truncated_greeting_leaves_the_daemon_at_work(fresh_postgres: PostgresServer, workplace: Path) -> None:
-    server = fresh_postgres
-    async with archiving(workplace, server) as (one, client):
-        for rubbish in (
-            b"",
-            b"\n",
-            b"[]\n",
-            b'{"cluster": 1}\n',
-            b"x" * 10_000,
-            b'{"cluster":"orders","name":"a","size":9}\nxx',
-        ):
-            with socket.socket(socket.AF_UNIX) as peer:
-                await asyncio.to_thread(peer.connect, str(archive_socket(one.ground)))
-                await asyncio.to_thread(peer.sendall, rubbish)
-        segment = await segment_of(server, workplace)
-        assert (await hand_over(client, segment, server.site))[0] == 0
-        spool = next((one.ground.directory / "spool" / CLUSTER).iterdir())
+async def test_a_truncated_greeting_leaves_the_daemon_at_work(
+    archive: tuple[Plane, Path], postgres18: PostgresServer, workplace: Path
+) -> None:
+    one, client = archive
+    for rubbish in (
+        b"",
+        b"\n",
+        b"[]\n",
+        b'{"cluster": 1}\n',
+        b"x" * 10_000,
+        b'{"cluster":"orders","name":"a","size":9}\nxx',
+    ):
+        with socket.socket(socket.AF_UNIX) as peer:
+            await asyncio.to_thread(peer.connect, str(archive_socket(one.ground)))
+            await asyncio.to_thread(peer.sendall, rubbish)
+    segment = await segment_of(postgres18, workplace)
+    assert (await hand_over(client, segment, postgres18.site))[0] == 0
+    spool = next((one.ground.directory / "spool" / CLUSTER).iterdir())
 
-        async def is_clean() -> bool:
-            return not [path for path in spool.iterdir() if path.name.startswith(".incoming")]
+    async def is_clean() -> bool:
+        return not [path for path in spool.iterdir() if path.name.startswith(".incoming")]
 
-        await until(is_clean, "nothing half received is left")
+    await until(is_clean, "nothing half received is left")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a program as somebody else")
-async def test_other_users_hand_over_nothing(fresh_postgres: PostgresServer, workplace: Path) -> None:
-    server = fresh_postgres
-    async with archiving(workplace, server) as (one, client):
-        segment = await segment_of(server, workplace)
-        archive_socket(one.ground).chmod(0o666)  # even then
-        code, message = await hand_over(client, segment, server.site, user=12345)
+async def test_other_users_hand_over_nothing(archive: tuple[Plane, Path], postgres18: PostgresServer, workplace: Path) -> None:
+    one, client = archive
+    segment = await segment_of(postgres18, workplace)
+    archive_socket(one.ground).chmod(0o666)  # even then
+    code, message = await hand_over(client, segment, postgres18.site, user=12345)
     assert code == 75
     assert "may not hand over" in message
 

@@ -42,27 +42,41 @@ backup:
 Run = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture
-def run(fresh_postgres: PostgresServer, workplace: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    (workplace / "password").write_text(fresh_postgres.password.reveal())
-    (workplace / "password").chmod(0o600)
+def runner(directory: Path, capsys: pytest.CaptureFixture[str], *, user: str, host: str, port: int) -> Run:
     values = {
-        "directory": workplace,
-        "user": fresh_postgres.superuser,
-        "host": fresh_postgres.address.host,
-        "port": fresh_postgres.address.port,
+        "directory": directory,
+        "user": user,
+        "host": host,
+        "port": port,
         "one": x25519.Identity.generate().to_public(),
         "other": x25519.Identity.generate().to_public(),
     }
-    (workplace / "dbre.yaml").write_text(CONFIG.format(**values))
+    (directory / "dbre.yaml").write_text(CONFIG.format(**values))
 
     def invoke(*words: str) -> dict[str, Any]:
-        code = root.main(Application, ["--config", str(workplace / "dbre.yaml"), *words, "-o", "json"])
+        code = root.main(Application, ["--config", str(directory / "dbre.yaml"), *words, "-o", "json"])
         out, err = capsys.readouterr()
         document: dict[str, Any] = json.loads(out) if out.strip() else {}
         return {**document, "code": code, "error": err}
 
     return invoke
+
+
+@pytest.fixture
+def run(fresh_postgres: PostgresServer, workplace: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    (workplace / "password").write_text(fresh_postgres.password.reveal())
+    (workplace / "password").chmod(0o600)
+    address = fresh_postgres.address
+    return runner(workplace, capsys, user=fresh_postgres.superuser, host=address.host, port=address.port)
+
+
+@pytest.fixture
+def run_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Without any server: for what is wrong before one is asked."""
+    (tmp_path / "plane").mkdir()
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "password").chmod(0o600)
+    return runner(tmp_path, capsys, user="nobody", host="127.0.0.1", port=2)
 
 
 async def noted_set(one: Plane) -> None:
@@ -128,14 +142,14 @@ async def test_status_exposure_and_map_tell_what_is_there_and_what_is_not(
     [("log", "status", "lonely"), ("exposure", "lonely"), ("log", "archive-client", "lonely", "--out", "/nowhere/x")],
     ids=["status", "exposure", "client"],
 )
-def test_a_cluster_without_a_policy_is_one_clear_error(run: Run, words: tuple[str, ...]) -> None:
-    assert run("db", "migrate")["code"] in (0, 2)
-    found = run("backup", *words)
+def test_a_cluster_without_a_policy_is_one_clear_error(run_alone: Run, words: tuple[str, ...]) -> None:
+    assert run_alone("db", "migrate")["code"] in (0, 2)
+    found = run_alone("backup", *words)
     assert found["code"] == 2
     assert "no backup policy selects cluster lonely" in found["error"]
 
 
-def test_an_unknown_cluster_is_one_clear_error(run: Run) -> None:
-    found = run("backup", "map", "ordres")
+def test_an_unknown_cluster_is_one_clear_error(run_alone: Run) -> None:
+    found = run_alone("backup", "map", "ordres")
     assert found["code"] == 2
     assert "ordres" in found["error"]

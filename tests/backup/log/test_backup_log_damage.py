@@ -17,8 +17,6 @@ from dbre.ports.backup.model import LogPosition
 
 pytestmark = pytest.mark.timeout(300)  # a busy machine needs long for a server and two sessions of the keeper
 
-_SEGMENT = 2**24
-
 
 async def write(server: PostgresServer, *, switch: bool = True) -> str:
     """Rows, and the end of the log file that has the last of them; its name."""
@@ -58,9 +56,10 @@ async def log_named(one: Plane, name: str, *states: LogState) -> StoredLog | Non
 
 
 def spoil(server: PostgresServer, spool: Path, name: str) -> None:
-    """The file as the server wrote it comes into the spool, but for one bit of one record."""
+    """The file as the server wrote it comes into the spool, but for a few bytes of its records."""
     content = bytearray((server.data_directory / "pg_wal" / name).read_bytes())
-    content[8192 * 3 + 1000] ^= 0x40
+    for place in range(8192 * 3 + 1000, 8192 * 3 + 1064):  # longer than what fills the room between two records
+        content[place] ^= 0x40
     (spool / f"{name}.partial").unlink(missing_ok=True)
     (spool / name).write_bytes(content)
     give(spool / name, server.site.account)
