@@ -161,6 +161,21 @@ def _groups(path: Path) -> list[int]:
     return [group.start for group in read_groups(path, is_last=True)]
 
 
+async def test_the_range_of_a_file_ends_where_the_next_one_begins_and_any_other_end_must_be_in_it(history: History) -> None:
+    path = history.copies.server.data_directory / "binlog.000001"
+    named = path.with_name(f"{history.server_id}-binlog.000001")
+    named.symlink_to(path)
+    try:
+        start = LogPosition(history.server_id, (1 << 32) + 4, "binlog.000001:4")
+        whole = LogPosition(history.server_id, 2 << 32, "binlog.000002:0")
+        beyond = LogPosition(history.server_id, start.value + path.stat().st_size, "beyond")
+        assert (await history.copies.backups.scan_log([named], start=start, end=whole)).is_good
+        found = await history.copies.backups.scan_log([named], start=start, end=beyond)
+    finally:
+        named.unlink()
+    assert [fault.rule for fault in found.faults] == ["log_gap"]
+
+
 async def test_a_file_that_is_missing_between_two_is_a_gap(history: History, tmp_path: Path) -> None:
     files = []
     for number in (1, 3):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from left_behind_kit import kill_while_recovered
 from mariadb_kit import History, ServerLog, digest_of_tree, numbers, order_for, own, run_sql
 
 from dbre.core.errors import Unsupported
@@ -153,3 +154,20 @@ async def test_a_directory_that_is_no_copy_does_not_start(history: History) -> N
     with pytest.raises((CopyDamaged, RecoveryFailed)):
         async with history.copies.backups.recover(order_for(directory, IMMEDIATE, None)):
             pytest.fail("it came up")
+
+
+async def test_a_server_does_not_outlive_a_killed_recovery(history: History) -> None:
+    directory = await history.copies.assemble("full", into="data-killed")
+    assert await kill_while_recovered("mysql", directory, history.copies.site.cache) >= 1
+
+
+async def test_the_beginning_of_a_file_as_target_brings_back_all_of_the_file_before_it(history: History) -> None:
+    directory = await history.copies.assemble("full", into="data-beginning")
+    name, _, _ = history.position.text.rpartition(":")
+    base, _, number = name.rpartition(".")
+    target = RecoveryTarget(kind=TargetKind.POSITION, value=f"{base}.{int(number) + 1:0{len(number)}}:4")
+    async with history.copies.backups.recover(order_for(directory, target, history.log)) as server:
+        assert await numbers(server.access) == list(range(1, 13))
+        replayed = next(phase.bytes for phase in server.outcome.phases if phase.name == "replay")
+        assert replayed is not None
+        assert 0 < replayed < 2**20  # of the files, not of positions, which jump from file to file

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from dbre.core.errors import UsageError
+from dbre.core.programs.account import give
 from dbre.core.programs.errors import BinariesMissing
 from dbre.ports.backup.engine import RecoverOrder
 from dbre.ports.backup.errors import CopyDamaged, RecoveryFailed, TargetNotReached
@@ -326,3 +327,17 @@ async def test_a_restored_server_does_not_outlive_a_killed_dbre(oldest: kit.Sour
     while Path(f"/proc/{pid}/cwd").exists():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.05)
+
+
+async def test_version_15_recovers_with_a_directory_in_the_place_of_a_tablespaces_link(oldest: kit.Source, room: Path) -> None:
+    directory = await assembled(oldest, room)
+    inside = directory / "pg_tblspc" / "99999"
+    for path in (inside, inside / "PG_15_202209061"):
+        path.mkdir(mode=0o700)
+        give(path, oldest.site.account)
+    forbidden = order(directory, kit.Folder(oldest.spool), extra_settings=(("allow_in_place_tablespaces", "off"),))
+    with pytest.raises(RecoveryFailed, match="unexpected directory entry"):
+        async with oldest.port.recover(forbidden):
+            pass
+    async with oldest.port.recover(order(directory, kit.Folder(oldest.spool))) as server:
+        assert server.outcome.has_reached_target

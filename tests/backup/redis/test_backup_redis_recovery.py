@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import redis
+from left_behind_kit import kill_while_recovered
 from redis_copies_kit import KeptLog, RedisHistory, client, ledger, order_for, own
 
 from dbre.core.errors import Unsupported
 from dbre.ports.backup.errors import CopyDamaged, LogGap, RecoveryFailed, TargetNotReached
-from dbre.ports.backup.model import CopyKind, LogKind, RecoveryTarget, TargetKind
+from dbre.ports.backup.model import CopyKind, LogKind, LogPosition, RecoveryTarget, TargetKind
 
 LATEST = RecoveryTarget(kind=TargetKind.LATEST)
 IMMEDIATE = RecoveryTarget(kind=TargetKind.IMMEDIATE)
@@ -164,3 +165,21 @@ async def test_the_receiver_names_files_when_the_server_begins_the_next(redis_hi
     assert kinds[0] is not None
     assert kinds[1] is not None
     assert kinds[0].end == kinds[1].start
+
+
+async def test_a_server_does_not_outlive_a_killed_recovery(redis_history: RedisHistory) -> None:
+    directory = await redis_history.copies.assemble("full", into="data-killed")
+    assert await kill_while_recovered("redis", directory, redis_history.copies.site.cache) >= 1
+
+
+async def test_the_range_of_a_file_ends_where_the_next_one_begins_and_any_other_end_must_be_in_it(
+    redis_history: RedisHistory,
+) -> None:
+    backups, position = redis_history.copies.backups, redis_history.position
+    path = redis_history.log.directory / position.text.rpartition(":")[0]
+    number = position.value >> 32
+    start = LogPosition(1, number << 32, f"{path.name}:0")
+    assert (await backups.scan_log([path], start=start, end=LogPosition(1, (number + 1) << 32, "the next"))).is_good
+    beyond = LogPosition(1, start.value + path.stat().st_size + 1, "beyond")
+    found = await backups.scan_log([path], start=start, end=beyond)
+    assert [fault.rule for fault in found.faults] == ["log_gap"]

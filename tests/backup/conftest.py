@@ -1,0 +1,1 @@
+"""Makes the kits of this directory importable by the tests below it."""
