@@ -13,6 +13,7 @@ from dbre.ports.backup.model import CopyKind, RecoveryTarget, TargetKind
 from dbre.tools.barman.catalogue import Places
 from dbre.tools.barman.wal_directory import wal_files
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the repositories of all tests
 LATEST = RecoveryTarget(kind=TargetKind.LATEST)
 
 

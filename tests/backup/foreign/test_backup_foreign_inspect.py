@@ -6,6 +6,8 @@ from pathlib import Path
 import foreign_kit as kit
 import pytest
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the repositories of all tests
+
 
 async def test_a_good_repository_of_pgbackrest_has_no_hole_and_one_interval(foreign: kit.Foreign) -> None:
     status, found = await foreign.inspect("pgbackrest")

@@ -11,6 +11,7 @@ from dbre.ports.backup.errors import CopyDamaged, LogConflict
 from dbre.ports.backup.model import CopyKind, LogKind, RecoveryTarget, TargetKind
 from dbre.tools.pgbackrest.program import BackupSetUnusable
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the repositories of all tests
 LATEST = RecoveryTarget(kind=TargetKind.LATEST)
 
 

@@ -18,6 +18,7 @@ from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.testing.clock import FakeClock
 from dbre.testing.fixtures import running
+from dbre.testing.small_log import make_log_small
 
 _NUMBERS = itertools.count(1)
 
@@ -49,6 +50,7 @@ async def copied_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
         pytest.skip(error.message)
     server = PostgresServer("copied", lab_site, binaries=binaries, settings={"summarize_wal": "on", "max_wal_size": "2GB"})
     async with running(server) as started:
+        await make_log_small(started)  # most copies hold their log
         async with await started.connect() as connection:
             await connection.execute("CREATE TABLE ledger (id bigint PRIMARY KEY, words text)")
         yield started
