@@ -8,6 +8,7 @@ import psycopg
 from dbre.core.text import one_line, printable
 from dbre.engines.postgres.integrity_queries import amcheck_heap, amcheck_index, count_rows, highest_value, orphans
 from dbre.engines.postgres.link import Conversation
+from dbre.ports.engine import NamedQuery
 from dbre.ports.integrity import IntegrityFault, IntegrityReport, TableName
 
 __all__ = ["CHECKS"]
@@ -69,15 +70,25 @@ async def heaps(conversation: Conversation) -> IntegrityReport:
     schema = await _amcheck(conversation)
     if schema is None:
         return _report("tables", 0, (), missing="the database has no extension amcheck")
-    query, found = amcheck_heap(schema), []
+    query, found = amcheck_heap(schema), list[IntegrityFault]()
     tables = await conversation.rows("integrity_amcheck_heaps")
     for one in tables:
-        subject = _name(one.schema_name, one.table_name)
-        found += [
-            IntegrityFault(rule="heap_damaged", subject=subject, detail=f"block {row.blkno}: {one_line(row.msg)}")
-            for row in await conversation.compose(query, one.table_oid)
-        ]
+        found += await _heap(conversation, query, one)
     return _report("tables", len(tables), found)
+
+
+async def _heap(conversation: Conversation, query: NamedQuery, table: Any) -> list[IntegrityFault]:
+    """What amcheck says of one table; a page that cannot be read at all ends it with an error, and is damage too."""
+    subject, rows = _name(table.schema_name, table.table_name), list[Any]()
+
+    async def read() -> None:
+        rows.extend(await conversation.compose(query, table.table_oid))
+
+    fault = await _damage("heap_damaged", subject, read())
+    told = [
+        IntegrityFault(rule="heap_damaged", subject=subject, detail=f"block {row.blkno}: {one_line(row.msg)}") for row in rows
+    ]
+    return [fault] if fault is not None else told
 
 
 async def _amcheck(conversation: Conversation) -> str | None:
