@@ -13,6 +13,7 @@ from dbre.capabilities.backup.drilling.planning import load_known, plan_drill
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.intervals import recovery_intervals
 from dbre.capabilities.backup.log.origin import find_origin
+from dbre.capabilities.backup.model import SetState
 from dbre.capabilities.backup.restoring.errors import NoSetForTarget
 from dbre.capabilities.backup.restoring.target import TargetText, parse_target
 from dbre.core.operation.context import StepContext
@@ -68,7 +69,10 @@ async def _target(ground: BackupGround, store: Store, cluster: str, word: str, s
     if word != "random":
         return parse_target(TargetText(to=word), now=now)
     known = await load_known(store, cluster)
-    return draw_moment(recovery_intervals(known.catalog, known.samples), seed=seed, not_after=now)
+    intervals = recovery_intervals(known.catalog, known.samples)
+    if not intervals and any(one.state is SetState.SEALED and one.start is None for one in known.catalog.sets):
+        return RecoveryTarget(kind=TargetKind.LATEST)  # no log goes with dumps: there is nothing to draw from
+    return draw_moment(intervals, seed=seed, not_after=now)
 
 
 async def _point(ground: BackupGround, policy: PolicyDocument, cluster: str) -> tuple[RecoveryTarget, LogPosition]:

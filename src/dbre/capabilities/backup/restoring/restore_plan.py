@@ -34,7 +34,7 @@ def operation_plan(plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[To
     """What would be done. Sets and timeline are fixed with it; the log is that which is there when it is read."""
     given: dict[str, Any] = {
         "cluster": plan.cluster,
-        "target": target_input(plan.asked) | {"timeline": plan.timeline},
+        "target": target_input(plan.asked) | {"timeline": plan.timeline or None},  # 0: copies that no log goes with
         "vault": asked.vault,
         "set": plan.newest.id,
         "chain": [one.id for one in plan.chain],
