@@ -35,9 +35,10 @@ from dbre.lab.site import Site
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import CopyKind, CopyOrder, LogKind, ParentCopy, Place
 from dbre.ports.engine import Timeouts
+from dbre.testing.small_log import LOG_FILE_BYTES, make_log_small
 
 CLUSTER = "orders"
-SEGMENT = 2**24
+SEGMENT = LOG_FILE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,7 @@ async def _no_progress(done: int, total: int | None) -> None:
 @asynccontextmanager
 async def scene_of(server: PostgresServer, site: Site, store: Store, root: Path) -> AsyncIterator[Scene]:
     """A cluster ``orders`` of one server, with an empty ledger and two empty vaults."""
+    await make_log_small(server)
     identity, escrow = x25519.Identity.generate(), x25519.Identity.generate()
     key = SigningKey.generate("tests/dbre-audit/0001")
     for name, text in (("identity.age", str(identity)), ("key", key.reveal())):

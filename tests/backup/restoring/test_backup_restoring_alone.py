@@ -12,6 +12,8 @@ from dbre.capabilities.backup.restoring.request import Asked
 from dbre.core.fleet import Fleet
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the cluster of all tests
+
 
 async def test_a_moment_comes_back_from_the_vault_alone(scene: Scene) -> None:
     ground = replace(ground_of(scene.given, None), fleet=Fleet(clusters=()))

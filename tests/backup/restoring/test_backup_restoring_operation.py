@@ -27,6 +27,8 @@ from dbre.core.operation.plan import Risk
 from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the cluster of all tests
+
 STEPS = ["prepare", "fetch", "verify-sets", "read-log", "combine", "recover", "hand-over"]
 
 

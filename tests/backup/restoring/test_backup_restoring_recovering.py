@@ -22,6 +22,8 @@ from dbre.core.clock import SystemClock
 from dbre.ports.backup.errors import CopyDamaged, LogGap, TargetNotReached
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
+pytestmark = pytest.mark.timeout(300)  # a busy machine needs minutes for the cluster of all tests
+
 
 async def plan_of(scene: Scene, target: RecoveryTarget, **given: object) -> RestorePlan:
     return await plan_asked(scene.ground, Asked(cluster=CLUSTER, target=target, **given), SystemClock())  # type: ignore[arg-type]
