@@ -112,6 +112,7 @@ async def test_without_its_log_no_set_is_sealed_and_the_hole_is_named(world: Wor
     assert record.error["code"] == "backup.log_gap"
     one = await world.newest()
     assert one.state is SetState.FAILED
+    assert one.start is not None
     assert f"set {one.id} needs log from {one.start.text}" in record.error["message"]
     assert "--self-contained" in (record.error["hint"] or "")
 
