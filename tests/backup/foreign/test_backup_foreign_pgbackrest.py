@@ -45,7 +45,7 @@ async def test_a_log_file_is_fetched_as_the_server_wrote_it(foreign: kit.Foreign
 
 def stored_copy(foreign: kit.Foreign, path: Path, name: str) -> Path:
     """Where the account of the tools can read it."""
-    place = foreign.home.parent / name
+    place = foreign.home / name
     place.write_bytes(path.read_bytes())
     place.chmod(0o644)
     return place
