@@ -134,6 +134,10 @@ async def test_a_set_that_a_vault_refuses_is_orphaned_and_collected_by_expiry(wo
         assert [one.id for one in (await vault.catalog("orders")).sets] == [orphan.id]
     expired = await world.run("backup.expire", cluster="orders", accept_unproven=True)
     assert expired.state == "succeeded", expired.error
+    assert ((await world.newest()).state, (await world.newest()).vaults) == (SetState.ORPHANED, ("near",)), "in its grace"
+    impatient = world.with_policy(vaults=["near", "far"], retention={"grace": "1ms"})
+    expired = await impatient.run("backup.expire", cluster="orders", accept_unproven=True)
+    assert expired.state == "succeeded", expired.error
     assert (await world.newest()).state is SetState.DELETED
     async with open_set_vault(world.ground, "near") as vault:
         assert [one.state for one in (await vault.catalog("orders")).sets] == [SetState.DELETED]
