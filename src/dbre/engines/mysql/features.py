@@ -6,6 +6,7 @@ Nothing here was ever run against MySQL itself: its statements follow its manual
 from dbre.engines.mysql.facts import (
     ADMINISTER,
     COPY,
+    DUMP,
     LOGIN,
     MONITOR,
     PERFORMANCE_SCHEMA,
@@ -83,6 +84,7 @@ FEATURES: tuple[Feature, ...] = (
         for facet, name, privilege, note in (
             (Facet.BACKUP, "copies of files, full and incremental", COPY, "; by mariadb-backup on the server's machine"),
             (Facet.BACKUP, "stream of the binary log, recovery to a place in it", STREAM, "; times in whole seconds"),
+            (Facet.BACKUP, "dumps of every database as of one moment", DUMP, "; tables without transactions are told"),
             (Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, ""),
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )

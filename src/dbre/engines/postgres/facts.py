@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_PORT",
     "END_OF_LIFE",
     "MONITOR",
+    "READ_ALL",
     "READ_CONTROL",
     "READ_FILES",
     "READ_HEARTBEAT",
@@ -49,6 +50,7 @@ READ_FILES = "SELECT ON pg_file_settings"
 RELOAD = "EXECUTE ON pg_reload_conf"
 WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
 REPLICATE = "REPLICATION"
+READ_ALL = "pg_read_all_data"
 READ_TABLES = "SELECT on the tables"
 CHECK_INDEXES = "EXECUTE ON FUNCTIONS OF amcheck"
 

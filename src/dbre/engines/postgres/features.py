@@ -4,6 +4,7 @@ from dbre.engines.postgres.facts import (
     CHECK_INDEXES,
     CONNECT,
     MONITOR,
+    READ_ALL,
     READ_FILES,
     READ_HEARTBEAT,
     READ_TABLES,
@@ -17,6 +18,7 @@ from dbre.ports.engine import Facet, Feature
 __all__ = ["FEATURES"]
 
 
+_DUMPS = "opt-in; with BYPASSRLS where row security is on"
 _OPT_IN = "opt-in, with ALTER SYSTEM ON PARAMETER for each one"
 
 
@@ -57,6 +59,7 @@ FEATURES = (
     _feature(Facet.BACKUP, "full copies of the files, of a primary or a replica", REPLICATE, note="opt-in", is_opt_in=True),
     _feature(Facet.BACKUP, "incremental copies", REPLICATE, versions=">=17", note="opt-in; summarize_wal = on", is_opt_in=True),
     _feature(Facet.BACKUP, "the log received as it is written, commits confirmed", REPLICATE, note="opt-in", is_opt_in=True),
+    _feature(Facet.BACKUP, "dumps of every database, loaded into a new server", READ_ALL, note=_DUMPS, is_opt_in=True),
     _feature(Facet.BACKUP, "what stands in the way of a copy", note="sizes of all databases need pg_monitor"),
     _feature(Facet.BACKUP, "recovery to a time, position, transaction, name", note="of a copy, in a server without network"),
     _feature(Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, note="opt-in", is_opt_in=True),
