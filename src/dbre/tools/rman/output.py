@@ -30,7 +30,8 @@ _STACKED = re.compile(r"^(?:RMAN|ORA|PLS)-\d{4,5}:.*$", re.MULTILINE)
 _DECORATION = re.compile(r"^RMAN-00(?:569|571):")
 _WARNING = re.compile(r"^RMAN-\d{4,5}: (?:WARNING|warning)")
 _LISTED = re.compile(
-    r"^(?P<key>\d+)[ \t]+(?P<type>[BP])[ \t]+(?P<level>[01FA*])[ \t]+(?P<status>[AUX*])[ \t]+(?P<device>\S+)[ \t]+(?P<completed>\S.*?)[ \t]+"
+    r"^(?P<key>\d+)[ \t]+(?P<type>[BP])[ \t]+(?P<level>[01FA*])[ \t]+(?P<status>[AUX*])[ \t]+"
+    r"(?P<device>\S+)[ \t]+(?P<completed>\S.*?)[ \t]+"
     r"(?P<pieces>\d+)[ \t]+(?P<copies>\d+)[ \t]+(?P<compressed>YES|NO|\*)(?:[ \t]+(?P<tag>\S.*?))?[ \t]*$",
     re.MULTILINE,
 )

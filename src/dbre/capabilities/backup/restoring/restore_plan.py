@@ -12,7 +12,7 @@ from dbre.core.text import counted, printable
 from dbre.core.units import format_bytes, format_duration
 from dbre.ports.backup.model import RecoveryTarget, TargetKind, Tool
 
-__all__ = ["operation_plan", "target_words"]
+__all__ = ["coarse", "operation_plan", "target_words"]
 
 
 def target_words(target: RecoveryTarget) -> str:
@@ -76,7 +76,7 @@ def operation_plan(plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[To
         warnings=tuple(_warnings(plan, tools, forecast)),
         observed={"system_id": plan.system_id, "timeline": plan.timeline, "chain": given["chain"]},
         tags=("restore",),
-        estimate_seconds=None if forecast.total_seconds is None else float(round(forecast.total_seconds)),
+        estimate_seconds=None if forecast.total_seconds is None else coarse(forecast.total_seconds),
     )
 
 
@@ -90,7 +90,21 @@ def _time(forecast: Forecast, *names: str) -> float | None:
     known = [one.seconds for one in forecast.phases if one.name in names]
     if not known or any(one is None for one in known):
         return None
-    return float(round(sum(one or 0.0 for one in known)))
+    return coarse(sum(one or 0.0 for one in known))
+
+
+def coarse(seconds: float) -> float:
+    """The next of 1, 2, 5, 10, 20, ... s: log that grows between two looks must not make another plan of the same restore.
+
+    >>> [coarse(one) for one in (0.3, 1.0, 17.2, 51.0, 130.0)]
+    [1.0, 1.0, 20.0, 100.0, 200.0]
+    """
+    size = 1.0
+    while True:
+        for step in (1.0, 2.0, 5.0):
+            if seconds <= step * size:
+                return step * size
+        size *= 10.0
 
 
 def _warnings(plan: RestorePlan, tools: Sequence[Tool], forecast: Forecast) -> Iterator[str]:
@@ -103,4 +117,4 @@ def _warnings(plan: RestorePlan, tools: Sequence[Tool], forecast: Forecast) -> I
     if forecast.total_seconds is None:
         yield f"how long it takes cannot be forecast: {forecast.basis}"
     else:
-        yield f"forecast: {format_duration(forecast.total_seconds)}, from {forecast.basis}"
+        yield f"forecast: at most {format_duration(coarse(forecast.total_seconds))}, from {forecast.basis}"
