@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import asyncio
 import pytest
 
 from dbre.core.errors import Conflict
@@ -43,14 +44,18 @@ async def test_a_slot_keeps_log_and_the_mark_tells_of_transactions_only(server: 
     async with await server.connect() as connection:
         await connection.execute("SELECT pg_create_physical_replication_slot('dbre_log_test', true)")
         await connection.execute("DROP TABLE IF EXISTS log_mark")
-        before = await source.backlog("dbre_log_test")
-        await connection.execute("SELECT pg_switch_wal()")
-        after_switch = await source.backlog("dbre_log_test")
+        for _ in range(50):  # a server that others use has transactions of its own, such as those of autovacuum
+            before = await source.backlog("dbre_log_test")
+            await connection.execute("SELECT pg_switch_wal()")
+            after_switch = await source.backlog("dbre_log_test")
+            if before.change_mark == after_switch.change_mark:
+                break
+            await asyncio.sleep(0.2)
         await connection.execute("CREATE TABLE log_mark AS SELECT generate_series(1, 20000)")
         after_write = await source.backlog("dbre_log_test")
     assert before.state is BacklogState.KEPT
     assert before.change_mark == after_switch.change_mark != after_write.change_mark
-    assert after_switch.position > before.position
+    assert after_switch.position >= before.position
     assert (after_write.kept_bytes or 0) > (before.kept_bytes or 0)
     assert after_write.kept_from == before.kept_from
     await source.release("dbre_log_test")
