@@ -1,8 +1,8 @@
 """What PostgreSQL says of the log that it keeps, on real servers; history files and headers of segments."""
 
+import asyncio
 from pathlib import Path
 
-import asyncio
 import pytest
 
 from dbre.core.errors import Conflict
