@@ -229,11 +229,11 @@ async def test_a_file_in_the_place_of_the_directory(tmp_path: Path, make_place) 
 
 @pytest.fixture
 def small_file_system(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB that a test may fill, or make read-only."""
+    """A file system of 2 MiB that a test may fill, or make read-only."""
     place = tmp_path / "small"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
@@ -275,7 +275,7 @@ async def test_a_store_cannot_be_made_on_a_full_disk_and_nothing_is_left_of_it(s
 @needs_root
 async def test_a_copy_that_does_not_fit_blames_the_place_of_the_copy(small_file_system: Path, file_place) -> None:
     await _make(file_place)
-    await _fill(file_place, 2_000_000)
+    await _fill(file_place, 3_000_000)
     before = shutil.disk_usage(small_file_system).free
     with pytest.raises(StoreFull, match=rf"{small_file_system}/copy\.db\.part cannot grow: .* are free there"):
         await copy_sqlite(SqliteAddress(path=file_place.path), small_file_system / "copy.db")
