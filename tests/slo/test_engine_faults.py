@@ -39,7 +39,7 @@ def small_file_system(tmp_path: Path) -> Iterator[Path]:
     """A file system of one mebibyte."""
     place = tmp_path / "small"
     place.mkdir(mode=0o700)
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small file system takes root")
     yield place
