@@ -10,7 +10,7 @@ from dbre.web.problems import ERRORS
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["backups"], dependencies=[ApiAccess], responses={code: ERRORS[code] for code in (401, 503)})
+router = APIRouter(tags=["backups"], dependencies=[ApiAccess], responses={code: ERRORS[code] for code in (401, 403, 503)})
 
 
 @router.get("/backups")
