@@ -33,6 +33,7 @@ __all__ = [
     "fresh_postgres",
     "installed",
     "lab_site",
+    "leave_out",
     "mariadb",
     "postgres15",
     "postgres16",
@@ -146,7 +147,7 @@ async def _postgres(site: Site, name: str, version: int | None) -> AsyncIterator
     try:
         binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
     except Unsupported as error:
-        _leave_out(error)
+        leave_out(error)
     async with running(PostgresServer(name, site, binaries=binaries)) as server:
         yield server
 
@@ -156,7 +157,7 @@ def installed(find: Callable[[], ServerProgram]) -> ServerProgram:
     try:
         return find()
     except Unsupported as error:
-        _leave_out(error)
+        leave_out(error)
 
 
 @contextmanager
@@ -170,7 +171,8 @@ def _own_directory(site: Site) -> Iterator[Site]:
         destroy(directory)
 
 
-def _leave_out(error: Unsupported) -> NoReturn:
+def leave_out(error: Unsupported) -> NoReturn:
+    """Skip a test whose server is not there, with its reason; with ``DBRE_REQUIRE_ALL=1`` fail it: nothing may be left out."""
     reason = f"{error.message}; {error.hint}"
     if os.environ.get("DBRE_REQUIRE_ALL") == "1":
         pytest.fail(f"DBRE_REQUIRE_ALL=1: {reason}", pytrace=False)

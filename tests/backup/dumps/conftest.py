@@ -12,7 +12,7 @@ from dbre.core.errors import Unsupported
 from dbre.engines.postgres.dumps.port import PostgresDumps
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import leave_out, running
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ async def source(lab_site: Site) -> AsyncIterator[PostgresServer]:
     try:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
     except Unsupported as error:
-        pytest.skip(f"{error.message}; {error.hint}")
+        leave_out(error)
     async with running(PostgresServer("dumped", lab_site, binaries=binaries)) as server:
         await _fill(server)
         yield server

@@ -13,7 +13,7 @@ from dbre.lab.destruction import destroy
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.ports.backup.model import CopyKind
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import leave_out, running
 
 
 async def no_progress(done: int, total: int | None) -> None:
@@ -26,7 +26,7 @@ async def foreign(lab_site: Site) -> AsyncIterator[kit.Foreign]:
     try:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
     except Unsupported as error:
-        pytest.skip(f"{error.message}; {error.hint}")
+        leave_out(error)
     home = lab_site.make_directory(lab_site.directory / "foreign")
     server = PostgresServer("foreign-source", lab_site, binaries=binaries, settings=kit.settings(home))
     async with running(server):

@@ -20,7 +20,7 @@ from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.ports.backup.engine import ReceiveOrder
 from dbre.ports.backup.model import CopyKind, CopyOrder, ParentCopy
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import leave_out, running
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def _source(site: Site, version: int, settings: dict[str, str], *, increme
     try:
         binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
     except Unsupported as error:
-        pytest.skip(f"{error.message}; {error.hint}")
+        leave_out(error)
     home = site.make_directory(site.directory / f"backup-postgres-{version}", mode=0o711)
     server = PostgresServer(f"backup-source-{version}", site, binaries=binaries, settings=settings)
     async with running(server):

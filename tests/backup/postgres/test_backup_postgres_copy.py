@@ -33,7 +33,7 @@ from dbre.ports.backup.engine import RecoverOrder
 from dbre.ports.backup.errors import CopyFailed
 from dbre.ports.backup.model import ChecksumState, CopyKind, CopyOrder, ParentCopy, RecoveryTarget, TargetKind
 from dbre.ports.engine import Access
-from dbre.testing.fixtures import PostgresPair, running
+from dbre.testing.fixtures import PostgresPair, leave_out, running
 
 
 def an_order(room: Path, source: Site, **more: object) -> CopyOrder:
@@ -341,7 +341,7 @@ async def encrypted(lab_site: Site) -> AsyncIterator[tuple[PostgresServer, Path]
     try:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
     except Unsupported as error:
-        pytest.skip(error.message)
+        leave_out(error)
     home = lab_site.make_directory(lab_site.directory / "certificates")
     subprocess.run(  # noqa: ASYNC221 -- ends in a moment
         ["openssl", "req", "-new", "-x509", "-days", "2", "-nodes", "-subj", "/CN=localhost", "-addext",

@@ -17,7 +17,7 @@ from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.testing.clock import FakeClock
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import leave_out, running
 from dbre.testing.small_log import make_log_small
 
 _NUMBERS = itertools.count(1)
@@ -47,7 +47,7 @@ async def copied_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
     try:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache)
     except Unsupported as error:
-        pytest.skip(error.message)
+        leave_out(error)
     server = PostgresServer("copied", lab_site, binaries=binaries, settings={"summarize_wal": "on", "max_wal_size": "2GB"})
     async with running(server) as started:
         await make_log_small(started)  # most copies hold their log
