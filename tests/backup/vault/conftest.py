@@ -13,6 +13,9 @@ import boto3
 import pytest
 from vault_kit import SshServer
 
+from dbre.core.errors import Unsupported
+from dbre.testing.fixtures import leave_out
+
 
 def _free_port() -> int:
     with socket.socket() as one:
@@ -83,7 +86,7 @@ def full_ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshSer
 def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
     binary = shutil.which("sshd") or "/usr/sbin/sshd"
     if not Path(binary).exists():
-        pytest.skip("no sshd on this machine")
+        leave_out(Unsupported("no sshd on this machine", hint="apt: openssh-server"))
     for name in ("host", "user", "other"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
     shutil.copy(directory / "user.pub", directory / "authorized")
