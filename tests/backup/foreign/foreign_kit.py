@@ -2,11 +2,13 @@
 
 import asyncio
 import fcntl
+import gzip
 import json
 import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -223,3 +225,21 @@ def flip(path: Path, *, at: int) -> None:
     content = bytearray(path.read_bytes())
     content[at] ^= 0x10
     path.write_bytes(content)
+
+
+def flip_within(path: Path) -> None:
+    """One bit of a gzipped file, such that it unpacks to something else or not at all.
+
+    A bit at random may do nothing: most of a segment are zeros, and zeros copied from another distance are the same zeros.
+    """
+    good = path.read_bytes()
+    whole = gzip.decompress(good)
+    for at in range(len(good) // 8, len(good)):
+        flip(path, at=at)
+        try:
+            if gzip.decompress(path.read_bytes()) != whole:
+                return
+        except (OSError, EOFError, zlib.error):
+            return
+        path.write_bytes(good)
+    raise AssertionError(f"no bit of {path} matters")
