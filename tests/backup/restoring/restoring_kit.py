@@ -6,6 +6,7 @@ from typing import Any
 
 from dbre.capabilities.backup.catalog.clock import ClockSample
 from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, SetState, StoredLog, TimelineSwitch
+from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.ports.backup.model import ChecksumState, CopyKind, LogFile, LogKind, LogPosition
 
 SYSTEM = "7461000000000000001"
@@ -100,3 +101,16 @@ def switch(timeline: int, parent: int, minute: float) -> TimelineSwitch:
 
 def catalog(*sets: BackupSet, logs: Iterable[StoredLog] = (), switches: Iterable[TimelineSwitch] = ()) -> Catalog:
     return Catalog(sets=tuple(sorted(sets, key=lambda one: one.started_at)), logs=tuple(logs), switches=tuple(switches))
+
+
+def ids(plan: RestorePlan) -> list[str]:
+    return [one.id for one in plan.chain]
+
+
+def rules(plan: RestorePlan) -> list[str]:
+    return [one.rule for one in plan.problems]
+
+
+def names(plan: RestorePlan) -> list[int]:
+    """Numbers of the segments that a plan replays."""
+    return [int(one.file.name[16:], 16) for one in plan.logs if one.file.kind is LogKind.SEGMENT]

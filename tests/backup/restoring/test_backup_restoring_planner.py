@@ -6,14 +6,15 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from restoring_kit import SEGMENT, at, backup_set, catalog, position, samples, segment, segments, switch
+from restoring_kit import SEGMENT, at, backup_set, catalog, ids, names, position, rules, samples, segment, segments, switch
 
 from dbre.capabilities.backup.catalog.clock import ClockSample
 from dbre.capabilities.backup.model import Catalog, SetState
+from dbre.capabilities.backup.restoring.choice import RestoreChoice
 from dbre.capabilities.backup.restoring.errors import InvalidTarget, NoSetForTarget
 from dbre.capabilities.backup.restoring.plan import RestorePlan
-from dbre.capabilities.backup.restoring.planner import RestoreChoice, plan_restore
-from dbre.ports.backup.model import LogKind, RecoveryTarget, TargetKind
+from dbre.capabilities.backup.restoring.planner import plan_restore
+from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
 LATER = at(10_000)
 ANY = RestoreChoice()
@@ -28,18 +29,6 @@ def to_time(
 ) -> RestorePlan:
     target = RecoveryTarget(kind=TargetKind.TIME, at=moment, **given)  # type: ignore[arg-type]
     return plan_restore(found, target, now=LATER, clock_samples=clock, choice=choice)
-
-
-def ids(plan: RestorePlan) -> list[str]:
-    return [one.id for one in plan.chain]
-
-
-def rules(plan: RestorePlan) -> list[str]:
-    return [one.rule for one in plan.problems]
-
-
-def names(plan: RestorePlan) -> list[int]:
-    return [int(one.file.name[16:], 16) for one in plan.logs if one.file.kind is LogKind.SEGMENT]
 
 
 TWO_FULLS = catalog(backup_set("a", 1.5, 2.5), backup_set("b", 10.5, 12.5), logs=segments(range(1, 30)))

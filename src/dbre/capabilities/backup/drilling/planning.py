@@ -7,8 +7,9 @@ from dbre.capabilities.backup.catalog.clock import ClockSample, list_samples
 from dbre.capabilities.backup.catalog.loading import read_catalog
 from dbre.capabilities.backup.drilling.order import DrillOrder
 from dbre.capabilities.backup.model import Catalog, WitnessedCanary
+from dbre.capabilities.backup.restoring.choice import RestoreChoice
 from dbre.capabilities.backup.restoring.plan import RestorePlan
-from dbre.capabilities.backup.restoring.planner import RestoreChoice, plan_restore
+from dbre.capabilities.backup.restoring.planner import plan_restore
 from dbre.core.store import Store
 
 __all__ = ["Known", "load_known", "plan_drill"]

@@ -9,7 +9,7 @@ from dbre.capabilities.backup.log.gaps import Coverage
 from dbre.capabilities.backup.restoring.lineage import Line
 from dbre.ports.backup.model import LogPosition
 
-__all__ = ["Reach", "reach_of", "value_by"]
+__all__ = ["Reach", "is_short_at", "reach_of", "value_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,11 @@ def _on(line: Line, samples: Sequence[ClockSample]) -> list[ClockSample]:
 def value_by(line: Line, samples: Sequence[ClockSample], at: datetime) -> int | None:
     """A position that the log had not passed before ``at``: of the first sample at or after it; None: none is that late."""
     return next((one.value for one in _on(line, samples) if one.at >= at), None)
+
+
+def is_short_at(coverage: Coverage, line: Line, samples: Sequence[ClockSample], moment: datetime) -> bool:
+    """Whether it is known that the log lacks something that was written by a moment."""
+    return any(one.at <= moment and one.value > coverage.end.value for one in _on(line, samples))
 
 
 def reach_of(

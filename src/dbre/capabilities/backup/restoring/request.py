@@ -14,10 +14,11 @@ from dbre.capabilities.backup.forecast.model import Forecast, forecast
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.places import spool_directory
 from dbre.capabilities.backup.model import Catalog
+from dbre.capabilities.backup.restoring.choice import RestoreChoice
 from dbre.capabilities.backup.restoring.errors import RestoreImpossible
 from dbre.capabilities.backup.restoring.lineage import newest_timeline
 from dbre.capabilities.backup.restoring.plan import RestorePlan
-from dbre.capabilities.backup.restoring.planner import RestoreChoice, plan_restore
+from dbre.capabilities.backup.restoring.planner import plan_restore
 from dbre.core.clock import Clock
 from dbre.core.errors import UsageError
 from dbre.core.text import printable

@@ -1,0 +1,82 @@
+"""What a plan tells besides losses: sets that it passed over, branches, vaults that do not hold what is needed. Pure."""
+
+from collections.abc import Sequence
+
+from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
+from dbre.capabilities.backup.restoring.choice import RestoreChoice
+from dbre.capabilities.backup.restoring.choosing import Found
+from dbre.capabilities.backup.restoring.lineage import Line
+from dbre.capabilities.backup.restoring.wording import moment_words
+from dbre.core.text import printable
+from dbre.ports.backup.model import Problem, RecoveryTarget, TargetKind
+
+__all__ = ["objections_to", "sources_of"]
+
+
+def objections_to(found: Found, line: Line, catalog: Catalog, target: RecoveryTarget, choice: RestoreChoice) -> list[Problem]:
+    """All that there is to tell of a choice, what stands in the way last."""
+    return [
+        *_passed_over(found),
+        *found.notes,
+        *_branch(line),
+        *_unlocated(catalog, found, target, choice),
+        *_without_source(found.chain.sets, choice.vaults),
+    ]
+
+
+def sources_of(chain: Sequence[BackupSet], allowed: Sequence[str] | None) -> tuple[str, ...]:
+    """The vaults that hold at least one member: as they are given, else those that hold most first."""
+    holding = [name for one in chain for name in one.vaults]
+    order = list(allowed) if allowed is not None else sorted(set(holding), key=lambda name: (-holding.count(name), name))
+    return tuple(name for name in order if name in holding)
+
+
+def _passed_over(found: Found) -> list[Problem]:
+    return [
+        Problem(
+            rule="backup.set_passed_over",
+            message=f"a newer set cannot be used: {one}",
+            hint="dbre backup verify SET; the restore takes longer from an older set",
+            is_blocking=False,
+        )
+        for one in found.passed_over
+    ]
+
+
+def _branch(line: Line) -> list[Problem]:
+    if line.note is None:
+        return []
+    return [Problem(rule="backup.other_branch", message=line.note, hint="--timeline N chooses another one", is_blocking=False)]
+
+
+def _unlocated(catalog: Catalog, found: Found, target: RecoveryTarget, choice: RestoreChoice) -> list[Problem]:
+    """A name or a transaction may lie before the newest set; only replay finds it."""
+    if target.kind not in (TargetKind.NAME, TargetKind.TRANSACTION) or choice.set_id is not None:
+        return []
+    others = sum(one.state is SetState.SEALED for one in catalog.sets) - 1
+    if others < 1:
+        return []
+    newest = found.chain.newest
+    return [
+        Problem(
+            rule="backup.target_not_located",
+            message=f"where {printable(target.value or '', limit=100)} lies is not known before replay; set {newest.id} of "
+            f"{moment_words(newest.started_at)} is taken",
+            hint="if it lies before that, choose an older set: --set SET",
+            is_blocking=False,
+        )
+    ]
+
+
+def _without_source(chain: Sequence[BackupSet], allowed: Sequence[str] | None) -> list[Problem]:
+    return [
+        Problem(
+            rule="backup.set_not_in_vault",
+            message=f"set {one.id} lies in {', '.join(one.vaults) or 'no vault'}"
+            + (f", not in {', '.join(allowed)}" if allowed is not None else ""),
+            hint="choose another vault: --vault NAME",
+            is_blocking=True,
+        )
+        for one in chain
+        if not any(allowed is None or name in allowed for name in one.vaults)
+    ]
