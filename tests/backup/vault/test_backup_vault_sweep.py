@@ -86,18 +86,18 @@ async def test_who_may_not_delete_or_trusts_nobody_sweeps_nothing(tmp_path: Path
 async def test_a_set_is_not_sealed_over_a_part_that_went_away_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dbre.capabilities.backup.vault.vault import Vault
+    from dbre.capabilities.backup.vault import putting
 
     copy = make_copy(tmp_path / "copy")
-    stow = Vault._stow_manifest
+    stow = putting.stow_manifest
 
-    def after_a_sweep(self: Vault, *given: object) -> object:
+    def after_a_sweep(*given: object) -> object:
         next((tmp_path / "vault").rglob("data-*")).unlink()
-        return stow(self, *given)  # type: ignore[arg-type]
+        return stow(*given)  # type: ignore[arg-type]
 
     async with open_document(ground(tmp_path), document(tmp_path)) as vault:
         with monkeypatch.context() as patch:
-            patch.setattr(Vault, "_stow_manifest", after_a_sweep)
+            patch.setattr(putting, "stow_manifest", after_a_sweep)
             with pytest.raises(ObjectMissing):
                 await vault.put_set(record(copy), copy)
         assert (await vault.catalog()).sets == ()

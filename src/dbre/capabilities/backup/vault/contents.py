@@ -110,7 +110,12 @@ class Contents:
 
         Raises: ObjectMissing, ObjectDamaged, WrongIdentity.
         """
-        with self.checked(stowed, flow=flow) as path, path.open("rb") as file:
+        with self.checked(stowed, flow=flow) as path:
+            self.decrypt(path, stowed, sink, binding=binding, flow=flow)
+
+    def decrypt(self, path: Path, stowed: Stowed, sink: Callable[[bytes], None], *, binding: Binding, flow: Flow) -> None:
+        """Decrypt what ``checked`` gave into ``sink``. Raises: ObjectDamaged, WrongIdentity."""
+        with path.open("rb") as file:
             unseal(
                 file,
                 sink,

@@ -14,8 +14,9 @@ from dbre.capabilities.backup.vault.contents import Contents
 from dbre.capabilities.backup.vault.errors import NoSuchVault, VaultMisconfigured
 from dbre.capabilities.backup.vault.filesystem import FilesystemStorage
 from dbre.capabilities.backup.vault.home import VaultHome
+from dbre.capabilities.backup.vault.inside import PART_BYTES, Inside, LockUntil
 from dbre.capabilities.backup.vault.storage import Storage
-from dbre.capabilities.backup.vault.vault import PART_BYTES, LockUntil, Vault
+from dbre.capabilities.backup.vault.vault import Vault
 from dbre.core.audit.signed_note import VerifierKey
 from dbre.core.errors import Unsupported, UsageError
 from dbre.core.secrets import Secret, SecretReference
@@ -72,7 +73,7 @@ async def open_document(ground: BackupGround, document: VaultDocument, *, part_b
             recipients=_recipients_of(document),
             identities=await _identities_of(document),
         )
-        yield Vault(home, contents, lock_until=_lock_rule(ground, document), part_bytes=part_bytes)
+        yield Vault(Inside(home=home, contents=contents, lock_until=_lock_rule(ground, document), part_bytes=part_bytes))
     finally:
         await asyncio.to_thread(storage.close)
 
