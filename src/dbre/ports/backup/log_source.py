@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from dbre.ports.backup.model import LogPosition
+from dbre.ports.backup.model import LogPosition, Problem
 from dbre.ports.engine import Access
 
 __all__ = ["BacklogState", "Departure", "HasLogSource", "LogBacklog", "LogSource"]
@@ -30,12 +30,13 @@ class LogBacklog:
     kept_from: LogPosition | None  # the oldest that is kept for us
     kept_bytes: int | None  # from there to the end
     safe_bytes: int | None  # so much may still be written before it is removed; None: without limit, or not known
-    is_active: bool  # somebody receives
+    is_active: bool | None  # somebody receives; None: the server does not know receivers
     active_by: str | None  # who, as the server sees it: address and name of the session
     flushed: LogPosition | None  # up to where that receiver said that it is durable; None: none receives, or it did not say
     archived: str | None = None  # newest log file that the server's own archiving ended with success
     archive_failed: str | None = None  # the file on which it failed after that; None: it works
     change_mark: str | None = None  # another text whenever a transaction wrote; None: the position has to tell
+    problems: tuple[Problem, ...] = ()  # why the server may not keep its log long enough, or keeps too much of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ async def exposure(
             Column(key="reason_unknown", title="WHY UNKNOWN"),
         ),
         empty="no cluster has a policy that keeps its log",
+        notes=[f"{one.cluster}: {_words(one)}; the objective is {_duration(limits[one.cluster])}" for one in over],
         exit_code=ExitCode.FINDINGS if over else ExitCode.OK,
         plugin=PluginStatus(state=state, text=text),
     )

@@ -44,6 +44,7 @@ async def status(ctx: typer.Context, cluster: SomeCluster = None) -> View:
         items=[_status_row(one) for one in found],
         columns=(
             Column(key="cluster", title="CLUSTER"),
+            Column(key="is_good", title="KEPT", format=_yes),
             Column(key="mode", title="MODE"),
             Column(key="instance", title="WRITTEN BY"),
             Column(key="received_by", title="RECEIVED BY"),
@@ -58,11 +59,12 @@ async def status(ctx: typer.Context, cluster: SomeCluster = None) -> View:
             Column(key="newest_verified", title="VERIFIED", wide=True),
         ),
         empty="no cluster has a policy that keeps its log",
+        notes=[f"{one.cluster}: {reason}" for one in found for reason in one.reasons],
         errors=[one.error for one in found if one.error is not None],
         exit_code=ExitCode.FINDINGS if bad else ExitCode.OK,
         plugin=PluginStatus(
             state=PluginState.CRITICAL if bad else PluginState.OK,
-            text=f"the log of {bad[0].cluster} is not kept without a gap" if bad else "the log of every cluster is kept",
+            text=_worst(bad[0]) if bad else "the log of every cluster is kept",
         ),
     )
 
@@ -262,7 +264,18 @@ def _status_row(one: "LogStatus") -> Row:
         "missing": len(one.missing),
         "open_gaps": len(one.open_gaps),
         "is_good": one.is_good,
+        "heard_at": _moment(one.heard_at),
+        "reasons": [*([one.error.message] if one.error is not None else []), *one.reasons],
     }
+
+
+def _worst(one: "LogStatus") -> str:
+    reason = one.error.message if one.error is not None else one.reasons[0]
+    return f"the log of {one.cluster} is not kept without a gap: {reason}"
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
 
 
 def _moment(value: "datetime | None") -> str | None:

@@ -31,6 +31,7 @@ _SEAL_AGAIN_SECONDS = 10.0
 _GUARD_SECONDS = 5.0
 _LEAST_GUARD_SECONDS = 0.5
 _SUCCESSION_SECONDS = 10.0
+_SETTLED_SECONDS = 10.0  # a server may answer questions and end each attempt to receive at once: that is not well yet
 
 
 class LogNotKept(DbreError):
@@ -179,9 +180,11 @@ class ClusterLog:
     async def _guard(self, guarding: Guarding) -> None:
         # a file is ended after seal_after: the guard looks often enough for that
         pause = max(min(_GUARD_SECONDS, self.policy.log.seal_after.total_seconds() / 4), _LEAST_GUARD_SECONDS)
+        settled_at = self._ground.clock.monotonic() + _SETTLED_SECONDS
         while True:
             await guarding.look()
-            await self._news.well("backup.log_stopped")
+            if self._ground.clock.monotonic() >= settled_at and (self._receiving is None or self._receiving.is_settled):
+                await self._news.well("backup.log_stopped")
             await self._ground.clock.sleep(pause)
 
     async def _follow(self, origin: LogOrigin) -> None:

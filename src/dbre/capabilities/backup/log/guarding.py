@@ -16,6 +16,7 @@ from dbre.ports.backup.log_source import LogBacklog
 __all__ = ["Guarding", "LogAtRisk"]
 
 _HOLE_ROUNDS = 3  # a hole that is still there after so many rounds is not just a file that comes late
+_PAUSES = 20.0  # ending a file may be dear (Redis writes all its data anew): it rests so many times as long as it took
 
 
 class LogAtRisk(DbreError):
@@ -50,6 +51,7 @@ class Guarding:
         self._holes: dict[tuple[int, int], int] = {}
         self._ended_mark: str | None = None
         self._begun: tuple[float, int] | None = None  # since when the present file, and which one, holds changes
+        self._ending_seconds = 0.0  # how long the last end of a file took
         self.decision: GuardDecision | None = None
 
     async def look(self) -> None:
@@ -73,7 +75,10 @@ class Guarding:
             kept_before=self._kept,
         )
         self._kept = backlog.kept_bytes
-        if self.decision.act is GuardAct.NOTHING:
+        pressing = [one for one in backlog.problems if one.is_blocking]
+        if self.decision.act is GuardAct.NOTHING and pressing:
+            await self._news.trouble("backup.log_at_risk", LogAtRisk(pressing[0].message, hint=pressing[0].hint))
+        elif self.decision.act is GuardAct.NOTHING:
             await self._news.well("backup.log_at_risk")
         elif self.decision.act is GuardAct.WARN:
             error = LogAtRisk(self.decision.reason, hint="see why it is not received: dbre backup log status")
@@ -97,15 +102,18 @@ class Guarding:
             self._begun = None
         elif self._begun is None or self._begun[1] != number:
             self._begun = (now, number)
-        elif source is not None and now - self._begun[0] >= self._settings.seal_after.total_seconds():
+        elif source is not None and now - self._begun[0] >= self._pause():
             try:
                 await source.end_file()
             except Denied as error:
                 await self._news.trouble("backup.log_not_ended", error)
             else:
                 await self._news.well("backup.log_not_ended")
-                self._ended_mark = mark
+                self._ended_mark, self._ending_seconds = mark, self._clock.monotonic() - now
             self._begun = None
+
+    def _pause(self) -> float:
+        return max(self._settings.seal_after.total_seconds(), _PAUSES * self._ending_seconds)
 
     async def _find_holes(self) -> None:
         origin, seen = self._origin, dict[tuple[int, int], MissingLog]()

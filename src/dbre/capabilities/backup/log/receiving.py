@@ -50,21 +50,29 @@ class Receiving:
         self._receiver: LogReceiver | None = None
         self._work: asyncio.Task[None] | None = None
         self._is_given_up = False
+        self._is_waiting = False
         self.name = receiver_name(origin.cluster.name)
 
     def flushed(self) -> LogPosition | None:
         """Up to where the spool is durable; None: nothing is received now, or nothing came yet."""
         return self._receiver.flushed() if self._receiver is not None else None
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether log comes in, or it was told why not: for want of room, or because another one receives it."""
+        return self._is_waiting or self.flushed() is not None
+
     async def run(self) -> None:
         """Receive. Raises: Unreachable, Denied, Conflict, ProgramFailed: whoever calls looks for the server again."""
         while True:
             if not self._is_given_up and await self._is_free() and await self._has_room():
+                self._is_waiting = False
                 try:
                     await self._receive()
                 except LogGap as error:
                     await self._begin_anew(error.message)
             else:
+                self._is_waiting = True
                 await self._clock.sleep(_BUSY_SECONDS)
 
     async def give_up(self, reason: str) -> None:

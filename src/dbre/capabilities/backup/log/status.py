@@ -1,23 +1,32 @@
 """How the log of one cluster stands: what the server keeps, what lies in the spool, what is in the vaults, what is missing."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from dbre.capabilities.backup.catalog.loading import load_catalog
+from dbre.capabilities.backup.catalog.clock import list_samples
+from dbre.capabilities.backup.catalog.loading import read_catalog
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.gaps import MissingLog, coverage
 from dbre.capabilities.backup.log.intervals import usable_sets
+from dbre.capabilities.backup.log.news import Trouble, lasting_troubles
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
 from dbre.capabilities.backup.log.places import spool_directory
 from dbre.capabilities.backup.model import Catalog, LogState, RecoveryGap, StoredLog
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.store import Store
-from dbre.ports.backup.log_source import LogBacklog
+from dbre.core.text import printable
+from dbre.ports.backup.log_source import BacklogState, LogBacklog
 from dbre.ports.backup.model import LogKind
 
 __all__ = ["LogStatus", "find_missing", "log_status"]
 
 _VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
+_SILENCE = timedelta(minutes=1)
+"""A keeper at work notes every few seconds where the log is."""
+
+_HARMLESS = frozenset({"backup.log_received_by_another"})  # one of two control planes has nothing to do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,27 +45,66 @@ class LogStatus:
     spool_bytes: int
     missing: tuple[MissingLog, ...]
     open_gaps: tuple[RecoveryGap, ...]
+    troubles: tuple[Trouble, ...]  # that the keeper told, and did not tell to be well again
+    heard_at: datetime | None  # when a keeper last noted where the log is
+    asked_at: datetime
     error: DbreError | None  # why the server could not be asked
 
     @property
     def is_good(self) -> bool:
         """Whether nothing is missing, and the log is being kept."""
-        return self.error is None and not self.missing and not self.open_gaps and self.is_kept
+        return self.error is None and not self.reasons
 
     @property
-    def is_kept(self) -> bool:
-        """Whether somebody receives the log, or archiving by the server works."""
-        if self.backlog is None:
-            return self.error is None
+    def reasons(self) -> tuple[str, ...]:
+        """What is not as it should be, in words; the server's silence is told by ``error``."""
+        found = [*self._unkept()]
+        found += [
+            f"{printable(one.message, limit=300)} (since {_utc(one.since)})"
+            for one in self.troubles
+            if one.kind not in _HARMLESS
+        ]
+        found += [
+            f"a gap is open since {_utc(one.began_at)}: {printable(one.reason, limit=300)}; its remedy is"
+            f" {printable(one.remedy, limit=200)}"
+            for one in self.open_gaps
+        ]
+        found += [f"log is missing from {one.start.text} to {one.end.text} of timeline {one.timeline}" for one in self.missing]
+        return tuple(found)
+
+    def _unkept(self) -> Iterator[str]:
+        backlog = self.backlog
+        if backlog is None:
+            return
         if self.mode == "archive":
-            return self.backlog.archive_failed is None
-        return self.backlog.is_active
+            if backlog.archive_failed is not None:
+                file = printable(backlog.archive_failed, limit=80)
+                yield f"archiving of {self.instance} fails on {file}: see the server's log"
+        elif backlog.is_active is None:
+            yield from self._unheard()
+        elif not backlog.is_active:
+            slot = receiver_name(self.cluster)
+            why = {
+                BacklogState.ABSENT: f"there is no slot {slot}",
+                BacklogState.LOST: f"the server gave up slot {slot}",
+            }.get(backlog.state, f"slot {slot} is not in use")
+            yield f"nobody receives the log of {self.instance}: {why}; dbre server receives it"
+
+    def _unheard(self) -> Iterator[str]:
+        """The server does not know who receives its log; a keeper that is at work leaves traces."""
+        if self.heard_at is None:
+            yield f"nobody keeps the log of {self.instance}, and nobody ever did; dbre server keeps it"
+        elif self.asked_at - self.heard_at > _SILENCE:
+            yield f"nobody keeps the log of {self.instance} since {_utc(self.heard_at)}; dbre server keeps it"
 
 
 async def log_status(ground: BackupGround, store: Store, cluster: str) -> LogStatus:
     """Ask the primary and look at what is stored. Raises: UsageError without a policy; StoreError."""
     policy = ground.require_policy(cluster)
-    catalog = await load_catalog(store, cluster)
+    async with store.read() as connection:
+        catalog = await read_catalog(connection, cluster)
+        samples = await list_samples(connection, cluster, limit=1)
+        troubles = await lasting_troubles(connection, cluster)
     origin: LogOrigin | None = None
     backlog, error = None, None
     try:
@@ -80,6 +128,9 @@ async def log_status(ground: BackupGround, store: Store, cluster: str) -> LogSta
         spool_bytes=size,
         missing=find_missing(catalog),
         open_gaps=tuple(one for one in catalog.gaps if one.ended_at is None),
+        troubles=tuple(troubles),
+        heard_at=samples[-1].at if samples else None,
+        asked_at=ground.clock.now(),
         error=error,
     )
 
@@ -101,6 +152,10 @@ def find_missing(catalog: Catalog) -> tuple[MissingLog, ...]:
                 found |= {(hole.timeline, hole.end.value): hole for hole in seen.missing}
                 break
     return tuple(found[key] for key in sorted(found))
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%SZ}"
 
 
 def _newest(logs: list[StoredLog]) -> StoredLog | None:

@@ -1,11 +1,12 @@
 """What a MariaDB server keeps of its binary log, and how a file of it is ended."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbre.core.errors import Unsupported
+from dbre.engines.mysql.backup.log_room import room_problems
 from dbre.engines.mysql.backup.source import ask, read_source
-from dbre.engines.mysql.backup.survey import position_of
+from dbre.engines.mysql.backup.survey import require_position
 from dbre.ports.backup.log_source import BacklogState, Departure, LogBacklog
 from dbre.ports.backup.model import LogPosition
 from dbre.ports.engine import Access
@@ -27,17 +28,19 @@ class MariaDbLogSource:
 
     async def backlog(self, name: str) -> LogBacklog:  # noqa: ARG002 - the server knows no names of receivers
         """Where the log ends. What was removed before it was received is found by the receiver."""
-        ((mark,),) = await ask(self._access, "backup_log_mark")
+        source, position = await read_source(self._access), await self._position()
+        (mark,), files = await ask(self._access, "backup_log_mark", "backup_logs")
         return LogBacklog(
             state=BacklogState.KEPT,
-            position=await self._position(),
+            position=position,
             kept_from=None,
             kept_bytes=None,
             safe_bytes=None,
-            is_active=False,
+            is_active=None,
             active_by=None,
             flushed=None,
             change_mark=str(mark["change_mark"]),
+            problems=await asyncio.to_thread(room_problems, source, mark, files),
         )
 
     async def release(self, name: str) -> None:
@@ -66,10 +69,4 @@ class MariaDbLogSource:
         return False
 
     async def _position(self) -> LogPosition:
-        found = await position_of(self._access, await read_source(self._access))
-        if found is None:
-            raise Unsupported(
-                f"MariaDB at {self._access.address} tells no position of its binary log",
-                hint="set log_bin; GRANT BINLOG MONITOR ON *.* TO the user",
-            )
-        return found
+        return await require_position(self._access, await read_source(self._access))

@@ -15,7 +15,7 @@ from dbre.engines.mysql.backup.programs import find_tools
 from dbre.engines.mysql.backup.receiving import BinlogReceiver
 from dbre.engines.mysql.backup.recovering import MariaDbRecovered, recovered
 from dbre.engines.mysql.backup.source import read_source
-from dbre.engines.mysql.backup.survey import position_of, survey_source
+from dbre.engines.mysql.backup.survey import require_position, survey_source
 from dbre.ports.backup.engine import CopyProgress, LogReceiver, ReceiveOrder, RecoverOrder
 from dbre.ports.backup.model import (
     CopyFacts,
@@ -100,14 +100,8 @@ class MariaDbBackups:
         return MariaDbLogSource(source)
 
     async def position(self, source: Access) -> LogPosition:
-        """Where the binary log ends. Raises: Unsupported where there is none, or our login may not ask."""
-        found = await position_of(source, await read_source(source))
-        if found is None:
-            raise Unsupported(
-                f"MariaDB at {source.address} tells no position of its binary log",
-                hint="set log_bin; GRANT BINLOG MONITOR ON *.* TO the user",
-            )
-        return found
+        """Where the binary log ends. Raises: Unsupported where there is none; Denied where our login may not ask."""
+        return await require_position(source, await read_source(source))
 
     def recover(self, order: RecoverOrder) -> AbstractAsyncContextManager[MariaDbRecovered]:
         """Start an assembled directory and replay the binary log into it."""

@@ -22,6 +22,7 @@ from dbre.engines.mysql.backup.option_file import login_file
 from dbre.engines.mysql.backup.positions import BinlogName
 from dbre.engines.mysql.backup.programs import BINLOG, require_tool
 from dbre.engines.mysql.backup.source import ask, read_source
+from dbre.engines.mysql.backup.survey import require_position
 from dbre.engines.mysql.backup.syncing import sync_directory, sync_file
 from dbre.ports.backup.engine import ReceiveOrder
 from dbre.ports.backup.errors import LogGap
@@ -59,10 +60,7 @@ class BinlogReceiver:
             DirectoryUnusable.
         """
         source = await read_source(self._access)
-        if not source.has_binlog:
-            raise Conflict(
-                f"MariaDB at {self._access.address}: log_bin is off: there is nothing to receive", hint="set log_bin"
-            )
+        await require_position(self._access, source)
         program = await require_tool(BINLOG, self._place, version=source.version_text)
         first = await self._first_file(source.server_id)
         work, self._known = self._order.spool / _WORK, None

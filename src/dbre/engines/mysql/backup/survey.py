@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 
+from dbre.core.errors import Denied, Unsupported
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
 from dbre.core.text import printable
@@ -15,7 +16,7 @@ from dbre.engines.mysql.facts import COPY, STREAM
 from dbre.ports.backup.model import LogPosition, Place, Problem, SourceSurvey, Tool
 from dbre.ports.engine import Access
 
-__all__ = ["NEEDED", "position_of", "survey_source"]
+__all__ = ["NEEDED", "position_of", "require_position", "survey_source"]
 
 NEEDED = tuple(COPY.split(", "))
 """What the login of mariadb-backup needs. Source: MariaDB, "mariadb-backup Overview", "Authentication and Privileges"."""
@@ -67,6 +68,22 @@ async def position_of(access: Access, source: Source) -> LogPosition | None:
     if not rows:
         return None
     return BinlogName.of(source.server_id, str(rows[0]["File"])).at(int(rows[0]["Position"]))
+
+
+async def require_position(access: Access, source: Source) -> LogPosition:
+    """Where the binary log ends. Raises: Unsupported where there is none; Denied where our login may not ask."""
+    if not source.has_binlog:
+        raise Unsupported(
+            f"MariaDB at {access.address} has log_bin off: there is no binary log",
+            hint="set log_bin and restart the server; log: {mode: none} in the policy goes without",
+        )
+    found = await position_of(access, source)
+    if found is None:
+        raise Denied(
+            f"MariaDB at {access.address} does not tell user {access.user!r} where its binary log ends",
+            hint="GRANT BINLOG MONITOR ON *.* TO the user",
+        )
+    return found
 
 
 async def _file_problems(source: Source, place: Place, *, is_here: bool) -> Sequence[Problem]:

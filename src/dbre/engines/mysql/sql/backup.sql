@@ -105,7 +105,12 @@ DROP USER IF EXISTS dbre_recovery@localhost;
 -- products: mariadb
 -- versions: >=10.6
 -- privilege: USAGE
-SELECT @@GLOBAL.gtid_binlog_pos AS change_mark;
+-- MAX_BINLOG_TOTAL_SIZE is there from 11.4 on.
+SELECT @@GLOBAL.gtid_binlog_pos AS change_mark,
+       @@GLOBAL.log_bin_basename AS log_bin_basename,
+       @@GLOBAL.max_binlog_size AS max_binlog_size,
+       (SELECT v.VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES AS v
+         WHERE v.VARIABLE_NAME = 'MAX_BINLOG_TOTAL_SIZE') AS largest_total;
 
 -- name: backup_end_file
 -- facet: backup

@@ -5,9 +5,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dbre.core.errors import Unreachable, Unsupported
+from dbre.core.errors import Unreachable
 from dbre.engines.redis.backup.asking import ask
-from dbre.engines.redis.backup.source import read_source, where_log_ends
+from dbre.engines.redis.backup.source import read_source, require_log_end
 from dbre.ports.backup.log_source import BacklogState, Departure, LogBacklog
 from dbre.ports.backup.model import LogPosition
 from dbre.ports.engine import Access
@@ -34,7 +34,7 @@ class RedisLogSource:
             kept_from=None,
             kept_bytes=None,
             safe_bytes=None,
-            is_active=False,
+            is_active=None,
             active_by=None,
             flushed=None,
         )
@@ -78,8 +78,4 @@ class RedisLogSource:
         return False
 
     async def _position(self) -> LogPosition:
-        source = await read_source(self._access)
-        found = await asyncio.to_thread(where_log_ends, source) if source.has_log else None
-        if found is None:
-            raise Unsupported(f"Redis at {self._access.address} has no append-only file", hint="CONFIG SET appendonly yes")
-        return found
+        return await asyncio.to_thread(require_log_end, await read_source(self._access), self._access)

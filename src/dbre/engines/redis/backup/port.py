@@ -13,7 +13,7 @@ from dbre.engines.redis.backup.positions import as_log_file, parse_position
 from dbre.engines.redis.backup.programs import find_tools
 from dbre.engines.redis.backup.receiving import AofReceiver
 from dbre.engines.redis.backup.recovering import RedisRecovered, assemble, recovered
-from dbre.engines.redis.backup.source import read_source, where_log_ends
+from dbre.engines.redis.backup.source import read_source, require_log_end
 from dbre.engines.redis.backup.survey import survey_source
 from dbre.ports.backup.engine import CopyProgress, LogReceiver, ReceiveOrder, RecoverOrder
 from dbre.ports.backup.model import (
@@ -100,11 +100,7 @@ class RedisBackups:
 
     async def position(self, source: Access) -> LogPosition:
         """Where the append-only file ends. Raises: Unsupported where there is none, or it cannot be read here."""
-        found = await read_source(source)
-        position = await asyncio.to_thread(where_log_ends, found) if found.has_log else None
-        if position is None:
-            raise Unsupported(f"Redis at {source.address} has no append-only file", hint="CONFIG SET appendonly yes")
-        return position
+        return await asyncio.to_thread(require_log_end, await read_source(source), source)
 
     def recover(self, order: RecoverOrder) -> AbstractAsyncContextManager[RedisRecovered]:
         """Put the log behind an assembled copy, cut it at the target, and load it."""

@@ -14,7 +14,7 @@ from dbre.core.programs.account import give
 from dbre.core.text import printable
 from dbre.engines.redis.backup.aof import AofDamaged, whole_bytes
 from dbre.engines.redis.backup.positions import IncrementName
-from dbre.engines.redis.backup.source import Source, read_aof, read_source
+from dbre.engines.redis.backup.source import Source, read_aof, read_source, require_log_end
 from dbre.ports.backup.engine import ReceiveOrder
 from dbre.ports.backup.errors import LogGap
 from dbre.ports.backup.model import LogPosition, Place
@@ -45,8 +45,7 @@ class AofReceiver:
     async def run(self) -> None:
         """Follow until cancelled. Raises: Unreachable where the server does not answer; LogGap, Conflict, Unsupported."""
         source = await read_source(self._access)
-        if not source.has_log:
-            raise Conflict(f"Redis at {self._access.address} has appendonly off: there is no log", hint="set it to yes")
+        await asyncio.to_thread(require_log_end, source, self._access)
         name = await asyncio.to_thread(self._first, source)
         while True:
             path = source.aof_directory / name.text

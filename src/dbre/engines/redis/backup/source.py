@@ -19,7 +19,7 @@ from dbre.engines.redis.session import server_time
 from dbre.ports.backup.model import LogPosition
 from dbre.ports.engine import Access
 
-__all__ = ["KEPT_SETTINGS", "Source", "read_aof", "read_source", "where_log_ends"]
+__all__ = ["KEPT_SETTINGS", "Source", "read_aof", "read_source", "require_log_end", "where_log_ends"]
 
 KEPT_SETTINGS = ("appenddirname", "appendfilename", "databases")
 """What a server that is started from the copy must have in common with its source."""
@@ -110,6 +110,22 @@ def where_log_ends(source: Source) -> LogPosition | None:
     newest = read_aof(source).increments[-1]
     name = IncrementName.parse(newest.name)
     return None if name is None else name.at((source.aof_directory / newest.name).stat().st_size)
+
+
+def require_log_end(source: Source, access: Access) -> LogPosition:
+    """Where the newest file ends now. Raises: Unsupported where there is none, or it cannot be read here."""
+    if not source.has_log:
+        raise Unsupported(
+            f"Redis at {access.address} has appendonly off: there is no log to keep",
+            hint="CONFIG SET appendonly yes; log: {mode: none} in the policy keeps snapshots only",
+        )
+    found = where_log_ends(source)
+    if found is None:
+        raise Unsupported(
+            f"Redis at {access.address} writes its append-only file under a name that is not known here",
+            hint="appendfilename takes letters, digits, dots, dashes and underscores",
+        )
+    return found
 
 
 def _modules(info: Mapping[str, Any]) -> list[str]:
