@@ -26,7 +26,7 @@ __all__ = ["PlaneBackups"]
 
 Part = Callable[[], Awaitable[None]]
 _SELF = Principal(name="backup", kind=PrincipalKind.SYSTEM, grants=(Grant(role=Role.OPERATOR),))
-"""Who asks for the copies that close gaps: a policy stands in the configuration, which administrators write."""
+"""Who asks for the copies that follow gaps and promotions: a policy stands in the configuration, which administrators write."""
 
 
 class PlaneBackups:
@@ -78,5 +78,5 @@ class PlaneBackups:
     async def _request(self, kind: str, given: Mapping[str, Any], key: str) -> str:
         desk = self._desk(_SELF)
         preview = await desk.preview(kind, given)
-        record = await desk.submit(preview.planned, Submission(reason="a gap in the log", dedup_key=key))
+        record = await desk.submit(preview.planned, Submission(reason="the log needs a full copy to go on from", dedup_key=key))
         return str(record.id)

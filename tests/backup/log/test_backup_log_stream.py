@@ -194,9 +194,16 @@ async def test_log_that_the_server_removed_is_a_gap_with_a_remedy_and_receiving_
         assert "backup.recovery_gap" in await kinds(one)
 
 
-async def test_a_failover_during_receive_leaves_no_hole(postgres_pair: PostgresPair, workplace: Path) -> None:
-    primary, replica = postgres_pair.primary, postgres_pair.replica
-    async with plane(workplace, [primary, replica], cache=primary.site.cache) as one, one.keeping():
+async def test_a_failover_during_receive_leaves_no_hole_and_a_full_copy_follows(
+    postgres_pair: PostgresPair, workplace: Path
+) -> None:
+    primary, replica, asked = postgres_pair.primary, postgres_pair.replica, []
+
+    async def request(kind: str, given: object, key: str) -> str:
+        asked.append((kind, given, key))
+        return "0192f3c1-0000-7000-8000-000000000003"
+
+    async with plane(workplace, [primary, replica], cache=primary.site.cache) as one, one.keeping(request=request):
         await until(lambda: is_received(one), "somebody receives")
         await begin_set(one, primary)
         await write(primary)
@@ -221,6 +228,18 @@ async def test_a_failover_during_receive_leaves_no_hole(postgres_pair: PostgresP
         assert spool.position is not None
         assert spool.position.timeline == 2
         assert catalog.gaps == ()
+
+        async def is_asked() -> bool:
+            return bool(asked)
+
+        await until(is_asked, "a full copy of the new timeline is asked for")
+        key = f"backup-timeline:{CLUSTER}:{catalog.sets[0].system_id}:2"
+        assert asked == [("backup.take", {"cluster": CLUSTER, "kind": "full"}, key)]
+
+        async def is_told() -> bool:
+            return "backup.next_full" in await kinds(one)
+
+        await until(is_told, "it is told")
 
 
 @pytest.mark.slow

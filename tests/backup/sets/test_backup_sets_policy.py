@@ -151,7 +151,7 @@ def look(*sets: BackupSet, now: datetime = START + timedelta(days=1, hours=3), *
     examined = Examined(
         cluster=CLUSTER,
         policy=policy,
-        catalog=catalog(*sets, gaps=changes.pop("gaps", ())),
+        catalog=catalog(*sets, gaps=changes.pop("gaps", ()), switches=changes.pop("switches", ())),
         vaults=changes.pop("vaults", (vault(),)),
         now=now,
         **changes,
@@ -197,6 +197,21 @@ def test_a_daily_set_away_from_the_site_is_asked_for() -> None:
     assert look(PROVEN, policy={**wanted, "vaults": ["near", "far"]}, vaults=two) == [
         "backup.not_daily_offsite: a verified set a day is wanted off-site (far), and there is none at all"
     ]
+
+
+def test_a_promotion_that_no_full_copy_followed_is_told() -> None:
+    assert PROVEN.stop is not None
+    switches = (TimelineSwitch(system_id=SYSTEM, timeline=2, parent=1, at=PROVEN.stop.value + 8),)
+    found = look(PROVEN, switches=switches)
+    words = "it goes on along timeline 2, and every full set lies on an earlier one: it was promoted since"
+    assert found == [f"backup.no_full_since_promotion: {words}"]
+    later = {"started_at": PROVEN.started_at + timedelta(hours=1), "start": position(2**40, 2), "stop": position(2**40 + 8, 2)}
+    increment = backup_set(2, kind=CopyKind.INCREMENTAL, parent_id=PROVEN.id, bytes_source=1, **later)
+    assert look(PROVEN, increment, switches=switches) == found, "an increment stands on the old timeline"
+    assert look(PROVEN, backup_set(2, state=SetState.RUNNING, **later), switches=switches) == [], "it is being made"
+    assert look(PROVEN, backup_set(2, **later), switches=switches) == []
+    dump = replace(PROVEN, provider="dump", start=None, stop=None)
+    assert look(dump, switches=switches) == [], "a dump has no timeline"
 
 
 def test_failed_attempts_count_until_one_succeeds() -> None:

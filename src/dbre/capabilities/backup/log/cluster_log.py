@@ -12,6 +12,7 @@ from dbre.capabilities.backup.log.guard import GuardDecision
 from dbre.capabilities.backup.log.guarding import Guarding
 from dbre.capabilities.backup.log.known_gaps import KnownGaps, RequestOperation
 from dbre.capabilities.backup.log.news import LogNews
+from dbre.capabilities.backup.log.next_full import NextFull
 from dbre.capabilities.backup.log.open_vaults import OpenVaults, VaultOpener
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin
 from dbre.capabilities.backup.log.places import make_spool
@@ -62,6 +63,7 @@ class ClusterLog:
         self._keep_clock = keep_clock
         self._news = LogNews(store, ground.clock, cluster.name)
         self._gaps = KnownGaps(store, ground.clock, cluster.name, news=self._news, request=request)
+        self._next_full = NextFull(store, ground.clock, news=self._news, request=request)
         self._origin: LogOrigin | None = None
         self._receiving: Receiving | None = None
         self._guarding: Guarding | None = None
@@ -191,6 +193,7 @@ class ClusterLog:
         succession = Succession(self._ground, self.policy, origin, self._news)
         while True:
             await succession.look()
+            await self._next_full.look(origin)
             await self._ground.clock.sleep(_SUCCESSION_SECONDS)
 
     async def _sample(self, origin: LogOrigin) -> None:

@@ -24,6 +24,7 @@ LASTING = (
     "backup.log_not_scanned",
     "backup.log_not_ended",
     "backup.log_of_two_primaries",
+    "backup.next_full_not_asked",
 )
 """Kinds of event that are followed by one with ``_ended``."""
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from dbre.capabilities.backup.documents import PolicyDocument, VaultDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
 from dbre.capabilities.backup.policy.chain import chain_of
+from dbre.capabilities.backup.policy.promotions import lacks_full
+from dbre.capabilities.backup.restoring.lineage import newest_timeline
 from dbre.capabilities.backup.retention.rules import by_age, is_whole
 from dbre.core.checks import Finding, Severity
 from dbre.core.operation.schedule.slots import Cron, parse_zone
@@ -53,7 +55,7 @@ def examine_cluster(look: Examined) -> list[Finding]:
     """Everything that is not as the policy of a cluster wants it."""
     found = [*_vaults(look), *_age(look), *_offsite(look), *_attempts(look), *_gaps(look)]
     if look.sealed:
-        found += [*_chain(look), *_proof(look), *_newest(look)]
+        found += [*_chain(look), *_line(look), *_proof(look), *_newest(look)]
     return [*found, *_forecast(look)]
 
 
@@ -149,6 +151,16 @@ def _chain(look: Examined) -> Iterator[Finding]:
             f" largest_chain_ratio is {limit}"
         )
         yield _finding(look, "large_chain", Severity.WARNING, summary, fix, bytes=grown)
+
+
+def _line(look: Examined) -> Iterator[Finding]:
+    """A promotion that no full copy followed."""
+    system_id = look.sealed[-1].system_id
+    timeline = newest_timeline(look.catalog, system_id)
+    if lacks_full(look.catalog.sets, system_id=system_id, timeline=timeline, now=look.now):
+        summary = f"it goes on along timeline {timeline}, and every full set lies on an earlier one: it was promoted since"
+        fix = f"dbre backup take {look.cluster} --kind full"
+        yield _finding(look, "no_full_since_promotion", Severity.WARNING, summary, fix, timeline=timeline)
 
 
 def _proof(look: Examined) -> Iterator[Finding]:
