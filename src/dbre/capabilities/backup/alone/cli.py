@@ -48,6 +48,7 @@ async def restore(
 
     from dbre.capabilities.backup.alone.restoring import plan_alone, restore_alone
     from dbre.capabilities.backup.looking.cli import reporting
+    from dbre.capabilities.backup.restoring.handing_over import next_steps
     from dbre.capabilities.backup.restoring.request import Asked
     from dbre.capabilities.backup.restoring.restore_plan import target_words
     from dbre.capabilities.backup.restoring.target import TargetText, parse_target
@@ -102,4 +103,4 @@ async def restore(
         Column(key="timeline", title="TIMELINE", right=True),
         Column(key="seconds", title="SECONDS", right=True),
     ]
-    return View(kind="VaultRestore", items=[row], columns=columns)
+    return View(kind="VaultRestore", items=[row], columns=columns, notes=[] if only_plan else next_steps(cluster, where))

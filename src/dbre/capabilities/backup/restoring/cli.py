@@ -129,6 +129,8 @@ def restore_table(
 
 def _restored(record: "OperationRecord") -> View:
     """Where it is, where recovery ended, and how long each part took."""
+    from dbre.capabilities.backup.restoring.handing_over import next_steps
+
     results = {one.name: one.result or {} for one in record.steps}
     recovered = results.get("recover", {})
     phases = [phase for one in record.steps for phase in (one.result or {}).get("phases", ())]
@@ -146,10 +148,7 @@ def _restored(record: "OperationRecord") -> View:
         "phases": phases,
         "checks": recovered.get("checks", []),
     }
-    notes = [
-        f"start a server of {given['cluster']} on {given['directory']}, and add it to the inventory",
-        "it goes on along a timeline of its own: take a full copy of it at once (dbre backup take)",
-    ]
+    notes = next_steps(str(given["cluster"]), str(given["directory"]))
     columns = [
         Column(key="directory", title="DIRECTORY"),
         Column(key="has_reached_target", title="TARGET", format=lambda value: "reached" if value else "end of log"),
