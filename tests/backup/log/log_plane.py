@@ -61,8 +61,8 @@ def _vault(directory: Path) -> VaultDocument:
     )
 
 
-def cluster_of(servers: Sequence[LabServer]) -> Cluster:
-    """The cluster that these servers are, logged in to as superuser."""
+def cluster_of(servers: Sequence[LabServer], user: str | None = None) -> Cluster:
+    """The cluster that these servers are, logged in to as superuser, or as somebody with the same password."""
     first = servers[0]
     return Cluster(
         name=CLUSTER,
@@ -71,7 +71,7 @@ def cluster_of(servers: Sequence[LabServer]) -> Cluster:
         instances=tuple(Instance(name=one.name, cluster=CLUSTER, address=one.address) for one in servers),
         endpoints=(),
         databases=(first.default_database,),
-        user=first.superuser,
+        user=user or first.superuser,
         password=first.password,
         tls=TlsMode.DISABLE,
         tls_ca_file=None,
@@ -101,7 +101,7 @@ class Plane:
 
 @asynccontextmanager
 async def plane(
-    directory: Path, servers: Sequence[LabServer], *, cache: Path, name: str = "plane", **log: object
+    directory: Path, servers: Sequence[LabServer], *, cache: Path, name: str = "plane", user: str | None = None, **log: object
 ) -> AsyncIterator[Plane]:
     """A control plane whose policy keeps the log of ``servers`` as ``log`` says."""
     home = directory / name
@@ -115,7 +115,7 @@ async def plane(
     async with open_store(f"sqlite:///{home / 'dbre.db'}", clock=SystemClock(), migrate=True) as store:
         yield Plane(
             ground=BackupGround(
-                fleet=Fleet(clusters=(cluster_of(servers),)),
+                fleet=Fleet(clusters=(cluster_of(servers, user),)),
                 engines=Engines(),
                 clock=SystemClock(),
                 store=store,

@@ -32,7 +32,7 @@ _SEAL_AGAIN_SECONDS = 10.0
 _GUARD_SECONDS = 5.0
 _LEAST_GUARD_SECONDS = 0.5
 _SUCCESSION_SECONDS = 10.0
-_SETTLED_SECONDS = 10.0  # a server may answer questions and end each attempt to receive at once: that is not well yet
+_SETTLED_SECONDS = 5.0  # a server may answer questions and end each attempt to receive at once: that is not well yet
 
 
 class LogNotKept(DbreError):

@@ -72,7 +72,7 @@ async def find_origin(
     if not primaries:
         raise Unreachable(
             f"no primary of cluster {cluster.name} answers: its log is received from nobody",
-            hint=failure.message if failure is not None else "dbre instances list",
+            hint=failure.message if failure is not None else f"dbre fleet topology {cluster.name}",
             context={"cluster": cluster.name, "instances": len(cluster.instances)},
         )
     primaries.sort(key=lambda one: (-one[0], one[1]))
