@@ -154,6 +154,24 @@ async def test_every_step_can_be_repeated(scene: Scene) -> None:
     assert not directory.exists()
 
 
+async def test_a_full_copy_alone_is_not_copied_again_and_is_fetched_again_where_it_was_used_up(scene: Scene) -> None:
+    full = (await scene.catalog()).sets[0]
+    walk = await walk_of(scene, scene.root / "moved", set=full.id)
+    for name in STEPS[:4]:
+        await walk.do(name)
+    fetched = scene.ground.directory / "restoring" / str(walk.token.operation_id) / "sets" / full.id
+    inode = (fetched / "PG_VERSION").stat().st_ino
+    await walk.do("combine")
+    (made,) = scene.root.glob(".moved*")
+    assert (made / "PG_VERSION").stat().st_ino == inode
+    assert not fetched.exists()
+    (made / "base" / "1" / "PG_VERSION").unlink()  # as a server that was killed may leave it
+    again = await walk.do("combine")
+    assert [one["name"] for one in again["phases"]] == ["fetch", "verify", "combine"]
+    assert (made / "base" / "1" / "PG_VERSION").exists()
+    await walk.undo()
+
+
 async def test_what_is_undone_leaves_nothing(scene: Scene) -> None:
     walk = await walk_of(scene, scene.root / "undone")
     for name in STEPS[:5]:

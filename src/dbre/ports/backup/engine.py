@@ -135,8 +135,13 @@ class BackupPort(Protocol):
         """Compare every file with the manifest (level L1); every mutation of file or manifest is a fault."""
         ...
 
-    async def assemble(self, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
-        """Make one data directory of a verified full copy and its incrementals, oldest first; the copies stay as they are."""
+    async def assemble(
+        self, chain: Sequence[Path], target: Path, progress: CopyProgress, *, may_move: bool = False
+    ) -> Sequence[Phase]:
+        """Make one data directory of a verified full copy and its incrementals, oldest first; the copies stay as they are.
+
+        ``may_move``: nobody needs the only member of a chain afterwards, so it may become the directory.
+        """
         ...
 
     def log_file(self, name: str, *, size: int, sha256: str, segment_bytes: int | None) -> LogFile | None:

@@ -15,7 +15,7 @@ from dbre.capabilities.backup.restoring.booting import assemble_members, booted,
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from
 from dbre.capabilities.backup.restoring.leftovers import tidy
-from dbre.capabilities.backup.restoring.members import fetch_members, verify_members
+from dbre.capabilities.backup.restoring.members import fetch_members, has_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import fetch_log, scan_planned_log
 from dbre.capabilities.backup.restoring.recovering import planned_source, require_possible
@@ -198,8 +198,12 @@ class RestoreBackup(Operation[RestoreInput]):
         return found
 
     async def _combined(self, context: StepContext, plan: RestorePlan, staging: Staging) -> list[Phase]:
-        unfinished = _unfinished(context)
-        phases = await assemble_members(plan, staging, port_of_plan(self._ground, plan), unfinished, _tell(context))
+        unfinished, port, phases = _unfinished(context), port_of_plan(self._ground, plan), list[Phase]()
+        if not await has_members(plan, staging):  # what was fetched became the directory of an attempt that was killed
+            async with self._vaults(plan) as vaults:
+                phases += await fetch_members(plan, staging, vaults, _tell(context))
+            phases += await verify_members(plan, staging, port, _tell(context))
+        phases += await assemble_members(plan, staging, port, unfinished, _tell(context))
         await asyncio.to_thread(give_tree, unfinished, self._ground.place.account)
         return phases
 

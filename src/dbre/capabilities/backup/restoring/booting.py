@@ -9,7 +9,7 @@ from pathlib import Path
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.fetching import StoredLogFetch
 from dbre.capabilities.backup.log.places import spool_directory
-from dbre.capabilities.backup.restoring.members import member_paths
+from dbre.capabilities.backup.restoring.members import fetched_note, member_paths
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import PlannedLog
 from dbre.capabilities.backup.restoring.sources import SourceVault
@@ -18,6 +18,7 @@ from dbre.capabilities.backup.restoring.telling import Tell, progress_of
 from dbre.ports.backup.engine import BackupPort, LogFetch, RecoveredServer, RecoverOrder
 from dbre.ports.backup.errors import TargetNotReached
 from dbre.ports.backup.model import Phase, TargetKind
+from dbre.ports.backup.moving import can_move
 from dbre.ports.engine import Engine
 
 __all__ = ["assemble_members", "booted", "log_of", "port_of_plan", "recover_order"]
@@ -41,9 +42,14 @@ def log_of(ground: BackupGround, plan: RestorePlan, vaults: Sequence[SourceVault
 async def assemble_members(
     plan: RestorePlan, staging: Staging, port: BackupPort, target: Path, tell: Tell | None = None
 ) -> list[Phase]:
-    """Make the data directory anew, whatever an interrupted restore left of it."""
+    """Make the data directory anew, whatever an interrupted restore left of it; what was fetched may be used up by it."""
     await asyncio.to_thread(remove_tree, target)
-    return list(await port.assemble(member_paths(plan, staging), target, progress_of(tell, "combine", total=plan.bytes_copy)))
+    members = member_paths(plan, staging)
+    may_move = len(members) == 1 and await asyncio.to_thread(can_move, members[0], target)
+    if may_move:  # from now on nobody may take it for what was fetched: a server is going to write there
+        await staging.forget_note(fetched_note(plan.chain[0]))
+    progress = progress_of(tell, "combine", total=plan.bytes_copy)
+    return list(await port.assemble(members, target, progress, may_move=may_move))
 
 
 def recover_order(

@@ -17,7 +17,7 @@ from dbre.ports.backup.engine import BackupPort, CopyProgress
 from dbre.ports.backup.errors import CopyDamaged
 from dbre.ports.backup.model import CopyFacts, CopyFault, LogPosition, Phase
 
-__all__ = ["fetch_members", "member_paths", "verify_members"]
+__all__ = ["fetch_members", "fetched_note", "has_members", "member_paths", "verify_members"]
 
 _SHOWN_FAULTS = 5
 
@@ -25,6 +25,16 @@ _SHOWN_FAULTS = 5
 def member_paths(plan: RestorePlan, staging: Staging) -> list[Path]:
     """Where the members lie once they are fetched, the full copy first."""
     return [staging.sets / one.id for one in plan.chain]
+
+
+def fetched_note(one: BackupSet) -> str:
+    """The note that says that a member was fetched and is as it was."""
+    return f"fetched-{one.id}"
+
+
+async def has_members(plan: RestorePlan, staging: Staging) -> bool:
+    """Whether every member lies there as it was fetched: the only one of a chain becomes the data directory."""
+    return all([await staging.read_note(fetched_note(one)) is not None for one in plan.chain])
 
 
 async def fetch_members(
@@ -37,7 +47,7 @@ async def fetch_members(
     phases, total, before = [], plan.bytes_stored, 0
     for one in plan.chain:
         size = one.bytes_source if one.bytes_stored is None else one.bytes_stored
-        if await staging.read_note(f"fetched-{one.id}") is None:
+        if await staging.read_note(fetched_note(one)) is None:
             began = time.monotonic()
             progress = progress_of(tell, "fetch", before=before, total=total)
             await _fetch_one(one, staging, vaults, progress)
@@ -57,7 +67,7 @@ async def _fetch_one(one: BackupSet, staging: Staging, vaults: Sequence[SourceVa
             problem = error
             continue
         await asyncio.to_thread(give_tree, target, staging.account)
-        await staging.write_note(f"fetched-{one.id}", {"vault": vault.name})
+        await staging.write_note(fetched_note(one), {"vault": vault.name})
         return
     raise problem or CopyDamaged(
         f"set {one.id} lies in {', '.join(one.vaults) or 'no vault'}, and none of these is open",

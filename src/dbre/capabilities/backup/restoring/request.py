@@ -24,6 +24,7 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.core.units import format_bytes
 from dbre.ports.backup.model import LogFile, LogKind, LogPosition, RecoveryTarget, TargetKind
+from dbre.ports.backup.moving import can_move
 
 __all__ = ["Asked", "forecast_of", "plan_asked", "plan_over", "require_space"]
 
@@ -111,8 +112,9 @@ async def forecast_of(ground: BackupGround, plan: RestorePlan) -> Forecast:
 
 async def require_space(plan: RestorePlan, *, staging: Path, target: Path) -> None:
     """Raises: RestoreImpossible where there is less room than the restore may take."""
-    needs = {staging: plan.bytes_copy + plan.bytes_log, target: plan.bytes_copy + plan.bytes_log}
-    rooms = await asyncio.to_thread(_rooms, needs)
+    is_moved = len(plan.chain) == 1 and await asyncio.to_thread(can_move, _existing(staging), target)
+    made = 0 if is_moved else plan.bytes_copy
+    rooms = await asyncio.to_thread(_rooms, {staging: plan.bytes_copy + plan.bytes_log, target: made + plan.bytes_log})
     for free, need, path in rooms:
         if free < need:
             raise RestoreImpossible(
@@ -122,11 +124,15 @@ async def require_space(plan: RestorePlan, *, staging: Path, target: Path) -> No
             )
 
 
+def _existing(path: Path) -> Path:
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
 def _rooms(needs: dict[Path, int]) -> list[tuple[int, int, Path]]:
     """Free bytes and needed bytes of each file system; two needs on one file system add up."""
     by_device: dict[int, tuple[int, int, Path]] = {}
     for path, need in needs.items():
-        there = next(one for one in (path, *path.parents) if one.exists())
+        there = _existing(path)
         free, device = shutil.disk_usage(there).free, there.stat().st_dev
         before = by_device.get(device)
         by_device[device] = (free, need + (before[1] if before else 0), there)

@@ -23,6 +23,7 @@ from dbre.engines.mysql.backup.source import size_of
 from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import CopyDamaged
 from dbre.ports.backup.model import Phase, Place
+from dbre.ports.backup.moving import moved
 from dbre.ports.file_manifest import MANIFEST_NAME, FileManifest, read_file_manifest
 
 __all__ = ["assemble", "read_origin"]
@@ -31,8 +32,10 @@ _ORIGIN = "dbre-origin.json"
 _PREPARE_SECONDS = 7 * 86_400.0
 
 
-async def assemble(chain: Sequence[Path], target: Path, progress: CopyProgress, *, place: Place) -> Sequence[Phase]:
-    """Copy the full set to ``target`` and apply each incremental, from a copy of its own.
+async def assemble(
+    chain: Sequence[Path], target: Path, progress: CopyProgress, *, place: Place, may_move: bool
+) -> Sequence[Phase]:
+    """Copy the full set to ``target`` (or move it there, if it is alone) and apply each incremental, from a copy of its own.
 
     Raises: Conflict where the chain is none; CopyDamaged where a prepare fails; BinariesMissing.
     """
@@ -43,7 +46,7 @@ async def assemble(chain: Sequence[Path], target: Path, progress: CopyProgress, 
     total = sum(entry.size for manifest in manifests for entry in manifest.files)
     began = time.monotonic()
     await progress(0, total)
-    await asyncio.to_thread(_copy, chain[0], target, place)
+    await asyncio.to_thread(_put, chain[0], target, place, may_move and len(chain) == 1)
     done = sum(entry.size for entry in manifests[0].files)
     await progress(done, total)
     phases = [Phase(name="combine", seconds=time.monotonic() - began, bytes=done)]
@@ -85,10 +88,13 @@ def _require_chain(manifests: Sequence[FileManifest]) -> None:
             )
 
 
-def _copy(source: Path, target: Path, place: Place) -> None:
+def _put(source: Path, target: Path, place: Place, may_move: bool) -> None:
     if target.exists() and any(target.iterdir()):
         raise Conflict(f"{target} is not empty", hint="restore into a new directory")
-    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST_NAME))
+    if may_move and moved(source, target):
+        (target / MANIFEST_NAME).unlink()
+    else:
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST_NAME))
     for root, directories, names in os.walk(target):
         give(Path(root), place.account)
         for name in (*directories, *names):
@@ -99,7 +105,7 @@ async def _apply(program: str, target: Path, part: Path, place: Place) -> None:
     copy = target.with_name(f"{target.name}.incremental")
     await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)  # of an attempt that was killed
     try:
-        await asyncio.to_thread(_copy, part, copy, place)
+        await asyncio.to_thread(_put, part, copy, place, False)
         await _prepare(program, target, copy, place)
     finally:
         await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)

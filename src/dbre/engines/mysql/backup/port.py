@@ -69,9 +69,11 @@ class MariaDbBackups:
         """Compare every file with the manifest that was written when the copy ended."""
         return await asyncio.to_thread(verify_files, directory, engine=ENGINE, manifest=manifest)
 
-    async def assemble(self, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
+    async def assemble(
+        self, chain: Sequence[Path], target: Path, progress: CopyProgress, *, may_move: bool = False
+    ) -> Sequence[Phase]:
         """Prepare a copy of the full set with copies of its incrementals."""
-        return await assemble(chain, target, progress, place=self._place)
+        return await assemble(chain, target, progress, place=self._place, may_move=may_move)
 
     def log_file(self, name: str, *, size: int, sha256: str, segment_bytes: int | None) -> LogFile | None:  # noqa: ARG002 - the port's signature
         """A binary log, with the server's number before its name."""

@@ -23,6 +23,7 @@ from dbre.engines.mysql.dumps.dumping import DATA, USERS, read_dump
 from dbre.ports.backup.engine import CopyProgress, RecoverOrder
 from dbre.ports.backup.errors import RecoveryFailed, TargetNotReached
 from dbre.ports.backup.model import Phase, Place, RecoveryOutcome, TargetKind
+from dbre.ports.backup.moving import moved
 from dbre.ports.file_manifest import FileManifest
 
 __all__ = ["DUMP_FOLDER", "assemble_dump", "loaded"]
@@ -35,24 +36,27 @@ _LOAD_SECONDS = 7 * 86_400.0
 _PACKET_BYTES = 2**30  # the largest that a server takes
 
 
-async def assemble_dump(chain: Sequence[Path], target: Path, progress: CopyProgress, *, account: Account) -> Sequence[Phase]:
-    """Copy the only member of a chain to where it is loaded from. Raises: UsageError, CopyDamaged."""
+async def assemble_dump(
+    chain: Sequence[Path], target: Path, progress: CopyProgress, *, account: Account, may_move: bool
+) -> Sequence[Phase]:
+    """Put the only member of a chain where it is loaded from. Raises: UsageError, CopyDamaged."""
     began = time.monotonic()
     if len(chain) != 1:
         raise UsageError(f"a dump stands alone, and {len(chain)} copies were named", hint="name one dump")
     manifest = await asyncio.to_thread(read_dump, chain[0])
     size = sum(one.size for one in manifest.files)
     await progress(0, size)
-    await asyncio.to_thread(_copy, chain[0], target, account)
+    await asyncio.to_thread(_put, chain[0], target, account, may_move)
     await progress(size, size)
     return (Phase(name="combine", seconds=time.monotonic() - began, bytes=size),)
 
 
-def _copy(source: Path, target: Path, account: Account) -> None:
+def _put(source: Path, target: Path, account: Account, may_move: bool) -> None:
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise UsageError(f"{target} must be a new or empty directory", hint="a restore never writes over what is there")
     target.mkdir(mode=0o700, exist_ok=True)
-    shutil.copytree(source, target / DUMP_FOLDER, symlinks=True)
+    if not may_move or not moved(source, target / DUMP_FOLDER):
+        shutil.copytree(source, target / DUMP_FOLDER, symlinks=True)
     for root, _, names in os.walk(target):
         give(Path(root), account)
         for name in names:

@@ -1,4 +1,4 @@
-"""One data directory from a full copy and its incrementals; the copies themselves are only read."""
+"""One data directory from a full copy and its incrementals; the copies are only read, unless they may be used up."""
 
 import asyncio
 import os
@@ -20,6 +20,7 @@ from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import CopyDamaged
 from dbre.ports.backup.model import Phase
+from dbre.ports.backup.moving import moved
 
 __all__ = ["assemble"]
 
@@ -27,8 +28,12 @@ _COMBINE_SECONDS = 86_400.0
 _POLL_SECONDS = 0.5
 
 
-async def assemble(toolbox: Toolbox, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
+async def assemble(
+    toolbox: Toolbox, chain: Sequence[Path], target: Path, progress: CopyProgress, *, may_move: bool = False
+) -> Sequence[Phase]:
     """Make ``target``, which is new or empty, of a full copy and the incrementals that stand on it, oldest first.
+
+    ``may_move``: a full copy alone becomes ``target``, where both lie on one file system.
 
     Raises: UsageError, CopyDamaged where the chain is none, ProgramFailed.
     """
@@ -36,7 +41,7 @@ async def assemble(toolbox: Toolbox, chain: Sequence[Path], target: Path, progre
     await asyncio.to_thread(_require_chain, chain, target)
     account = toolbox.place.account
     if len(chain) == 1:
-        await asyncio.to_thread(_plain_copy, chain[0], target)
+        await asyncio.to_thread(_put, chain[0], target, may_move)
         await progress(await asyncio.to_thread(_bytes_below, target), None)
     else:
         binaries = await toolbox.same_major(major_of(chain[-1]))
@@ -75,6 +80,11 @@ async def _combine(argv: list[str | Path], target: Path, progress: CopyProgress)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _put(source: Path, target: Path, may_move: bool) -> None:
+    if not may_move or not moved(source, target):
+        _plain_copy(source, target)
 
 
 def _plain_copy(source: Path, target: Path) -> None:

@@ -71,9 +71,11 @@ class PostgresBackups:
         """Compare every file with the manifest."""
         return await verify_copy(directory, manifest=manifest)
 
-    async def assemble(self, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
+    async def assemble(
+        self, chain: Sequence[Path], target: Path, progress: CopyProgress, *, may_move: bool = False
+    ) -> Sequence[Phase]:
         """Make a data directory of a chain with ``pg_combinebackup``. Raises: CopyDamaged, UsageError."""
-        return await assemble(self._toolbox, chain, target, progress)
+        return await assemble(self._toolbox, chain, target, progress, may_move=may_move)
 
     def log_file(self, name: str, *, size: int, sha256: str, segment_bytes: int | None) -> LogFile | None:
         """What the name of a WAL file says."""

@@ -66,9 +66,11 @@ class PostgresDumps:
         """Compare every file with the manifest that was written when the dump ended."""
         return await asyncio.to_thread(verify_files, directory, engine=DUMP_ENGINE, manifest=manifest)
 
-    async def assemble(self, chain: Sequence[Path], target: Path, progress: CopyProgress) -> Sequence[Phase]:
+    async def assemble(
+        self, chain: Sequence[Path], target: Path, progress: CopyProgress, *, may_move: bool = False
+    ) -> Sequence[Phase]:
         """Put the dump where it is loaded from. Raises: CopyDamaged, UsageError."""
-        return await assemble_dump(chain, target, progress, account=self._toolbox.place.account)
+        return await assemble_dump(chain, target, progress, account=self._toolbox.place.account, may_move=may_move)
 
     def log_file(self, name: str, *, size: int, sha256: str, segment_bytes: int | None) -> LogFile | None:  # noqa: ARG002 -- the port's signature
         """None: no log goes with dumps."""

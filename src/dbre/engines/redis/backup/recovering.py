@@ -23,6 +23,7 @@ from dbre.engines.redis.backup.stopping import Stop, StopSearch
 from dbre.ports.backup.engine import CopyProgress, LogFetch, RecoverOrder
 from dbre.ports.backup.errors import CopyDamaged, LogGap, TargetNotReached
 from dbre.ports.backup.model import Phase, Place, RecoveryOutcome, TargetKind
+from dbre.ports.backup.moving import moved
 from dbre.ports.engine import Access
 from dbre.ports.file_manifest import MANIFEST_NAME, read_file_manifest
 
@@ -32,15 +33,17 @@ _ORIGIN = "dbre-origin.json"
 _CHUNK_BYTES = 2**20
 
 
-async def assemble(chain: Sequence[Path], target: Path, progress: CopyProgress, *, place: Place) -> Sequence[Phase]:
-    """A copy of the only member. Raises: Conflict where there are several, or the target is not empty."""
+async def assemble(
+    chain: Sequence[Path], target: Path, progress: CopyProgress, *, place: Place, may_move: bool
+) -> Sequence[Phase]:
+    """The only member, or a copy of it. Raises: Conflict where there are several, or the target is not empty."""
     if len(chain) != 1:
         raise Conflict(f"a chain of Redis has one member, not {len(chain)}", hint="choose a full copy or a snapshot")
     began = time.monotonic()
     manifest = await asyncio.to_thread(read_file_manifest, chain[0] / MANIFEST_NAME, engine=ENGINE)
     total = sum(entry.size for entry in manifest.files)
     await progress(0, total)
-    await asyncio.to_thread(_copy, chain[0], target, place)
+    await asyncio.to_thread(_put, chain[0], target, place, may_move)
     await asyncio.to_thread(_write, target / _ORIGIN, json.dumps(dict(manifest.facts)), place)
     await progress(total, total)
     return [Phase(name="combine", seconds=time.monotonic() - began, bytes=total)]
@@ -120,10 +123,13 @@ async def recovered(order: RecoverOrder, *, place: Place) -> AsyncIterator[Redis
         yield ready
 
 
-def _copy(source: Path, target: Path, place: Place) -> None:
+def _put(source: Path, target: Path, place: Place, may_move: bool) -> None:
     if target.exists() and any(target.iterdir()):
         raise Conflict(f"{target} is not empty", hint="restore into a new directory")
-    shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST_NAME))
+    if may_move and moved(source, target):
+        (target / MANIFEST_NAME).unlink()
+    else:
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST_NAME))
     for path in (target, *target.rglob("*")):
         give(path, place.account)
 
