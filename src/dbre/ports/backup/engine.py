@@ -152,6 +152,13 @@ class BackupPort(Protocol):
         """A position as people and servers write it: 0/3000028, binlog.000004:328. Raises: UsageError."""
         ...
 
+    def require_target(self, target: RecoveryTarget) -> None:
+        """See, before anything is restored, that recovery can stop at such a target, and that its text names one.
+
+        Raises: Unsupported for a kind that the engine lacks; UsageError for a text that is none of that kind.
+        """
+        ...
+
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
         """Read every record between two positions and check its CRC (level L2); ``files`` are in order and of one timeline."""
         ...

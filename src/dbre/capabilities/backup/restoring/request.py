@@ -65,6 +65,7 @@ def plan_over(
     if asked.vault is not None and asked.vault not in {one.name for one in ground.vaults}:
         known = ", ".join(one.name for one in ground.vaults) or "none"
         raise UsageError(f"no vault is named {printable(asked.vault, limit=100)}", hint=f"vaults: {known}")
+    _require_target(ground, catalog, asked.target)
     choice = RestoreChoice(
         position=_position(ground, catalog, asked),
         set_id=asked.set_id,
@@ -73,6 +74,12 @@ def plan_over(
         received=_received(ground, catalog, asked.cluster),
     )
     return plan_restore(catalog, asked.target, now=clock.now(), clock_samples=samples, choice=choice)
+
+
+def _require_target(ground: BackupGround, catalog: Catalog, target: RecoveryTarget) -> None:
+    """Which targets there are is the engine's to say, and is told before anything is restored."""
+    if catalog.sets and target.kind not in (TargetKind.LATEST, TargetKind.IMMEDIATE):
+        ground.engines.get(catalog.sets[-1].engine).backups(ground.place).require_target(target)
 
 
 def _position(ground: BackupGround, catalog: Catalog, asked: Asked) -> LogPosition | None:

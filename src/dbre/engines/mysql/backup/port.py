@@ -15,6 +15,7 @@ from dbre.engines.mysql.backup.programs import find_tools
 from dbre.engines.mysql.backup.receiving import BinlogReceiver
 from dbre.engines.mysql.backup.recovering import MariaDbRecovered, recovered
 from dbre.engines.mysql.backup.source import read_source
+from dbre.engines.mysql.backup.stopping import require_target
 from dbre.engines.mysql.backup.survey import require_position, survey_source
 from dbre.ports.backup.engine import CopyProgress, LogReceiver, ReceiveOrder, RecoverOrder
 from dbre.ports.backup.model import (
@@ -25,6 +26,7 @@ from dbre.ports.backup.model import (
     LogPosition,
     Phase,
     Place,
+    RecoveryTarget,
     SourceSurvey,
     Tool,
     Verified,
@@ -83,6 +85,10 @@ class MariaDbBackups:
         """``binlog.000004:328`` of the server whose number is the timeline."""
         name, offset = parse_position(text, server_id=timeline)
         return name.at(offset)
+
+    def require_target(self, target: RecoveryTarget) -> None:
+        """A time, a place, or a GTID. Raises: Unsupported, UsageError."""
+        require_target(target)
 
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
         """Read every event with its checksum."""

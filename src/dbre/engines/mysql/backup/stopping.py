@@ -1,17 +1,22 @@
 """Where replay of binary logs stops for a target: found in the files themselves before anything is replayed."""
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dbre.core.errors import Unsupported, UsageError
+from dbre.core.text import quoted
 from dbre.engines.mysql.backup.binlog_events import FIRST_POSITION
 from dbre.engines.mysql.backup.binlog_scan import Group, read_groups, whole_bytes
 from dbre.engines.mysql.backup.positions import BinlogName, parse_position
 from dbre.ports.backup.model import LogPosition, RecoveryTarget, TargetKind
 
-__all__ = ["Stop", "StopSearch"]
+__all__ = ["Stop", "StopSearch", "require_target"]
+
+_GTID = re.compile(r"(?P<domain>0|[1-9]\d{0,9})-(?P<server>0|[1-9]\d{0,9})-(?P<sequence>0|[1-9]\d{0,19})")
+_LARGEST_NUMBER, _LARGEST_SEQUENCE = 2**32 - 1, 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +29,28 @@ class Stop:
     has_reached_target: bool
     last_commit_at: datetime | None
     last_gtid: str | None
+
+
+def require_target(target: RecoveryTarget) -> None:
+    """See that replay of a binary log can stop there. Raises: Unsupported; UsageError for what is no place, time or GTID."""
+    if target.kind is TargetKind.NAME:
+        raise Unsupported(
+            "MariaDB has no named restore points", hint="--to TIME, --to-position binlog.000004:328 or --to-transaction 0-1-42"
+        )
+    if target.kind is TargetKind.TIME and target.at is None:
+        raise UsageError("a time is needed for the target time", hint="write 2026-11-21T14:05:00+00:00")
+    if target.kind is TargetKind.POSITION:
+        parse_position(target.value or "", server_id=0)
+    if target.kind is TargetKind.TRANSACTION:
+        match = _GTID.fullmatch(target.value or "")
+        is_one = match is not None and (
+            max(int(match["domain"]), int(match["server"])) <= _LARGEST_NUMBER and int(match["sequence"]) <= _LARGEST_SEQUENCE
+        )
+        if not is_one:
+            raise UsageError(
+                f"{quoted(target.value or '', limit=100)} is no GTID of MariaDB",
+                hint="write domain, server and sequence: 0-1-42 (SELECT @@gtid_binlog_pos shows the newest)",
+            )
 
 
 class StopSearch:
@@ -39,16 +66,11 @@ class StopSearch:
         self._last: Group | None = None
         self._wanted: tuple[BinlogName, int] | None = None
         self._limit: int | None = None
-        if target.kind is TargetKind.NAME:
-            raise Unsupported("MariaDB has no named restore points", hint="name a time, a place in the binary log or a GTID")
-        if target.kind is TargetKind.TIME:
-            if target.at is None:
-                raise UsageError("a time is needed for the target time")
+        require_target(target)
+        if target.kind is TargetKind.TIME and target.at is not None:
             self._limit = math.floor(target.at.timestamp())
         if target.kind is TargetKind.POSITION:
             self._wanted = parse_position(target.value or "", server_id=start[0].server_id)
-        if target.kind is TargetKind.TRANSACTION and not target.value:
-            raise UsageError("a GTID is needed for the target transaction", hint="write it like 0-1-42")
 
     @property
     def is_over(self) -> bool:

@@ -19,7 +19,9 @@ from dbre.ports.backup.model import (
     LogPosition,
     Phase,
     Place,
+    RecoveryTarget,
     SourceSurvey,
+    TargetKind,
     Tool,
     Verified,
 )
@@ -74,6 +76,11 @@ class MySqlDumps:
     def parse_position(self, text: str, *, timeline: int) -> LogPosition:  # noqa: ARG002 -- the port's signature
         """Raises: Unsupported."""
         raise _no_log()
+
+    def require_target(self, target: RecoveryTarget) -> None:
+        """Its own moment only. Raises: Unsupported."""
+        if target.kind not in (TargetKind.LATEST, TargetKind.IMMEDIATE):
+            raise _no_log()
 
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:  # noqa: ARG002 -- the port's signature
         """Raises: Unsupported."""

@@ -14,6 +14,7 @@ from dbre.engines.postgres.backup.log_names import log_file, parse_lsn
 from dbre.engines.postgres.backup.log_scan import scan_log
 from dbre.engines.postgres.backup.receiving import PostgresReceiver
 from dbre.engines.postgres.backup.recovering import PostgresRecovered, recover
+from dbre.engines.postgres.backup.recovery_settings import target_settings
 from dbre.engines.postgres.backup.source import read_position
 from dbre.engines.postgres.backup.survey import survey
 from dbre.engines.postgres.backup.toolbox import Toolbox
@@ -28,6 +29,7 @@ from dbre.ports.backup.model import (
     LogPosition,
     Phase,
     Place,
+    RecoveryTarget,
     SourceSurvey,
     Tool,
     Verified,
@@ -84,6 +86,10 @@ class PostgresBackups:
     def parse_position(self, text: str, *, timeline: int) -> LogPosition:
         """An LSN. Raises: UsageError."""
         return parse_lsn(text, timeline=timeline)
+
+    def require_target(self, target: RecoveryTarget) -> None:
+        """What settings of recovery can say. Raises: UsageError."""
+        target_settings(target, stays=True)
 
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
         """Read every record with ``pg_waldump``."""

@@ -15,6 +15,7 @@ from dbre.ports.backup.model import RecoveryTarget, TargetKind
 __all__ = ["SOCKET_PORT", "needed_settings", "settings_file", "target_settings"]
 
 _FIRST_IN_PLACE = 15
+_FIRST_XID, _LARGEST_XID = 3, 2**64 - 1  # 0 to 2 are no transactions; access/transam.h
 SOCKET_PORT = 5432  # of the socket file's name; nothing listens on it
 _FROM_CONTROL = {  # a server that recovers needs at least what its source had
     "max_connections": "max_connections setting",
@@ -100,8 +101,12 @@ def target_settings(target: RecoveryTarget, *, stays: bool) -> dict[str, str]:
     if target.kind is TargetKind.POSITION:
         return found | {"recovery_target_lsn": parse_lsn(value, timeline=target.timeline or 1).text}
     if target.kind is TargetKind.TRANSACTION:
-        if not (value.isascii() and value.isdigit() and len(value) <= 20):
-            raise UsageError(f"{quoted(value, limit=60)} is no transaction id", hint="write a whole number")
+        is_number = value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST_XID))
+        if not is_number or not _FIRST_XID <= int(value) <= _LARGEST_XID:
+            raise UsageError(
+                f"{quoted(value, limit=60)} is no id of a transaction of PostgreSQL",
+                hint="write a whole number from 3 on, as pg_current_xact_id() gives it",
+            )
         return found | {"recovery_target_xid": value}
     if not value or len(value.encode()) > 63:
         raise UsageError(f"{quoted(value, limit=100)} is no name of a restore point", hint="it has 1 to 63 bytes")

@@ -14,6 +14,7 @@ from dbre.engines.redis.backup.programs import find_tools
 from dbre.engines.redis.backup.receiving import AofReceiver
 from dbre.engines.redis.backup.recovering import RedisRecovered, assemble, recovered
 from dbre.engines.redis.backup.source import read_source, require_log_end
+from dbre.engines.redis.backup.stopping import require_target
 from dbre.engines.redis.backup.survey import survey_source
 from dbre.ports.backup.engine import CopyProgress, LogReceiver, ReceiveOrder, RecoverOrder
 from dbre.ports.backup.model import (
@@ -24,6 +25,7 @@ from dbre.ports.backup.model import (
     LogPosition,
     Phase,
     Place,
+    RecoveryTarget,
     SourceSurvey,
     Tool,
     Verified,
@@ -82,6 +84,10 @@ class RedisBackups:
         """``appendonly.aof.4.incr.aof:328``."""
         name, offset = parse_position(text)
         return name.at(offset)
+
+    def require_target(self, target: RecoveryTarget) -> None:
+        """A time, or a place. Raises: Unsupported, UsageError."""
+        require_target(target)
 
     async def scan_log(self, files: Sequence[Path], *, start: LogPosition, end: LogPosition | None) -> Verified:
         """Read every command; the format has no checksums, so only its shape is proved."""

@@ -10,7 +10,7 @@ from dbre.engines.redis.backup.aof import AofDamaged, Torn, Unit, read_units
 from dbre.engines.redis.backup.positions import IncrementName, parse_position
 from dbre.ports.backup.model import LogPosition, RecoveryTarget, TargetKind
 
-__all__ = ["Stop", "StopSearch"]
+__all__ = ["Stop", "StopSearch", "require_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,17 @@ class Stop:
     reason: str
     has_reached_target: bool
     last_commit_at: datetime | None
+
+
+def require_target(target: RecoveryTarget) -> None:
+    """See that an append-only file can be cut there. Raises: Unsupported; UsageError for what is no place or time."""
+    if target.kind in (TargetKind.NAME, TargetKind.TRANSACTION):
+        what = {TargetKind.NAME: "named restore points", TargetKind.TRANSACTION: "numbers of transactions"}[target.kind]
+        raise Unsupported(f"Redis has no {what}", hint="--to TIME, or --to-position appendonly.aof.4.incr.aof:328")
+    if target.kind is TargetKind.TIME and target.at is None:
+        raise UsageError("a time is needed for the target time", hint="write 2026-11-21T14:05:00+00:00")
+    if target.kind is TargetKind.POSITION:
+        parse_position(target.value or "")
 
 
 class StopSearch:
@@ -39,13 +50,8 @@ class StopSearch:
         self._last: int | None = None
         self._limit: int | None = None
         self._wanted: tuple[IncrementName, int] | None = None
-        if target.kind in (TargetKind.NAME, TargetKind.TRANSACTION):
-            raise Unsupported(
-                f"Redis cannot recover to a {target.kind}", hint="name a time, or a place in the append-only file"
-            )
-        if target.kind is TargetKind.TIME:
-            if target.at is None:
-                raise UsageError("a time is needed for the target time")
+        require_target(target)
+        if target.kind is TargetKind.TIME and target.at is not None:
             self._limit = math.floor(target.at.timestamp())
         if target.kind is TargetKind.POSITION:
             self._wanted = parse_position(target.value or "")
