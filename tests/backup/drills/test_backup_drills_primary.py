@@ -14,16 +14,20 @@ import pytest_asyncio
 from drills_world import CLUSTER, Damaged, World, drilled, fleet_of, make_ground, policy_of, walk
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
+from dbre.capabilities.backup.drilling.checks import LONG
+from dbre.capabilities.backup.drilling.rows_check import RowsCheck
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.model import BackupSet, Drill, DrillVerdict, SetState
 from dbre.capabilities.backup.operations.take_backup import TakeBackup
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
 from dbre.core.store import open_store
+from dbre.engines.postgres import PostgresEngine
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site, run_program
 from dbre.ports.backup.errors import CopyFailed
-from dbre.ports.restored_checks import CheckOutcome
+from dbre.ports.backup.model import Place
+from dbre.ports.restored_checks import CheckedServer, CheckOutcome, RestoredResult
 from dbre.testing.fixtures import PostgresPair, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # a busy machine needs minutes for the servers of all tests
@@ -37,7 +41,7 @@ _BY_ROW = {"name": "read", "sql": "SELECT sum(amount) AS total FROM public.order
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def unchecked(lab_site: Site) -> AsyncIterator[PostgresPair]:
-    """A primary without page checksums, and a replica that stays where it was before anything was damaged."""
+    """A primary without page checksums, whose damage no log tells its replica of."""
     binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)  # with amcheck
     quiet = {"autovacuum": "off"}
     async with running(PostgresServer("unchecked", lab_site, binaries=binaries, settings=quiet)) as primary:
@@ -51,7 +55,6 @@ async def unchecked(lab_site: Site) -> AsyncIterator[PostgresPair]:
         await _fill(primary)
         replica = PostgresServer("sound", lab_site, binaries=binaries, replica_of=primary, settings=quiet)
         async with running(replica):
-            await _stand_still(replica)
             yield PostgresPair(primary=primary, replica=replica)
 
 
@@ -68,14 +71,17 @@ async def _fill(server: PostgresServer) -> None:
         await connection.execute("VACUUM (ANALYZE) orders")  # from now on the index alone can be asked how many there are
 
 
-async def _stand_still(replica: PostgresServer) -> None:
+@asynccontextmanager
+async def _standing_still(replica: PostgresServer) -> AsyncIterator[None]:
+    """A replica that receives, and replays nothing."""
     async with await replica.connect() as connection, asyncio.timeout(60):
         await connection.execute("SELECT pg_wal_replay_pause()")
-        while True:
-            cursor = await connection.execute("SELECT pg_get_wal_replay_pause_state()")
-            if await cursor.fetchone() == ("paused",):
-                return
+        while await (await connection.execute("SELECT pg_get_wal_replay_pause_state()")).fetchone() != ("paused",):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+        try:
+            yield
+        finally:
+            await connection.execute("SELECT pg_wal_replay_resume()")
 
 
 def _flip_in_a_row(page: bytearray) -> None:
@@ -177,6 +183,41 @@ async def test_a_row_without_its_line_pointer_is_found_by_its_rows_though_an_ind
     assert _outcomes(found)["queries/counted"] is CheckOutcome.PASS  # an index-only scan still finds all
     (read,) = [one for one in found.results if one.name == "queries/read"]
     assert (read.outcome, read.detail) == (CheckOutcome.FAIL, f"total is {_ROWS - 1}, and must be {_ROWS}")
+
+
+async def _compared(restored: PostgresServer, *instances: PostgresServer) -> RestoredResult:
+    """The rows of a server, as if it came out of a backup, compared with those of a cluster."""
+    engine, access = PostgresEngine(), replace(restored.access(database="shop"), timeouts=LONG)
+    (cluster,) = fleet_of(*instances).clusters
+    server = engine.connect(access)
+    try:
+        checked = CheckedServer(server=server, access=access, cluster=CLUSTER, engine=engine.name, databases=("shop",))
+        port = engine.backups(Place(account=restored.site.account, cache=restored.site.cache))
+        check = RowsCheck(engine=engine, cluster=cluster, port=port, reached=None, patience_seconds=1)
+        (found,) = await check.run(checked)
+    finally:
+        await server.aclose()
+    return found
+
+
+async def test_a_server_of_another_moment_never_makes_a_good_backup_fail(unchecked: PostgresPair) -> None:
+    primary, replica = unchecked.primary, unchecked.replica
+    async with _standing_still(replica):
+        async with await primary.connect(database="shop") as connection:
+            await connection.execute("UPDATE untouched SET note = 'after' WHERE id = 1")
+            await connection.execute("UPDATE untouched SET note = 'after' WHERE id = 2")
+        lagging = await _compared(primary, replica)
+        assert (lagging.outcome, lagging.evidence["different"]) == (CheckOutcome.INCONCLUSIVE, ["public.untouched"]), lagging
+        assert re.match(r"public.untouched differ on sound, and it has come to transaction \d+ only", lagging.detail), lagging
+        written = await _compared(replica, primary)
+        assert written.outcome is CheckOutcome.INCONCLUSIVE, written
+        assert "differ on unchecked, and 2 transactions began to write there since; 1 table equal" in written.detail
+        both = await _compared(primary, replica, primary)
+        assert (both.outcome, both.evidence["instance"]) == (CheckOutcome.PASS, "unchecked"), both
+    async with asyncio.timeout(60):
+        while (found := await _compared(primary, replica)).outcome is not CheckOutcome.PASS:
+            assert found.outcome is CheckOutcome.INCONCLUSIVE, found
+    assert found.evidence["instance"] == "sound"
 
 
 async def test_a_bad_page_on_the_primary_ends_the_copy_and_there_is_nothing_to_drill(world: World, place: Path) -> None:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
+from dbre.engines.postgres.backup.asking import ask
 from dbre.engines.postgres.backup.port import PostgresBackups
+from dbre.engines.postgres.backup.source import read_horizon
 from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.dumps.port import PostgresDumps
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
@@ -19,6 +21,7 @@ from dbre.engines.postgres.setting_changes import COMPOSED
 from dbre.engines.postgres.table_copies import PostgresTableCopies
 from dbre.engines.postgres.table_queries import COMPOSED as TABLES_COMPOSED
 from dbre.ports.backup.engine import BackupPort
+from dbre.ports.backup.horizon import WriteHorizon
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
@@ -51,6 +54,10 @@ class PostgresEngine:
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
         return PostgresDumps(place)
+
+    async def write_horizon(self, access: Access) -> WriteHorizon:
+        """Which transactions the rows of a server hold (``ports.backup.horizon``). Raises: Unreachable, Denied."""
+        return await ask(access, read_horizon, what="backup")
 
     def table_copies(self) -> PostgresTableCopies:
         """Rows of tables between two servers (``ports.backup.tables``)."""

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from dbre.capabilities.backup.drilling.checks import LONG, opened
+from dbre.capabilities.backup.drilling.checks import opened
 from dbre.capabilities.backup.drilling.levels import failed, inconclusive, passed
-from dbre.core.errors import DbreError, Unreachable
-from dbre.core.fleet import Cluster, Instance
-from dbre.core.secrets import prepare_secrets
+from dbre.capabilities.backup.drilling.living import Living, find_living
+from dbre.core.errors import DbreError
+from dbre.core.fleet import Cluster
 from dbre.core.text import counted, printable
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import LogPosition
 from dbre.ports.engine import Access, Engine, Server
 from dbre.ports.integrity import TableName
 from dbre.ports.restored_checks import CheckedServer, RestoredResult
-from dbre.ports.session import Role
 
 __all__ = ["RowsCheck"]
 
@@ -38,77 +37,58 @@ class _Tables:
 class RowsCheck:
     """Digests of whole tables on both sides, from a replica where there is one: another way than the backup took.
 
-    Equal digests prove a table. A difference proves damage only where the live server wrote nothing after the point that
-    was restored; else the table may have changed since, and nobody can tell: that is no pass either.
+    Equal digests prove a table. A difference proves damage only where both servers hold the same transactions, before the
+    comparison and after it; else the table may have changed, or a replica has not replayed that far, and nobody can tell:
+    that is no pass either.
     """
 
     engine: Engine
     cluster: Cluster
     port: BackupPort
     reached: LogPosition | None
+    patience_seconds: float = 60.0  # how long a replica that lags is waited for
     name: str = "rows"
 
     async def run(self, checked: CheckedServer) -> list[RestoredResult]:
         """Compare every table of every database."""
         began = time.monotonic()
         try:
-            instance, access = await self._live()
-            compared = [await self._compare(checked, access, database) for database in checked.databases or (None,)]
-            is_same_moment = await self._is_at_the_same_point(access)
+            living = await find_living(
+                self.engine,
+                self.cluster,
+                restored=checked.access,
+                port=self.port,
+                reached=self.reached,
+                patience_seconds=self.patience_seconds,
+            )
+            compared = [await self._compare(checked, living.access, database) for database in checked.databases or (None,)]
+            doubt = await living.doubt()
         except DbreError as error:
             said = f"nothing to compare with: {printable(error.message, limit=400)}"
             return [inconclusive("L5", self.name, said, time.monotonic() - began, code=error.code)]
-        return [self._result(compared, instance, time.monotonic() - began, is_same_moment=is_same_moment)]
+        return [self._result(compared, living, time.monotonic() - began, doubt=doubt)]
 
-    def _result(
-        self, compared: Sequence[_Tables], instance: Instance, seconds: float, *, is_same_moment: bool
-    ) -> RestoredResult:
+    def _result(self, compared: Sequence[_Tables], living: Living, seconds: float, *, doubt: str | None) -> RestoredResult:
         equal = [name for one in compared for name in one.equal]
         unlike = [name for one in compared for name in (*one.different, *one.missing)]
         rows = sum(one.rows for one in compared)
+        instance = living.instance.name
         evidence = {
-            "instance": instance.name,
+            "instance": instance,
             "equal": len(equal),
             "different": unlike[:_SHOWN],
-            "is_same_moment": is_same_moment,
+            "is_same_moment": doubt is None,
         }
         names = ", ".join(unlike[:_SHOWN])
-        if unlike and is_same_moment:
-            detail = f"{names}: other rows than {instance.name} has, where nothing was written since"
+        if unlike and doubt is None:
+            detail = f"{names}: other rows than {instance} has, where nothing was written since"
             return failed("L5", self.name, detail, seconds, **evidence)
         if unlike or not equal:
-            why = f"{names} changed on {instance.name} since, or came back wrong" if unlike else "there is no table to compare"
+            why = f"{names} differ on {instance}, and {doubt}" if unlike else "there is no table to compare"
             detail = f"{why}; {counted(len(equal), 'table')} equal"
             return inconclusive("L5", self.name, detail, seconds, **evidence)
-        detail = f"{counted(len(equal), 'table')} with {counted(rows, 'row')} as on {instance.name}"
+        detail = f"{counted(len(equal), 'table')} with {counted(rows, 'row')} as on {instance}"
         return passed("L5", self.name, detail, seconds, **evidence)
-
-    async def _live(self) -> tuple[Instance, Access]:
-        await prepare_secrets([self.cluster.password])
-        failure: DbreError | None = None
-        primary: tuple[Instance, Access] | None = None
-        for instance in self.cluster.instances:
-            access = Access.to(self.cluster, instance.address, timeouts=LONG, application_name="dbre:drill")
-            server = self.engine.connect(access)
-            try:
-                role = (await server.session.identify()).role
-            except DbreError as error:
-                failure = error
-                continue
-            finally:
-                await server.aclose()
-            if role is Role.REPLICA:
-                return instance, access
-            primary = primary or (instance, access)
-        if primary is None:
-            raise failure or Unreachable(f"cluster {self.cluster.name} has no instance", hint="add one to the inventory")
-        return primary
-
-    async def _is_at_the_same_point(self, access: Access) -> bool:
-        if self.reached is None:
-            return False
-        position = await self.port.position(access)
-        return position.value <= self.reached.value
 
     async def _compare(self, checked: CheckedServer, access: Access, database: str | None) -> _Tables:
         live_access = CheckedServer(

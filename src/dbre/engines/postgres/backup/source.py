@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from dbre.engines.postgres.backup.asking import Questions
 from dbre.engines.postgres.backup.log_names import parse_lsn
+from dbre.ports.backup.horizon import WriteHorizon
 from dbre.ports.backup.model import LogPosition
 
-__all__ = ["Source", "read_position", "read_source"]
+__all__ = ["Source", "read_horizon", "read_position", "read_source"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,12 @@ async def read_source(questions: Questions) -> Source:
 async def read_position(questions: Questions) -> LogPosition:
     """Where the server's log ends now, durably."""
     return (await _position(questions, await questions.row("backup_control")))[1]
+
+
+async def read_horizon(questions: Questions) -> WriteHorizon:
+    """Which transactions its rows hold; a snapshot tells it on a primary, on a replica and during recovery."""
+    found = await questions.row("backup_horizon")
+    return WriteHorizon(next=found.next_transaction, is_quiet=found.is_quiet)
 
 
 async def _position(questions: Questions, control: object) -> tuple[int, LogPosition, datetime]:

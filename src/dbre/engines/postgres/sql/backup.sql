@@ -42,6 +42,14 @@ SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
         END AS timeline_name,
        pg_catalog.clock_timestamp() AS server_time;
 
+-- name: backup_horizon
+-- facet: backup
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.pg_snapshot_xmax(s.seen)::text::bigint AS next_transaction,
+       pg_catalog.pg_snapshot_xmin(s.seen) = pg_catalog.pg_snapshot_xmax(s.seen) AS is_quiet
+  FROM pg_catalog.pg_current_snapshot() AS s(seen);
+
 -- name: backup_settings
 -- facet: backup
 -- versions: >=15
