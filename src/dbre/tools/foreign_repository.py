@@ -2,24 +2,40 @@
 
 import os
 import pwd
+from collections.abc import Callable
 from pathlib import Path
 
 from dbre.core.errors import Unsupported, UsageError
 from dbre.core.programs.account import Account
 from dbre.core.text import closest, quoted
+from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.repository import ForeignRepository
 
 __all__ = ["TOOLS", "account_of", "open_repository"]
 
-TOOLS = ("pgbackrest", "barman", "rman", "sqlserver", "mongodb")
+TOOLS = ("pgbackrest", "barman", "rman", "sqlserver", "mongodb", "pg_basebackup")
 _USUAL = {"pgbackrest": "postgres", "barman": "barman", "rman": "oracle"}
 _PBM = "pbm"
 
 
-def open_repository(tool: str, *, account: Account, config: Path | None, stanza: str, repository: int = 1) -> ForeignRepository:
+def _no_driver(engine: str) -> BackupPort:
+    raise Unsupported(f"no driver of {engine} is at hand", hint="run it by dbre backup inspect")
+
+
+def open_repository(
+    tool: str,
+    *,
+    account: Account,
+    config: Path | None,
+    stanza: str,
+    repository: int = 1,
+    port_of: Callable[[str], BackupPort] = _no_driver,
+) -> ForeignRepository:
     """The repository; nothing of it is read yet. Raises: UsageError for an unknown tool or a missing stanza.
 
-    ``stanza`` is what the tool backs up: a stanza, a server of Barman, a database; of MongoDB ``pbm``, or a directory of dumps.
+    ``stanza`` is what the tool backs up: a stanza, a server of Barman, a database; of MongoDB ``pbm``, or a directory of dumps;
+    a directory of copies that pg_basebackup wrote. ``port_of`` gives the driver of an engine,
+    for copies that only that understands.
     """
     if tool not in TOOLS:
         near = closest(tool, TOOLS)
@@ -45,6 +61,10 @@ def open_repository(tool: str, *, account: Account, config: Path | None, stanza:
         from dbre.tools.sqlserver_backup import SqlServerRepository
 
         return SqlServerRepository(account=account, config=config, database=stanza)
+    if tool == "pg_basebackup":
+        from dbre.tools.pg_basebackup import BaseBackupDirectory
+
+        return BaseBackupDirectory(port=port_of(BaseBackupDirectory.engine), config=config, directory=Path(stanza))
     from dbre.tools.mongodb_backup import DumpRepository, PbmRepository
 
     if stanza == _PBM:

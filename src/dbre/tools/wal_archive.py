@@ -1,23 +1,28 @@
 """Names in archives of PostgreSQL's log, which pgBackRest and Barman keep under the names that the server gave.
 
-Source: PostgreSQL, ``src/include/access/xlog_internal.h``: XLogFileName, TLHistoryFileName, XLByteToSeg.
+Source: PostgreSQL, ``src/include/access/xlog_internal.h``: XLogFileName, TLHistoryFileName, XLByteToSeg,
+XLogLongPageHeaderData.
 """
 
 import re
+import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.text import quoted
 from dbre.ports.backup.model import LogFile, LogKind, LogPosition
 from dbre.ports.backup.repository import ForeignSwitch
 
-__all__ = ["SEGMENT_BYTES", "log_file", "position", "segment_bytes", "switches_to"]
+__all__ = ["SEGMENT_BYTES", "FirstPage", "first_page", "log_file", "position", "segment_bytes", "switches_to"]
 
 SEGMENT_BYTES = 16 * 2**20
 """Size of a segment unless initdb was told another one."""
 _SIZES = tuple(2**power for power in range(20, 31))  # 1 MiB to 1 GiB
 _NAME = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.partial)?")
 _HISTORY = re.compile(r"([0-9A-F]{8})\.history")
+_LONG_HEADER = 0x0002
+_HEADER = struct.Struct("=HHIQIxxxxQII")  # XLogLongPageHeaderData
 _LSN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})")
 
 
@@ -50,6 +55,25 @@ def log_file(name: str, *, segment: int, size: int = 0) -> LogFile | None:
     kind = LogKind.PARTIAL if found[4] else LogKind.SEGMENT
     timeline = int(found[1], 16)
     return LogFile(name=name, kind=kind, timeline=timeline, start=start, end=start + segment, size=size, sha256="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPage:
+    """What a segment says of itself."""
+
+    position: int
+    system_id: str
+    segment_bytes: int
+
+
+def first_page(data: bytes) -> FirstPage | None:
+    """From the first bytes of a segment; None where it does not begin as one does."""
+    if len(data) < _HEADER.size:
+        return None
+    _, flags, _, at, _, system_id, size, _ = _HEADER.unpack_from(data)
+    if not flags & _LONG_HEADER or size not in _SIZES or at % size:
+        return None
+    return FirstPage(position=at, system_id=str(system_id), segment_bytes=size)
 
 
 def segment_bytes(pairs: Iterable[tuple[str, str]]) -> int | None:

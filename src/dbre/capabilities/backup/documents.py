@@ -190,9 +190,11 @@ class RepositoryDocument(Document):
     """A repository that another tool keeps."""
 
     name: Name = Field(description="name in commands")
-    tool: Literal["pgbackrest", "barman", "rman", "sqlserver", "mongodb"] = Field(description="who keeps it")
+    tool: Literal["pgbackrest", "barman", "pg_basebackup", "rman", "sqlserver", "mongodb"] = Field(description="who keeps it")
     config: FilePath | None = Field(default=None, description="the tool's configuration file")
-    stanza: str = Field(default="", max_length=100, description="pgBackRest: stanza; Barman: server; others: database")
+    stanza: str = Field(
+        default="", max_length=1_000, description="pgBackRest: stanza; Barman: server; a directory of copies; others: database"
+    )
     cluster: Name | None = Field(default=None, description="the cluster of the inventory that it backs up")
 
 

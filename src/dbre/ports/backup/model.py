@@ -185,6 +185,7 @@ class Verified:
     bytes: int
     seconds: float
     faults: tuple[CopyFault, ...]
+    remarks: tuple[str, ...] = ()  # what was compared by less than a cryptographic checksum, as nothing better was there
 
     @property
     def is_good(self) -> bool:

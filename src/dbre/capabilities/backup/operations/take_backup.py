@@ -196,6 +196,12 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
                 hint="the disk or the memory of this machine changed it; look at the machine, then take another one",
                 context={"set": found.id, "faults": [one.rule for one in checked.faults[:20]]},
             )
+        if checked.remarks:
+            raise CopyDamaged(
+                f"the copy of {found.cluster} cannot be trusted: {'; '.join(checked.remarks)}",
+                hint="SHA-256 was asked for, and the server wrote a manifest without it: look at the server",
+                context={"set": found.id},
+            )
         digest = await self.keep_manifest(found, directory)
         async with self.store_of_sets.begin() as connection:
             known = await find_set(connection, found.id)

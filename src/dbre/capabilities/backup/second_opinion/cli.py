@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,8 @@ async def inspect_repository(
     repository: Annotated[
         str,
         typer.Argument(
-            metavar="REPOSITORY", help="pgbackrest, barman, rman, sqlserver, mongodb, or a name of backup.repositories."
+            metavar="REPOSITORY",
+            help="pgbackrest, barman, pg_basebackup, rman, sqlserver, mongodb, or a name of backup.repositories.",
         ),
     ],
     *,
@@ -36,7 +38,9 @@ async def inspect_repository(
     stanza: Annotated[
         str,
         typer.Option(
-            "--stanza", metavar="NAME", help="Stanza, server of Barman, database; of MongoDB pbm or a directory of dumps."
+            "--stanza",
+            metavar="NAME",
+            help="Stanza, server of Barman, database; of MongoDB pbm or a directory of dumps; /DIRECTORY of pg_basebackup.",
         ),
     ] = "",
     number: Annotated[int, typer.Option("--repository", min=1, max=256, help="Of pgBackRest's repositories: repo2 is 2.")] = 1,
@@ -107,7 +111,15 @@ def _chosen(
         config = config or (Path(known.config) if known.config is not None else None)
         stanza, cluster = stanza or known.stanza, cluster or known.cluster
     runs_as = account_of(tool, config, asked=account, otherwise=ground.place.account)
-    found = open_repository(tool, account=runs_as, config=config, stanza=stanza, repository=number)
+    place = replace(ground.place, account=runs_as)
+    found = open_repository(
+        tool,
+        account=runs_as,
+        config=config,
+        stanza=stanza,
+        repository=number,
+        port_of=lambda engine: ground.engines.get(engine).backups(place),
+    )
     return Inspected(repository=found, name=f"{tool}/{stanza}", cluster=cluster or stanza), runs_as
 
 

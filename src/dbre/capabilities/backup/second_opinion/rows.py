@@ -65,6 +65,7 @@ def opinion_row(opinion: Opinion, drilled: ForeignDrill | None) -> Row:
             "bytes": opinion.verified.bytes,
             "seconds": round(opinion.verified.seconds, 3),
             "faults": [{"rule": one.rule, "subject": one.subject, "detail": one.detail} for one in opinion.verified.faults],
+            "remarks": list(opinion.verified.remarks),
         },
         "drill": None if drilled is None else _drill(drilled),
     }

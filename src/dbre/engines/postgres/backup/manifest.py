@@ -176,7 +176,7 @@ def _file(one: Any) -> ManifestFile:
     digest = bytes.fromhex(text)
     if len(digest) != _DIGEST_BYTES[algorithm]:
         raise _Wrong(f"the checksum of {quoted(os.fsdecode(path), limit=200)} has the wrong length")
-    return ManifestFile(path, size, algorithm, digest)
+    return ManifestFile(path, size, algorithm if digest else None, digest)
 
 
 def _path(one: dict[str, Any]) -> bytes:

@@ -1,7 +1,7 @@
 """Level L1: every file of a copy compared with its manifest, several at once."""
 
 import asyncio
-import hashlib
+import io
 import os
 import stat
 import time
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from dbre.core.text import counted
+from dbre.engines.postgres.backup.checksums import STRONG, digest_of
 from dbre.engines.postgres.backup.label import LABEL, read_label
 from dbre.engines.postgres.backup.log_names import is_log_name
 from dbre.engines.postgres.backup.manifest import MANIFEST, Manifest, ManifestFile, read_manifest
@@ -19,29 +21,27 @@ from dbre.ports.backup.model import CopyFault, Verified
 
 __all__ = ["verify_copy"]
 
-_BUFFER_BYTES = 1 << 17  # what was read is still in the cache of the processor when it is hashed
 _LARGE_BYTES = 1 << 20
 _BATCH_FILES = 24
 _LOG_DIRECTORY = b"pg_wal"
 _LOG_FOLDERS = (b"archive_status", b"summaries")
-_HASHES = {"SHA224": hashlib.sha224, "SHA256": hashlib.sha256, "SHA384": hashlib.sha384, "SHA512": hashlib.sha512}
 
 
 async def verify_copy(directory: Path, *, manifest: Path | None) -> Verified:
     """Compare a copy with its own manifest, or with one that was kept elsewhere; then both manifests must be the same."""
+    return await asyncio.to_thread(_verify, directory, manifest)
+
+
+def _verify(directory: Path, kept: Path | None) -> Verified:
     begun = time.monotonic()
-    files, size, faults = await asyncio.to_thread(_verify, directory, manifest)
-    return Verified(files=files, bytes=size, seconds=time.monotonic() - begun, faults=tuple(faults))
-
-
-def _verify(directory: Path, kept: Path | None) -> tuple[int, int, list[CopyFault]]:
     faults: list[CopyFault] = []
     try:
         manifest = read_manifest(kept or directory / MANIFEST)
         if kept is not None and read_manifest(directory / MANIFEST).sha256 != manifest.sha256:
             faults.append(_fault("manifest", MANIFEST, "it is not the manifest that was kept apart"))
     except CopyDamaged as error:
-        return 0, 0, [_fault("manifest", MANIFEST, error.message)]
+        fault = _fault("manifest", MANIFEST, error.message)
+        return Verified(files=0, bytes=0, seconds=time.monotonic() - begun, faults=(fault,))
     there, odd = _walk(os.fsencode(directory))
     faults += odd
     faults += [
@@ -57,7 +57,23 @@ def _verify(directory: Path, kept: Path | None) -> tuple[int, int, list[CopyFaul
         for found in pool.map(lambda batch: [_compare(os.fsencode(directory), file) for file in batch], _batches(present)):
             faults += [fault for fault in found if fault is not None]
     faults += _contradictions(directory, manifest)
-    return len(present), sum(file.size for file in present), sorted(faults, key=lambda one: (one.subject, one.rule))
+    return Verified(
+        files=len(present),
+        bytes=sum(file.size for file in present),
+        seconds=time.monotonic() - begun,
+        faults=tuple(sorted(faults, key=lambda one: (one.subject, one.rule))),
+        remarks=tuple(_remarks(present)),
+    )
+
+
+def _remarks(files: list[ManifestFile]) -> Iterator[str]:
+    """What was compared by less than a cryptographic checksum: the manifest has no other."""
+    by_sum = sum(1 for one in files if one.algorithm is not None and one.algorithm not in STRONG)
+    if by_sum:
+        yield f"{counted(by_sum, 'file')} compared by CRC-32C: that finds accidents, and nothing that was changed on purpose"
+    by_size = sum(1 for one in files if one.algorithm is None)
+    if by_size:
+        yield f"{counted(by_size, 'file')} compared by size alone: the manifest has no checksums, nobody knows what is in them"
 
 
 def _fault(rule: str, subject: bytes | str, detail: str) -> CopyFault:
@@ -108,20 +124,17 @@ def _compare(root: bytes, file: ManifestFile) -> CopyFault | None:
         descriptor = open_plain(os.path.join(root, file.path))  # noqa: PTH118 -- names need not be text
     except OSError as error:
         return _fault("missing_file", file.path, f"it cannot be read: {error.strerror or error}")
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+    with io.FileIO(descriptor) as stream:
         size = os.fstat(descriptor).st_size
         if size != file.size:
             return _fault("size", file.path, f"it has {size} bytes, and {file.size} were copied")
-        if file.algorithm is None or file.algorithm not in _HASHES:
-            return _fault("checksum", file.path, f"the manifest has no checksum of it that can be trusted: {file.algorithm}")
-        digest = _HASHES[file.algorithm]()
-        buffer = memoryview(bytearray(min(_BUFFER_BYTES, max(size, 1))))
+        if file.algorithm is None:
+            return None  # told as a remark
         try:
-            while count := stream.readinto(buffer):
-                digest.update(buffer[:count])
+            is_same = file.digest == digest_of(stream, file.algorithm)
         except OSError as error:
             return _fault("missing_file", file.path, f"it cannot be read: {error.strerror or error}")
-    if digest.digest() != file.digest:
+    if not is_same:
         return _fault("checksum", file.path, f"its {file.algorithm} is not that of what was copied")
     return None
 
