@@ -50,6 +50,7 @@ async def _fill(server: PostgresServer) -> None:
             "CREATE TABLE orders AS SELECT i AS id, repeat('x', 50) AS text FROM generate_series(1, 5000) i"
         )
         await connection.execute("ALTER TABLE orders ADD PRIMARY KEY (id)")
+        await connection.execute("CREATE UNLOGGED TABLE unlogged AS SELECT 7 AS id")
         await connection.execute("CREATE TABLE lines (id int REFERENCES orders)")
         await connection.execute("SELECT lo_from_bytea(0, 'a large object')")
         await connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret of a role'").format(sql.Identifier(kit.ODD)))

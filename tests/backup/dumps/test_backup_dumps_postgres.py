@@ -1,6 +1,7 @@
 """Dumps of PostgreSQL: what they hold, what they refuse to leave out, and what comes back of them."""
 
 import shutil
+import stat
 from pathlib import Path
 
 import dumps_kit as kit
@@ -83,7 +84,7 @@ async def test_every_change_of_a_stored_dump_is_named(dumped: Dumped, room: Path
         await dumped.port.facts(copy)
 
 
-async def test_everything_comes_back_in_a_jail(dumped: Dumped, room: Path) -> None:
+async def test_everything_comes_back_in_a_jail_closed_to_writes_until_it_is_promoted(dumped: Dumped, room: Path) -> None:
     target = kit.own(room / "data", dumped.site)
     await dumped.port.assemble([dumped.directory], target, kit.quiet)
     async with dumped.port.recover(kit.recover_order(target)) as server:
@@ -101,13 +102,21 @@ async def test_everything_comes_back_in_a_jail(dumped: Dumped, room: Path) -> No
         assert await rows(server.access, "SELECT reltuples FROM pg_class WHERE relname = 'orders'") == [(5000.0,)]
         assert await rows(server.access, "SHOW listen_addresses") == [("",)]
         assert not (target / "dbre-dump").exists()
+        scratch = Path(server.access.address.host)
+        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700, "nobody else reaches the socket"
+        assert scratch.stat().st_uid == dumped.site.account.uid
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            await rows(server.access, "INSERT INTO orders VALUES (0)")
+        assert await rows(server.access, "SELECT id FROM unlogged") == [(7,)]
         assert (await server.promote()).name == "promote"
+        assert await rows(server.access, "INSERT INTO orders VALUES (0) RETURNING id") == [(0,)]
         await server.stop(keep=True)
     assert (target / "PG_VERSION").read_text() == "15\n"
     assert "trust" not in "".join(
         line for line in (target / "pg_hba.conf").read_text().splitlines() if not line.startswith("#")
     )
     assert not (target / "recovery.signal").exists()
+    assert "read_only" not in (target / "postgresql.auto.conf").read_text()
 
 
 async def test_one_database_can_be_chosen(dumped: Dumped, room: Path) -> None:

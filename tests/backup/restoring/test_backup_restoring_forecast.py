@@ -1,5 +1,6 @@
 """Forecasts rest on measured phases, and where nothing was measured they say so."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -9,7 +10,7 @@ from dbre.capabilities.backup.catalog.phases import RestorePhase
 from dbre.capabilities.backup.forecast.model import Forecast, forecast
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planner import plan_restore
-from dbre.ports.backup.model import Phase, RecoveryTarget, TargetKind
+from dbre.ports.backup.model import CopyKind, Phase, RecoveryTarget, TargetKind
 
 MIB = 2**20
 
@@ -72,6 +73,21 @@ def test_nothing_measured_is_no_forecast(plan: RestorePlan) -> None:
     found = forecast(plan, [])
     assert found.total_seconds is None
     assert set(found.seconds_by_phase.values()) == {None}
+
+
+def test_a_dump_is_forecast_from_dumps_and_files_from_files(plan: RestorePlan) -> None:
+    stored = replace(backup_set("d", 1.5, 2.5, has_log=False), kind=CopyKind.LOGICAL)
+    dump = plan_restore(catalog(stored), RecoveryTarget(kind=TargetKind.LATEST), now=at(100))
+    files = a_restore(1)
+    loads = [measured(2, name, 10.0, 100 * MIB if name in ("fetch", "verify", "combine", "load") else None)
+             for name in ("fetch", "verify", "combine", "provision", "start", "load", "promote")]  # fmt: skip
+    found = forecast(dump, [*files, *loads])
+    assert found.seconds_by_phase == pytest.approx(
+        {"fetch": 2, "verify": 10, "combine": 10, "provision": 10, "start": 10, "load": 10, "promote": 10}
+    )
+    assert forecast(plan, [*files, *loads]) == forecast(plan, files)
+    assert forecast(dump, files).total_seconds is None
+    assert forecast(dump, files).basis.endswith("never measured: fetch, verify, combine, start, load, promote")
 
 
 def test_a_fast_drill_measures_no_time(plan: RestorePlan) -> None:

@@ -1,20 +1,25 @@
 """How long a restore would take: from measured phases of real restores, and told what it rests on (backup.md 4.5)."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dbre.capabilities.backup.catalog.phases import RestorePhase
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.core.text import counted
+from dbre.ports.backup.model import CopyKind
 
 __all__ = ["MARGIN", "Forecast", "PhaseForecast", "forecast"]
 
 MARGIN = 1.25
 _SLOW_SHARE = 0.10
 _LONG_SHARE = 0.90
-_ALWAYS = ("fetch", "verify", "combine", "start", "promote")
-_WITH_LOG = ("fetch_log", "scan", "replay")
+_LOAD = "load"
+_OF_FILES = ("fetch", "verify", "fetch_log", "scan", "combine", "start", "replay", "promote")
+_OF_STATEMENTS = ("fetch", "verify", "combine", "provision", "start", _LOAD, "analyze", "promote")
+_OF_LOG = frozenset({"fetch_log", "scan"})
+_NOT_EVERYWHERE = frozenset({"provision", "analyze"})
+"""Not every engine has these for its dumps: they count where they were measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +59,32 @@ def forecast(plan: RestorePlan, phases: Sequence[RestorePhase], *, margin: float
 
     A phase that handles bytes takes ``bytes / p10(rate)``, any other its p90; the sum gets a margin of 1.25.
     """
-    faithful = [one for one in phases if one.is_faithful and one.engine == plan.engine]
+    faithful = _alike(plan, [one for one in phases if one.is_faithful and one.engine == plan.engine])
     own = [one for one in faithful if one.cluster == plan.cluster]
-    wanted = [*_ALWAYS[:2], *(_WITH_LOG[:2] if plan.bytes_log else ()), *_ALWAYS[2:4]]
-    wanted += ["replay"] if plan.bytes_replay is not None else []
-    wanted += ["promote"]
+    wanted = _wanted(plan, {one.phase.name for one in faithful})
     told = tuple(_phase(name, plan, own, faithful) for name in wanted)
     unknown = [one.name for one in told if one.seconds is None]
     total = None if unknown else margin * sum(one.seconds or 0.0 for one in told)
     return Forecast(phases=told, margin=margin, total_seconds=total, basis=_basis(plan, own, faithful, unknown))
+
+
+def _is_loaded(plan: RestorePlan) -> bool:
+    return plan.newest.kind is CopyKind.LOGICAL
+
+
+def _alike(plan: RestorePlan, phases: Sequence[RestorePhase]) -> list[RestorePhase]:
+    """Those of restores of the same nature: loading statements says nothing about copying files, and the reverse."""
+    loads = {one.operation_id for one in phases if one.phase.name == _LOAD}
+    return [one for one in phases if (one.operation_id in loads) == _is_loaded(plan)]
+
+
+def _wanted(plan: RestorePlan, measured: Collection[str]) -> list[str]:
+    if _is_loaded(plan):
+        return [one for one in _OF_STATEMENTS if one not in _NOT_EVERYWHERE or one in measured]
+    left_out = set() if plan.bytes_log else set(_OF_LOG)
+    if plan.bytes_replay is None:
+        left_out.add("replay")
+    return [one for one in _OF_FILES if one not in left_out]
 
 
 def _bytes_of(name: str, plan: RestorePlan) -> int | None:
@@ -72,6 +94,7 @@ def _bytes_of(name: str, plan: RestorePlan) -> int | None:
         "verify": plan.bytes_copy,
         "scan": plan.bytes_replay,
         "combine": plan.bytes_copy,
+        _LOAD: plan.bytes_copy,
         "replay": plan.bytes_replay,
     }.get(name)
 

@@ -54,7 +54,7 @@ def operation_plan(plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[To
             "recover",
             f"replay up to {words} without network, promote, check",
             given,
-            _time(forecast, "start", "replay", "promote"),
+            _time(forecast, "provision", "start", "load", "analyze", "replay", "promote"),
         ),
         _step("hand-over", f"hand over {where}", given, undo="take-back"),
     )

@@ -24,6 +24,7 @@ from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.engines.postgres.binaries import PostgresBinaries
 from dbre.engines.postgres.connection import open_connection
 from dbre.engines.postgres.dumps.assembling import DUMP_FOLDER
+from dbre.engines.postgres.dumps.closing import set_closed
 from dbre.engines.postgres.dumps.cluster import make_cluster
 from dbre.engines.postgres.dumps.dumping import JOBS
 from dbre.engines.postgres.dumps.layout import GLOBALS, Dump, DumpedDatabase, read_dump
@@ -50,7 +51,7 @@ class ExtensionsMissing(Unsupported):
 
 @dataclass(slots=True)
 class LoadedServer:
-    """Implements ``ports.backup.engine.RecoveredServer``. It takes writes from the beginning: a dump has no log to wait for."""
+    """Implements ``ports.backup.engine.RecoveredServer``; closed to writes until it is promoted."""
 
     server: PostgresRecovered
     outcome: RecoveryOutcome
@@ -61,7 +62,8 @@ class LoadedServer:
         return self.server.access
 
     async def promote(self) -> Phase:
-        """See that it takes writes. Raises: RecoveryFailed."""
+        """Let it take writes; returns when one was committed. Raises: RecoveryFailed."""
+        await set_closed(self.access, False)
         return await self.server.promote()
 
     async def stop(self, *, keep: bool) -> None:
@@ -102,7 +104,9 @@ async def loaded(toolbox: Toolbox, order: RecoverOrder) -> AsyncIterator[LoadedS
             raise RecoveryFailed(f"the dump was not loaded within {order.timeout_seconds:.0f} s") from error
         await asyncio.to_thread(shutil.rmtree, directory / DUMP_FOLDER)
         phases = (Phase(name="provision", seconds=made), *server.outcome.phases[:1], *phases)
-        yield LoadedServer(server, _outcome(server.outcome, dump, phases, notes))
+        if order.stays_at_target:
+            await set_closed(server.access, True)
+        yield LoadedServer(server, _outcome(server.outcome, dump, phases, notes, is_closed=order.stays_at_target))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +215,16 @@ async def _program(loading: _Loading, program: str, words: list[str | Path], *, 
         ) from error
 
 
-def _outcome(boot: RecoveryOutcome, dump: Dump, phases: tuple[Phase, ...], notes: tuple[str, ...]) -> RecoveryOutcome:
+def _outcome(
+    boot: RecoveryOutcome, dump: Dump, phases: tuple[Phase, ...], notes: tuple[str, ...], *, is_closed: bool
+) -> RecoveryOutcome:
     said = f"{counted(len(dump.databases), 'database')} of the dump were loaded"
     if not dump.has_passwords:
         said += "; roles have no passwords"
     if notes:
         said += "; " + "; ".join(notes[:20])
+    writes = "refused until it is promoted, unless a session insists" if is_closed else "taken"
     return replace(
         boot, has_reached_target=True, reason=said, position=None, last_commit_at=None, phases=phases,
-        jail={**boot.jail, "restored from": "a dump"},
+        jail={**boot.jail, "restored from": "a dump", "writes": writes},
     )  # fmt: skip

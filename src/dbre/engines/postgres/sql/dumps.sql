@@ -75,3 +75,28 @@ SELECT (SELECT pg_catalog.array_agg(e.extname::text || ' ' || e.extversion ORDER
 -- privilege: CONNECT
 SELECT e.name::text AS name, e.default_version AS version
   FROM pg_catalog.pg_available_extensions AS e;
+
+-- name: dump_close
+-- facet: backup
+-- versions: >=13
+-- privilege: ALTER SYSTEM ON PARAMETER
+-- On a new server of ours: nobody but a session that insists on it changes what was loaded.
+ALTER SYSTEM SET default_transaction_read_only = on;
+
+-- name: dump_open
+-- facet: backup
+-- versions: >=13
+-- privilege: ALTER SYSTEM ON PARAMETER
+ALTER SYSTEM RESET default_transaction_read_only;
+
+-- name: dump_reload
+-- facet: backup
+-- versions: >=13
+-- privilege: EXECUTE ON pg_reload_conf
+SELECT pg_catalog.pg_reload_conf() AS is_sent;
+
+-- name: dump_is_closed
+-- facet: backup
+-- versions: >=13
+-- privilege: CONNECT
+SELECT pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_closed;
