@@ -225,7 +225,19 @@ async def test_tablespaces_come_home_and_can_be_combined_and_started(fresh_postg
         assert len(await kit.numbers(restored.access)) == 1001
 
 
-async def test_a_copy_that_is_killed_or_given_up_is_told_and_leaves_no_process(oldest: kit.Source, room: Path) -> None:
+@pytest.fixture
+def temporary(room: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary directory that no other test uses."""
+    directory = room / "temporary"
+    directory.mkdir(mode=0o711)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory
+
+
+async def test_a_copy_that_is_killed_or_given_up_is_told_and_leaves_nothing(
+    oldest: kit.Source, room: Path, temporary: Path
+) -> None:
     order = an_order(room, oldest.site, bytes_per_second=1 << 20)
     word = str(order.directory)
     task = asyncio.create_task(oldest.port.copy(oldest.access, order, kit.quiet))
@@ -251,10 +263,10 @@ async def test_a_copy_that_is_killed_or_given_up_is_told_and_leaves_no_process(o
         await oldest.port.copy(oldest.access, another, give_up)
     await until_gone(word)
     await until_gone(str(another.directory))
-    assert not list(Path(tempfile.gettempdir()).glob(f"dbre-pg-{os.getpid()}-*/pgpass"))
+    assert list(temporary.iterdir()) == []
 
 
-async def test_a_copy_does_not_outlive_a_killed_dbre(oldest: kit.Source, room: Path) -> None:
+async def test_a_copy_does_not_outlive_a_killed_dbre(oldest: kit.Source, room: Path, temporary: Path) -> None:
     order = an_order(room, oldest.site)
     script = textwrap.dedent(
         """
@@ -288,7 +300,7 @@ async def test_a_copy_does_not_outlive_a_killed_dbre(oldest: kit.Source, room: P
             await asyncio.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     await until_gone(str(order.directory))
-    left = list(Path(tempfile.gettempdir()).glob(f"dbre-pg-{process.pid}-*"))
+    left = list(temporary.iterdir())
     assert left, "what was there when it was killed"
     await oldest.port.copy(oldest.access, an_order(room, oldest.site), kit.quiet)
     assert not [path for path in left if path.exists()], "the next one sweeps"

@@ -18,10 +18,10 @@ from dbre.core.fleet import Address, TlsMode
 from dbre.core.programs.account import Account, give
 from dbre.core.programs.confined import Confinement
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.secrets import Secret
 from dbre.core.text import printable
 from dbre.engines.mysql.backup.copying import KEPT_SETTINGS
-from dbre.engines.mysql.backup.option_file import private_directory
 from dbre.engines.mysql.backup.programs import SERVER, require_tool
 from dbre.engines.mysql.backup.source import ask
 from dbre.engines.mysql.facts import DEFAULT_PORT
@@ -88,7 +88,7 @@ async def booted(
     """
     program = await require_tool(SERVER, place, version=version)
     log: deque[str] = deque(maxlen=_LOG_LINES)
-    with private_directory(place.account, prefix="dbre-jail-") as directory:
+    with scratch_directory(place.account) as directory:
         password = Secret(secrets.token_urlsafe(24))
         first = directory / "first.sql"
         _write(first, _login_statements(password), place.account)

@@ -1,37 +1,25 @@
 """How MariaDB's programs are told where and as whom to log in: by a file that only they can read, never by an argument."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dbre.core.fleet import TlsMode
 from dbre.core.programs.account import Account, give
+from dbre.core.programs.scratch import scratch_directory
 from dbre.ports.engine import Access
 
-__all__ = ["login_file", "private_directory"]
+__all__ = ["login_file"]
 
 _SOCKET_FILE = "mysqld.sock"
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b"}
 
 
 @contextmanager
-def private_directory(account: Account, *, prefix: str) -> Iterator[Path]:
-    """A new directory of the account's, gone afterwards; in /tmp, because paths of sockets are short."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
-    try:
-        give(directory, account)
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@contextmanager
 def login_file(access: Access, account: Account) -> Iterator[Path]:
     """An option file for ``--defaults-file``, readable by the account only."""
-    with private_directory(account, prefix="dbre-login-") as directory:
+    with scratch_directory(account) as directory:
         path = directory / "client.cnf"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

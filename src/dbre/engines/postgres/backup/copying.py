@@ -13,12 +13,13 @@ from dbre.core.errors import Conflict, DbreError, Unsupported, UsageError
 from dbre.core.programs.account import require_reachable
 from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import one_line
 from dbre.engines.postgres.backup.asking import Questions, ask
 from dbre.engines.postgres.backup.client_session import client_session, wants_tls
 from dbre.engines.postgres.backup.facts import copy_facts
 from dbre.engines.postgres.backup.manifest import MANIFEST
-from dbre.engines.postgres.backup.private_files import scratch_directory, write_private
+from dbre.engines.postgres.backup.private_files import write_private
 from dbre.engines.postgres.backup.source import Source, read_source
 from dbre.engines.postgres.backup.tablespaces import Tablespace, bring_home, mapping_options, read_tablespaces
 from dbre.engines.postgres.backup.toolbox import FIRST_INCREMENTAL, Toolbox

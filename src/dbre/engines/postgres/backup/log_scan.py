@@ -10,9 +10,9 @@ from dbre.core.errors import UsageError
 from dbre.core.programs.account import Account
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import run
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import one_line
 from dbre.engines.postgres.backup.log_names import is_log_name, lsn, segment_name
-from dbre.engines.postgres.backup.private_files import scratch_directory
 from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.engines.postgres.backup.wal_header import major_of_segment
 from dbre.ports.backup.model import CopyFault, LogPosition, Verified

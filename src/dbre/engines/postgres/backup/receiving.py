@@ -12,11 +12,11 @@ from dbre.core.errors import Conflict, Denied, Unreachable, UsageError
 from dbre.core.programs.account import require_reachable
 from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import one_line
 from dbre.engines.postgres.backup.asking import Questions, ask, asking
 from dbre.engines.postgres.backup.client_session import client_session, wants_tls
 from dbre.engines.postgres.backup.log_names import log_file, lsn, parse_lsn
-from dbre.engines.postgres.backup.private_files import scratch_directory
 from dbre.engines.postgres.backup.source import Source, read_source
 from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.engines.postgres.backup.wal_header import read_wal_header

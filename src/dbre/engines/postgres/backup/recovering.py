@@ -16,12 +16,13 @@ from dbre.core.fleet import Address, TlsMode
 from dbre.core.programs.account import require_reachable
 from dbre.core.programs.confined import Confinement, confine
 from dbre.core.programs.run import Child, run, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.backup.facts import major_of
 from dbre.engines.postgres.backup.fetch_socket import Fetched, fetch_socket
 from dbre.engines.postgres.backup.label import LABEL, read_label
 from dbre.engines.postgres.backup.log_names import parse_lsn
-from dbre.engines.postgres.backup.private_files import scratch_directory, write_private
+from dbre.engines.postgres.backup.private_files import write_private
 from dbre.engines.postgres.backup.recovery_settings import SOCKET_PORT, needed_settings, settings_file
 from dbre.engines.postgres.backup.restored_directory import LEFT_OFF, preloaded, prepare, unjail
 from dbre.engines.postgres.backup.server_output import ServerOutput

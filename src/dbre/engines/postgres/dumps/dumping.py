@@ -13,10 +13,10 @@ from dbre.core.errors import Conflict, Unsupported, UsageError
 from dbre.core.programs.account import give, require_reachable
 from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.run import spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import one_line, quoted
 from dbre.engines.postgres.backup.asking import Questions, ask
 from dbre.engines.postgres.backup.client_session import ClientSession, client_session
-from dbre.engines.postgres.backup.private_files import scratch_directory
 from dbre.engines.postgres.backup.source import Source, read_source
 from dbre.engines.postgres.backup.toolbox import Client, Toolbox
 from dbre.engines.postgres.dumps.layout import DUMP_ENGINE, GLOBALS, facts_of, folder_of

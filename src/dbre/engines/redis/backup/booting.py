@@ -3,13 +3,11 @@
 import asyncio
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from dbre.core.fleet import Address, TlsMode
 from dbre.core.programs.account import Account, give
 from dbre.core.programs.confined import Confinement
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.secrets import Secret
 from dbre.core.text import printable
 from dbre.engines.redis.backup.asking import ask
@@ -77,7 +76,7 @@ async def booted(
     program = await require_tool(SERVER, place, version=version)
     log: deque[str] = deque(maxlen=_LOG_LINES)
     password = Secret(secrets.token_urlsafe(24))
-    with _private_directory(place.account) as directory:
+    with scratch_directory(place.account) as directory:
         configuration = directory / "redis.conf"
         _write(configuration, _text(order, directory, password, settings, is_aof=is_aof), place.account)
         access = Access(
@@ -117,16 +116,6 @@ def _text(order: RecoverOrder, directory: Path, password: Secret, settings: Mapp
         **dict(order.extra_settings),
     }
     return "".join(f"{name} {value}\n" for name, value in chosen.items())
-
-
-@contextmanager
-def _private_directory(account: Account) -> Iterator[Path]:
-    directory = Path(tempfile.mkdtemp(prefix="dbre-jail-"))  # in /tmp, because paths of sockets are short
-    try:
-        give(directory, account)
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _write(path: Path, text: str, account: Account) -> None:
