@@ -14,7 +14,8 @@ from dbre.ports.versions import VersionRange
 from dbre.testing.conformance import Subject
 
 OPT_IN_TABLES = ("canary_schema", "canary_table")
-UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES}  # statements that PREPARE does not take
+DUMPS = ("dump_close", "dump_open")
+UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES, *DUMPS}  # PREPARE does not take them
 SAMPLES = {"text": "x", "interval": timedelta(hours=1)}  # by the type of a parameter; others are numbers
 
 
