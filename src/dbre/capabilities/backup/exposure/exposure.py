@@ -25,6 +25,8 @@ _LOOK_BACK = timedelta(days=1)
 _VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
 _NO_SET = "no sealed backup set lies on the way to the present timeline: nothing can be recovered"
 _STALE = "the server writes timeline {}, and timeline {} of the same system is known: another primary has taken over"
+_UNSAID = "no receiver says how far it is"
+_NOT_ASKED = "the server does not know its receivers: /metrics of the dbre server that receives tells"
 _CLOCK_STEP = timedelta(seconds=2)  # backwards, that may come from reading two clocks one after the other
 
 
@@ -41,7 +43,7 @@ async def measure(
     store = _store_of(ground)
     try:
         found = origin or await find_origin(ground, ground.fleet.cluster(cluster), policy)
-        position, receiver = await _ask(found)
+        position, receiver, unsaid = await _ask(found)
     except DbreError as error:
         return _unknown(cluster, ground.clock.now(), error.message)
     now = ground.clock.now()  # after the answer: what is written meanwhile is younger
@@ -59,7 +61,9 @@ async def measure(
     clock = ClockMap.along(samples, line, system_id=found.system_id)
     tiers = []
     for tier in _tiers(policy.log.mode):
-        reached = _reached(recent, recent.start, position.timeline, tier, flushed or receiver, found.segment_bytes)
+        reached: LogPosition | str = unsaid
+        if tier is not Tier.STREAM or flushed or receiver:
+            reached = _reached(recent, recent.start, position.timeline, tier, flushed or receiver, found.segment_bytes)
         tiers.append(_of_tier(tier, reached, position, clock, now))
     best = min(tiers, key=lambda one: (one.bytes is None, one.bytes or 0, one.seconds is None))
     return Exposure(
@@ -79,12 +83,12 @@ def _tiers(mode: str) -> Sequence[Tier]:
     return (Tier.SPOOL, Tier.VAULT)
 
 
-async def _ask(origin: LogOrigin) -> tuple[LogPosition, LogPosition | None]:
-    """Where the log ends, and up to where our receiver said to the server that it is durable."""
+async def _ask(origin: LogOrigin) -> tuple[LogPosition, LogPosition | None, str]:
+    """Where the log ends, up to where our receiver said to the server that it is durable, and why it may not have."""
     if origin.source is None:
-        return await origin.port.position(origin.access), None
+        return await origin.port.position(origin.access), None, _UNSAID
     backlog = await origin.source.backlog(receiver_name(origin.cluster.name))
-    return backlog.position, backlog.flushed
+    return backlog.position, backlog.flushed, _UNSAID if backlog.is_active is not None else _NOT_ASKED
 
 
 async def _look(store: Store, origin: LogOrigin, spool: Path, now: datetime) -> tuple[RecentLog, Sequence[ClockSample]]:
@@ -143,7 +147,7 @@ def _reached(
     if tier is not Tier.STREAM:
         return found.end
     if flushed is None:
-        return "no receiver says how far it is"
+        return _UNSAID
     if flushed.timeline != timeline:
         return f"what is received is of timeline {flushed.timeline}, and the server writes timeline {timeline}"
     begins = flushed.value // segment_bytes * segment_bytes if segment_bytes is not None else flushed.value
