@@ -1,54 +1,19 @@
-"""Places for vaults: a directory, a bucket of a server that speaks S3, a directory behind a real sshd."""
+"""Places for vaults besides a directory: a bucket of a server that speaks S3, a directory behind a real sshd."""
 
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 import pytest
+from listening_kit import free_port, wait_for_port
 from vault_kit import SshServer
 
 from dbre.core.errors import Unsupported
 from dbre.testing.fixtures import leave_out
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
-    limit = time.monotonic() + 90
-    while time.monotonic() < limit:
-        assert process.poll() is None, "the server ended"
-        with socket.socket() as one:
-            one.settimeout(1)
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(port)
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of moto, in a process of its own."""
-    port = _free_port()
-    log = (tmp_path_factory.mktemp("moto") / "log").open("wb")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-    )
-    try:
-        _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture
@@ -91,7 +56,7 @@ def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True)
     shutil.copy(directory / "user.pub", directory / "authorized")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = _free_port()
+    port = free_port()
     (directory / "config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {directory}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {directory}/authorized\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
@@ -100,7 +65,7 @@ def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
     log = (directory / "log").open("wb")
     process = subprocess.Popen([*before, binary, "-D", "-e", "-f", str(directory / "config")], stdout=log, stderr=log)
     try:
-        _wait_for(port, process)
+        wait_for_port(port, process)
         yield SshServer(directory=directory, port=port)
     finally:
         process.terminate()
