@@ -4,6 +4,10 @@ import signal
 
 import pytest
 
+from migrated_stores import migrated_file
+
+__all__ = ["migrated_file"]
+
 pytest_plugins = [
     "dbre.testing.fixtures",
     "dbre.testing.broker_fixtures",

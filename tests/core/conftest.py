@@ -1,9 +1,8 @@
 """A state store on both databases, and the means to look at it from outside."""
 
-import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from dbre.core.clock import SystemClock
 from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
-
-_NUMBERS = itertools.count()
+from migrated_stores import state_database
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,33 +41,23 @@ async def place(request: pytest.FixtureRequest, state_server: PostgresServer | N
     if state_server is None:
         yield sqlite_place(tmp_path / "dbre.db")
     else:
-        template = await _template(state_server) if "store" in request.fixturenames else "template1"
-        async with _database(state_server, template) as one:
-            yield one
-
-
-@pytest.fixture(scope="session")
-async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file: copying it is ten times faster than migrating another."""
-    path = tmp_path_factory.mktemp("template") / "dbre.db"
-    async with sqlite_place(path).open(migrate=True):
-        pass
-    return path
+        async with state_database(state_server, is_migrated="store" in request.fixturenames) as url:
+            yield Place(url=url, dialect="postgresql", password=state_server.password)
 
 
 @pytest.fixture
-async def store(place: Place, sqlite_template: Path) -> AsyncIterator[Store]:
+async def store(place: Place, migrated_file: Path) -> AsyncIterator[Store]:
     """A fresh store on each database."""
     if place.path is not None:
-        shutil.copy(sqlite_template, place.path)
+        shutil.copy(migrated_file, place.path)
     async with place.open(migrate=True) as store:
         yield store
 
 
 @pytest.fixture
 async def postgres_place(postgres15: PostgresServer) -> AsyncIterator[Place]:
-    async with _database(postgres15) as one:
-        yield one
+    async with state_database(postgres15, is_migrated=False) as url:
+        yield Place(url=url, dialect="postgresql", password=postgres15.password)
 
 
 @pytest.fixture
@@ -84,29 +72,3 @@ def file_place(tmp_path: Path) -> Place:
 
 def sqlite_place(path: Path) -> Place:
     return Place(url=f"sqlite:///{path}", dialect="sqlite", path=path)
-
-
-@asynccontextmanager
-async def _database(server: PostgresServer, template: str = "template1") -> AsyncIterator[Place]:
-    name = f"state_{next(_NUMBERS)}"
-    async with await server.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _postgres_place(server, name)
-    async with await server.connect() as admin:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-async def _template(server: PostgresServer) -> str:
-    """The name of a migrated database: copying it is faster than migrating another."""
-    name = "state_template"
-    async with await server.connect() as admin:
-        if await (await admin.execute("SELECT FROM pg_database WHERE datname = %s", [name])).fetchone() is None:
-            await admin.execute(f"CREATE DATABASE {name}")
-            async with _postgres_place(server, name).open(migrate=True):
-                pass
-    return name
-
-
-def _postgres_place(server: PostgresServer, database: str) -> Place:
-    url = f"postgresql://{server.superuser}@{server.address}/{database}"
-    return Place(url=url, dialect="postgresql", password=server.password)

@@ -1,6 +1,5 @@
 """A world of incidents: a state store on both databases, a fleet of three clusters, and a responder that is fed by hand."""
 
-import itertools
 import shutil
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -22,13 +21,12 @@ from dbre.core.events import Event, EventLog, recent
 from dbre.core.fleet import Address, Cluster, Fleet, Instance, TlsMode
 from dbre.core.identity.model import Grant, Principal, PrincipalKind, Role
 from dbre.core.ids import uuid7
-from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.testing.clock import FakeClock
+from migrated_stores import state_database
 
 START = datetime(2026, 11, 21, 4, tzinfo=UTC)
-_NUMBERS = itertools.count()
 
 
 def cluster(name: str, **labels: str) -> Cluster:
@@ -153,30 +151,19 @@ async def world_over(store: Store) -> AsyncIterator[IncidentWorld]:
     yield IncidentWorld(store=store, clock=clock, responder=responder, impact=impact, log=EventLog(clock))
 
 
-@pytest.fixture(scope="session")
-async def incident_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("incidents") / "dbre.db"
-    async with open_store(f"sqlite:///{path}", clock=FakeClock(START), migrate=True):
-        pass
-    return path
-
-
 @pytest.fixture
-async def world(incident_template: Path, tmp_path: Path) -> AsyncIterator[IncidentWorld]:
+async def world(migrated_file: Path, tmp_path: Path) -> AsyncIterator[IncidentWorld]:
     path = tmp_path / "dbre.db"
-    shutil.copy(incident_template, path)
+    shutil.copy(migrated_file, path)
     async with open_store(f"sqlite:///{path}", clock=FakeClock(START)) as store, world_over(store) as made:
         yield made
 
 
 @pytest.fixture
 async def postgres_world(postgres15: PostgresServer) -> AsyncIterator[IncidentWorld]:
-    name = f"incidents_{next(_NUMBERS)}"
-    async with await postgres15.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name}")
-    url = f"postgresql://{postgres15.superuser}@{postgres15.address}/{name}"
-    password: Secret | None = postgres15.password
-    async with open_store(url, password=password, clock=FakeClock(START), migrate=True) as store, world_over(store) as made:
+    async with (
+        state_database(postgres15) as url,
+        open_store(url, password=postgres15.password, clock=FakeClock(START)) as store,
+        world_over(store) as made,
+    ):
         yield made
-    async with await postgres15.connect() as admin:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

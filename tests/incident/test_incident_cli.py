@@ -22,9 +22,9 @@ state: {url: "sqlite:///dbre.db"}
 
 
 @pytest.fixture
-def run(incident_template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(migrated_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "dbre.yaml").write_text(_CONFIG)
-    shutil.copy(incident_template, tmp_path / "dbre.db")
+    shutil.copy(migrated_file, tmp_path / "dbre.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DBRE_SERVER", raising=False)
 

@@ -1,6 +1,6 @@
 """A state store on both databases, a fleet of one cluster, and an engine that is fed by hand."""
 
-import itertools
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,9 +26,9 @@ from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.probe import Outcome, ProbeObservation
 from dbre.testing.clock import FakeClock
+from migrated_stores import state_database
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +48,12 @@ def state_server(request: pytest.FixtureRequest) -> PostgresServer | None:
 
 
 @pytest.fixture
-async def place(state_server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[Place]:
+async def place(state_server: PostgresServer | None, migrated_file: Path, tmp_path: Path) -> AsyncIterator[Place]:
     if state_server is None:
-        yield Place(url=f"sqlite:///{tmp_path / 'dbre.db'}")
+        yield copied_place(migrated_file, tmp_path / "dbre.db")
         return
-    name = f"slo_{next(_NUMBERS)}"
-    async with await state_server.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name}")
-    yield Place(url=f"postgresql://{state_server.superuser}@{state_server.address}/{name}", password=state_server.password)
-    async with await state_server.connect() as admin:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    async with state_database(state_server) as url:
+        yield Place(url=url, password=state_server.password)
 
 
 @pytest.fixture
@@ -67,9 +63,14 @@ async def store(place: Place) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def sqlite_store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with Place(url=f"sqlite:///{tmp_path / 'one.db'}").open() as store:
+async def sqlite_store(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Store]:
+    async with copied_place(migrated_file, tmp_path / "one.db").open() as store:
         yield store
+
+
+def copied_place(migrated: Path, path: Path) -> Place:
+    shutil.copy(migrated, path)
+    return Place(url=f"sqlite:///{path}")
 
 
 def cluster(name: str = "orders", **labels: str) -> Cluster:

@@ -1,6 +1,5 @@
 """Stores for the tests of sets, policies and retention."""
 
-import itertools
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,33 +11,30 @@ from sets_kit import START
 from taking_kit import Settings, Where, World, settings_in, world_of
 
 from dbre.core.errors import Unsupported
-from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.testing.clock import FakeClock
 from dbre.testing.fixtures import leave_out, running
 from dbre.testing.small_log import make_log_small
-
-_NUMBERS = itertools.count(1)
+from migrated_stores import state_database
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, postgres15: PostgresServer) -> AsyncIterator[Store]:
+async def store(
+    request: pytest.FixtureRequest, migrated_file: Path, tmp_path: Path, postgres15: PostgresServer
+) -> AsyncIterator[Store]:
     """An empty state store, on both databases."""
     if request.param == "sqlite":
-        async with open_store(f"sqlite:///{tmp_path / 'dbre.db'}", clock=FakeClock(START), migrate=True) as made:
+        path = shutil.copy(migrated_file, tmp_path / "dbre.db")
+        async with open_store(f"sqlite:///{path}", clock=FakeClock(START)) as made:
             yield made
         return
-    name = f"backup_sets_{next(_NUMBERS)}"
-    async with await postgres15.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name}")
-    url, password = f"postgresql://{postgres15.superuser}@{postgres15.address}/{name}", postgres15.password
-    assert isinstance(password, Secret)
-    async with open_store(url, password=password, clock=FakeClock(START), migrate=True) as made:
+    async with (
+        state_database(postgres15) as url,
+        open_store(url, password=postgres15.password, clock=FakeClock(START)) as made,
+    ):
         yield made
-    async with await postgres15.connect() as admin:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

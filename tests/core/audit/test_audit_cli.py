@@ -23,10 +23,10 @@ HOSTILE = "O'Brien\x1b[2J\n\u202e"
 
 
 @pytest.fixture
-def run(tmp_path: Path, sqlite_template: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, migrated_file: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run one command line on a store with 12 entries."""
     (tmp_path / "dbre.yaml").write_text('state: {url: "sqlite:///dbre.db"}\n')
-    shutil.copy(sqlite_template, tmp_path / "dbre.db")
+    shutil.copy(migrated_file, tmp_path / "dbre.db")
     add(tmp_path, 12)
 
     def run(*words: str) -> tuple[int, str, str]:

@@ -214,11 +214,11 @@ WORKS = st.lists(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WORKS, min_size=1, max_size=3))
 def test_the_log_holds_exactly_what_was_committed_whatever_fails_beside_it(
-    sqlite_template: Path, rounds: list[list[tuple[int, str]]]
+    migrated_file: Path, rounds: list[list[tuple[int, str]]]
 ) -> None:
     with TemporaryDirectory() as directory:
         path = Path(directory) / "dbre.db"
-        shutil.copy(sqlite_template, path)
+        shutil.copy(migrated_file, path)
         asyncio.run(_play(path, rounds))
 
 

@@ -1,8 +1,7 @@
 """Plans, questions, stored operations and a state store on both databases."""
 
-import itertools
+import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.testing.clock import FakeClock
+from migrated_stores import state_database
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)  # a Saturday
-_NUMBERS = itertools.count()
 
 
 def cluster(name: str, environment: str = "prod") -> Cluster:
@@ -98,25 +97,16 @@ def state_server(request: pytest.FixtureRequest) -> PostgresServer | None:
 
 
 @pytest.fixture
-async def store(state_server: PostgresServer | None, tmp_path: Path) -> AsyncIterator[Store]:
+async def store(state_server: PostgresServer | None, migrated_file: Path, tmp_path: Path) -> AsyncIterator[Store]:
     clock = FakeClock(NOW)
     if state_server is None:
-        async with open_store(f"sqlite:///{tmp_path / 'dbre.db'}", clock=clock, migrate=True) as opened:
+        path = shutil.copy(migrated_file, tmp_path / "dbre.db")
+        async with open_store(f"sqlite:///{path}", clock=clock) as opened:
             yield opened
         return
     password = state_server.password
-    async with _database(state_server) as url, open_store(url, password=password, clock=clock, migrate=True) as opened:
+    async with state_database(state_server) as url, open_store(url, password=password, clock=clock) as opened:
         yield opened
-
-
-@asynccontextmanager
-async def _database(server: PostgresServer) -> AsyncIterator[str]:
-    name = f"gates_{next(_NUMBERS)}"
-    async with await server.connect() as admin:
-        await admin.execute(f"CREATE DATABASE {name}")
-    yield f"postgresql://{server.superuser}@{server.address}/{name}"
-    async with await server.connect() as admin:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 SHARED = LockMode.SHARED

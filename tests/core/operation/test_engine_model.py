@@ -166,8 +166,8 @@ class OperationMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_any_history_agrees_with_the_model(sqlite_template: Path) -> None:
-    OperationMachine.template = sqlite_template
+def test_any_history_agrees_with_the_model(migrated_file: Path) -> None:
+    OperationMachine.template = migrated_file
     settings_of = settings(
         max_examples=25, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
     )
