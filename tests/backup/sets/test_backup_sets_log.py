@@ -19,10 +19,11 @@ from dbre.capabilities.backup.log.origin import find_origin, receiver_name
 from dbre.capabilities.backup.log.places import make_spool
 from dbre.capabilities.backup.log.status import find_missing
 from dbre.capabilities.backup.model import RecoveryGap, SetState
+from dbre.capabilities.backup.policy.asking import ask_servers
 from dbre.capabilities.backup.taking.completing import LogWait, log_coverage, wait_for_log
 from dbre.core.audit.signed_note import SigningKey
 from dbre.core.clock import SystemClock
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, Refused, UsageError
 from dbre.core.ids import uuid7
 from dbre.core.operation import tables
 from dbre.core.store import Store
@@ -73,6 +74,24 @@ async def test_a_set_is_sealed_when_its_log_is_in_every_vault(world: World) -> N
     assert all(set(VAULTS) <= set(log.vaults) for log in covered.files)
     (step,) = [step for step in record.steps if step.name == "complete-log"]
     assert (step.result or {})["files"] == [log.file.name for log in covered.files]
+    await lets_go_of_the_slot(world)
+
+
+async def lets_go_of_the_slot(world: World) -> None:
+    """A cluster leaves its policy: what its server keeps for us is told, and let go when somebody says so."""
+    clusters = world.ground.fleet.clusters
+    with pytest.raises(Refused, match="the policy of orders has its log received"):
+        await world.plan("backup.release_log", cluster="orders")
+    assert await ask_servers(world.ground, clusters) == []
+    left = world.with_policy(log={"mode": "none"})
+    (found,) = await ask_servers(left.ground, clusters)
+    assert (found.rule, found.fix) == ("backup.slot_left", "dbre backup log release orders")
+    assert "for slot dbre_orders" in found.summary
+    record = await left.run("backup.release_log", cluster="orders")
+    assert record.state == "succeeded", record.error
+    assert await ask_servers(left.ground, clusters) == []
+    with pytest.raises(UsageError, match="no server of orders keeps log"):
+        await left.plan("backup.release_log", cluster="orders")
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from dbre.core.operation.act import Act
 from dbre.core.view import Column, PluginState, PluginStatus, Row, View
 from dbre.ports.runtime import runtime
 
@@ -133,6 +134,12 @@ async def gaps(ctx: typer.Context, cluster: SomeCluster = None) -> View:
         empty="nothing is missing",
         exit_code=ExitCode.FINDINGS if is_open else ExitCode.OK,
     )
+
+
+@log.command()
+def release(cluster: Cluster) -> Act:
+    """Let servers keep no log for a receiver that no policy wants any more: drops the slot dbre_CLUSTER."""
+    return Act(kind="backup.release_log", input={"cluster": cluster})
 
 
 @log.command("archive-client")

@@ -190,9 +190,10 @@ async def check(
         str, typer.Option("--fail-on", metavar="SEVERITY", help="End with exit code 3 from this severity on.")
     ] = "error",
 ) -> View:
-    """What is not as policies want it: overdue, unproven, not off-site, gaps, chains, forecasts."""
+    """What is not as policies want it: overdue, unproven, not off-site, gaps, chains, forecasts, log that servers keep."""
+    from dbre.capabilities.backup.policy.asking import ask_servers
     from dbre.capabilities.backup.policy.examining import examine_backups
-    from dbre.core.checks import Severity, exit_code_of
+    from dbre.core.checks import Severity, exit_code_of, worst_first
     from dbre.core.errors import UsageError
     from dbre.core.text import counted, quoted
 
@@ -201,7 +202,8 @@ async def check(
     parts = runtime(ctx)
     clusters = [parts.fleet.cluster(cluster)] if cluster is not None else list(parts.fleet.clusters)
     async with parts.open_store() as store:
-        found = await examine_backups(parts.backups(store), clusters, parts.clock)
+        ground = parts.backups(store)
+        found = worst_first([*await examine_backups(ground, clusters, parts.clock), *await ask_servers(ground, clusters)])
     return View(
         kind="FindingList",
         items=[_finding(one) for one in found],
