@@ -88,6 +88,24 @@ def test_one_file_overrides_key_by_key_and_replaces_lists(tmp_path: Path) -> Non
     assert config.directory_of("door.host") == tmp_path
 
 
+def test_a_flag_or_variable_leads_into_a_list_by_number_or_name(tmp_path: Path) -> None:
+    text = """
+objectives:
+  - {name: a, sli: {kind: latency, threshold: 1s}, target: 99%}
+  - {name: b, sli: {kind: latency, threshold: 1s}, target: 99%}
+"""
+    flags, environment = {"objectives.b.target": "98%"}, {"DBRE_OBJECTIVES__0__SLI__THRESHOLD": "3s"}
+    config = load_text(tmp_path, text, environment=environment, flags=flags)
+    first, second = config.get(OBJECTIVES)
+    assert first.sli.threshold.total_seconds() == 3  # type: ignore[union-attr]
+    assert (float(first.target), float(second.target)) == (0.99, 0.98)
+    origin = {one.key: one.origin for one in config.origin()}
+    assert origin["objectives[1].target"] == "flag objectives.b.target"
+    assert origin["objectives[0].target"].endswith("dbre.yaml:3:52")
+    (problem,) = problems_of(tmp_path, text, flags={"objectives.c.target": "98%"})
+    assert problem == "flag objectives.c.target: objectives has no element 'c' (it has 0 (a), 1 (b))"
+
+
 def test_relative_paths_start_at_the_file_that_holds_them(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "door.yaml").write_text("door: {ca_file: ca.pem, token: 'file:token'}")

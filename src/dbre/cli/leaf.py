@@ -113,7 +113,7 @@ def _acting(
         given = {name: parameters.pop(name) for name in output}
         Runtimes.refine(get_current_context(), _ABSENT | {name: parameters.pop(name) for name in flags})
         options = OutputOptions.of(**given)
-        asked = ActingFlags.of({name: parameters.pop(name) for name in acting})
+        asked = ActingFlags.of({name: parameters.pop(name) for name in acting} | _own_reason(parameters))
         with silenced(options.quiet):
             acted = asyncio.run(_carried_out(call, parameters, asked, options))
         code = options.show(acted.view) if acted.view is not None else 0
@@ -122,6 +122,11 @@ def _acting(
         raise typer.Exit(code if acted.code is None else acted.code)
 
     return run
+
+
+def _own_reason(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A command whose --reason is more than a remark declares it itself: it is the reason of the operation as well."""
+    return {"reason": parameters["reason"]} if "reason" in parameters else {}
 
 
 async def _carried_out(

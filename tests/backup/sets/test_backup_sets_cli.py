@@ -119,7 +119,7 @@ def test_a_backup_from_the_first_copy_to_its_expiry(run: Run, world_settings: Se
     assert code == 2
     assert "no drill ever restored a set of it" in out
 
-    code, _, err = run("backup", "hold", increment["id"], "--why", "case 17")
+    code, _, err = run("backup", "hold", increment["id"], "--reason", "case 17")
     assert code == 0, err
     assert [one["hold"] for one in _items(run, "backup", "list", "--held")] == ["case 17"]
     code, _, err = run("backup", "release", increment["id"])
@@ -176,7 +176,7 @@ def test_policies_and_programs_are_shown(run: Run) -> None:
         (("show", "abcd"), ExitCode.USAGE, "there is no set"),
         (("verify", "../../etc"), ExitCode.USAGE, "there is no set"),
         (("check", "--fail-on", "bad"), ExitCode.USAGE, "is no severity"),
-        (("hold", "abcd", "--why", "case"), ExitCode.USAGE, "there is no set"),
+        (("hold", "abcd", "--reason", "case"), ExitCode.USAGE, "there is no set"),
         (("list", "order"), ExitCode.USAGE, "no cluster is named"),
         (("expire", "lonely"), ExitCode.USAGE, "no backup policy selects cluster lonely"),
     ],

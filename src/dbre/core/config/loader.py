@@ -104,8 +104,8 @@ def load(
     for path in files:  # a reader each: two layers may include one file
         tree = override(tree, FileReader(problems=problems, files=read).read(path) or Branch(Place("default")))
     keys = [section.key for section in sections]
-    tree = override(tree, from_environment(environment, keys=keys, problems=problems))
-    tree = override(tree, from_flags(flags, problems=problems))
+    tree = override(tree, from_environment(environment, keys=keys, problems=problems), problems=problems)
+    tree = override(tree, from_flags(flags, problems=problems), problems=problems)
     documents: dict[str, Any] = {}
     for section in sections:
         node = tree.entries.get(section.key)

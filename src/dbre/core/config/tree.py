@@ -92,14 +92,45 @@ def join(first: Branch, second: Branch, *, problems: list[Problem], path: Sequen
     return result
 
 
-def override(lower: Branch, upper: Branch) -> Branch:
-    """A layer over another: mappings are united key by key, anything else of the upper layer replaces the lower."""
+def override(lower: Branch, upper: Branch, *, problems: list[Problem] | None = None, path: Sequence[str] = ()) -> Branch:
+    """A layer over another: mappings are united key by key, anything else of the upper layer replaces the lower.
+
+    ``problems``: the upper layer is text (flags, environment), whose keys may lead into a list, by number or by ``name``:
+    ``vaults.0.path``, ``vaults.cellar.path``.
+    """
     result = Branch(upper.place, dict(lower.entries), dict(lower.keys))
     for key, new in upper.entries.items():
-        old = result.entries.get(key)
-        result.entries[key] = override(old, new) if isinstance(old, Branch) and isinstance(new, Branch) else new
+        old, below = result.entries.get(key), (*path, key)
+        if isinstance(old, Branch) and isinstance(new, Branch):
+            result.entries[key] = override(old, new, problems=problems, path=below)
+        elif isinstance(old, Listing) and isinstance(new, Branch) and problems is not None:
+            result.entries[key] = _override_items(old, new, problems, below)
+            continue  # the list is still where it was written
+        else:
+            result.entries[key] = new
         result.keys[key] = upper.keys[key]
     return result
+
+
+def _override_items(lower: Listing, upper: Branch, problems: list[Problem], path: Sequence[str]) -> Listing:
+    items = list(lower.items)
+    names = [_name_of(one) for one in items]
+    for key, new in upper.entries.items():
+        number = int(key) if key.isascii() and key.isdigit() else names.index(key) if key in names else len(items)
+        if number >= len(items):
+            there = ", ".join(f"{at} ({name})" if name else str(at) for at, name in enumerate(names)) or "none"
+            where = ".".join(path)
+            problems.append(Problem(upper.keys[key], f"{where} has no element {key!r}", f"it has {there}"))
+            continue
+        old = items[number]
+        both = isinstance(old, Branch) and isinstance(new, Branch)
+        items[number] = override(old, new, problems=problems, path=(*path, key)) if both else new  # type: ignore[arg-type]
+    return Listing(lower.place, items)
+
+
+def _name_of(item: Node) -> str | None:
+    found = item.entries.get("name") if isinstance(item, Branch) else None
+    return found.value if isinstance(found, Leaf) and isinstance(found.value, str) else None
 
 
 def _is_empty(node: Node) -> bool:

@@ -60,10 +60,12 @@ def expire(
 
 @app.command()
 def hold(
-    name: SetName, *, why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why it is kept; people will read it.")]
+    name: SetName,
+    *,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why it is kept; people will read it.")],
 ) -> Act:
     """Keep a set, and all on which it stands, until it is released."""
-    return Act(kind="backup.hold", input={"set": name, "reason": why}, reason=why)
+    return Act(kind="backup.hold", input={"set": name, "reason": reason})
 
 
 @app.command()
