@@ -25,7 +25,9 @@ async def test_a_set_comes_out_as_it_went_in_and_is_in_the_catalog(tmp_path: Pat
     (found,) = catalog.sets
     assert (found.id, found.state, found.vaults, found.stop) == (one.id, SetState.SEALED, ("cellar",), one.stop)
     assert found.bytes_stored == stored.bytes_stored == sum(path.stat().st_size for path in (tmp_path / "vault").rglob("*.age"))
-    assert found.details == one.details
+    recipients = document(tmp_path).recipients
+    assert found.details == one.details | {"recipients": {"cellar": recipients}}
+    assert list(stored.recipients) == recipients
     assert len(list((tmp_path / "vault").rglob("data-*"))) > 3
 
 

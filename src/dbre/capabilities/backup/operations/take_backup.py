@@ -93,7 +93,8 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         )
         doubts = require_copyable(source)
         catalog = await load_catalog(self.store_of_sets, cluster.name)
-        choice = choose(None if asked.kind == "auto" else CopyKind(asked.kind), port.kinds(), catalog, policy, source.survey)
+        kind = None if asked.kind == "auto" else CopyKind(asked.kind)
+        choice = choose(kind, port.kinds(), catalog, policy, source.survey, vaults=self.ground.vaults)
         has_log = source.survey.position is not None
         includes_log = has_log and (asked.self_contained or policy.log.mode == "none")
         if has_log and not includes_log:
@@ -245,7 +246,12 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         async with open_set_vault(self.ground, name) as vault:
             stored = await vault.put_set(for_vault(found, name), directory, _progress(context))
         lock = stored.lock_until
-        return {"vault": name, "bytes_stored": stored.bytes_stored, "lock_until": lock.isoformat() if lock else None}
+        return {
+            "vault": name,
+            "bytes_stored": stored.bytes_stored,
+            "lock_until": lock.isoformat() if lock else None,
+            "recipients": list(stored.recipients),
+        }
 
     @step(timeout_seconds=300.0, idempotent=True)
     async def seal(self, context: StepContext) -> Mapping[str, Any]:
@@ -254,6 +260,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         found = await self.require_row(context)
         locks = [datetime.fromisoformat(one["lock_until"]) for one in stored if one["lock_until"]]
         details = {key: value for key, value in found.details.items() if key not in {STAGED, STORING}}
+        details["recipients"] = {one["vault"]: one["recipients"] for one in stored if one.get("recipients")}
         sealed = replace(
             found,
             state=SetState.SEALED,

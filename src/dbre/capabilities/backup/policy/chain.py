@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dbre.capabilities.backup.documents import PolicyDocument
+from dbre.capabilities.backup.documents import PolicyDocument, VaultDocument
 from dbre.capabilities.backup.log.gaps import ancestry
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
+from dbre.capabilities.backup.policy.recipients import why_shut_out
 from dbre.capabilities.backup.retention.rules import by_age, is_whole
 from dbre.core.errors import Conflict, PrecheckFailed
 from dbre.core.units import format_bytes, format_duration, format_percent
@@ -51,6 +52,7 @@ def choose(
     survey: SourceSurvey,
     *,
     forecast_seconds: float | None = None,
+    vaults: Sequence[VaultDocument] = (),
 ) -> Choice:
     """The next copy of a server; ``asked`` None leaves it to the policy, ``forecast_seconds`` is what a restore takes now.
 
@@ -64,7 +66,7 @@ def choose(
         )
     if asked is not None and asked not in _INCREMENTS:
         return Choice(kind=asked, parent=None, reason=f"a {asked} copy was asked for")
-    parent, reason = _parent(kinds, catalog, policy, survey, forecast_seconds)
+    parent, reason = _parent(kinds, catalog, policy, survey, forecast_seconds, vaults)
     if parent is not None and asked is CopyKind.DIFFERENTIAL:
         full = chain_of(catalog, parent)[0]
         if (forgotten := _forgotten(full, survey)) is not None:
@@ -83,6 +85,7 @@ def _parent(
     policy: PolicyDocument,
     survey: SourceSurvey,
     forecast_seconds: float | None,
+    vaults: Sequence[VaultDocument],
 ) -> tuple[BackupSet | None, str]:
     if CopyKind.INCREMENTAL not in kinds:
         return None, "this kind of copy has no increments"
@@ -93,7 +96,11 @@ def _parent(
         return None, "there is no sealed set yet"
     newest = sealed[-1]
     chain = chain_of(catalog, newest)
-    found = _broken(chain, catalog, policy, survey) or _too_long(chain, policy, forecast_seconds)
+    found = (
+        _broken(chain, catalog, policy, survey)
+        or why_shut_out(chain, vaults, policy.vaults)
+        or _too_long(chain, policy, forecast_seconds)
+    )
     if found is not None:
         return None, found
     return newest, f"increment {len(chain)} of at most {policy.longest_chain} on full set {chain[0].id}"

@@ -8,6 +8,7 @@ from dbre.capabilities.backup.documents import PolicyDocument, VaultDocument
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
 from dbre.capabilities.backup.policy.chain import chain_of
 from dbre.capabilities.backup.policy.promotions import lacks_full
+from dbre.capabilities.backup.policy.recipients import former_recipients, shut_out, why_shut_out
 from dbre.capabilities.backup.restoring.lineage import newest_timeline
 from dbre.capabilities.backup.retention.rules import by_age, is_whole
 from dbre.core.checks import Finding, Severity
@@ -55,7 +56,7 @@ def examine_cluster(look: Examined) -> list[Finding]:
     """Everything that is not as the policy of a cluster wants it."""
     found = [*_vaults(look), *_age(look), *_offsite(look), *_attempts(look), *_gaps(look)]
     if look.sealed:
-        found += [*_chain(look), *_line(look), *_proof(look), *_newest(look)]
+        found += [*_recipients(look), *_chain(look), *_line(look), *_proof(look), *_newest(look)]
     return [*found, *_forecast(look)]
 
 
@@ -163,6 +164,33 @@ def _line(look: Examined) -> Iterator[Finding]:
         yield _finding(look, "no_full_since_promotion", Severity.WARNING, summary, fix, timeline=timeline)
 
 
+def _recipients(look: Examined) -> Iterator[Finding]:
+    """Keys that were changed: the copies of before are still those that they were."""
+    chain = chain_of(look.catalog, look.sealed[-1])
+    why = why_shut_out(chain, look.vaults, look.policy.vaults)
+    if why is not None:
+        fix = f"dbre backup take {look.cluster} --kind full"
+        yield _finding(look, "shut_out", Severity.ERROR, why, fix, set=chain[-1].id)
+    for vault in (one for one in look.vaults if one.name in look.policy.vaults):
+        there = [one for one in look.sealed if vault.name in one.vaults]
+        old = [one for one in there if shut_out(one, vault)]
+        if old and why is None:
+            summary = (
+                f"copies of {old[-1].started_at:%Y-%m-%d %H:%MZ} and before in vault {vault.name} cannot be opened by"
+                f" {shut_out(old[-1], vault)[0]}: they were stored before it was named"
+            )
+            fix = "keep the old key until they have expired; or: dbre vault copy SET --from VAULT --to ANOTHER"
+            yield _finding(look, "old_recipients", Severity.INFO, summary, fix, sets=len(old), vault=vault.name)
+        former = [one for one in there if former_recipients(one, vault)]
+        if former:
+            who = former_recipients(former[-1], vault)[0]
+            summary = (
+                f"{who} is no recipient of vault {vault.name} any more, and still opens {counted(len(former), 'set')} there"
+            )
+            fix = "where that key fell into wrong hands, they are known to others: they go only with their expiry"
+            yield _finding(look, "former_recipient", Severity.INFO, summary, fix, sets=len(former), vault=vault.name)
+
+
 def _proof(look: Examined) -> Iterator[Finding]:
     limit = look.policy.drill.proof_age
     proofs = [one.proven_at for one in look.catalog.sets if one.proven_at is not None]
@@ -178,13 +206,13 @@ def _newest(look: Examined) -> Iterator[Finding]:
     newest = look.sealed[-1]
     if newest.checksums is ChecksumState.BAD:
         summary = f"set {newest.id} holds pages whose checksums do not fit: the source is damaged"
-        fix = "dbre integrity check; keep the sets before it: dbre backup hold SET --why TEXT"
+        fix = "dbre integrity check; keep the sets before it: dbre backup hold SET --reason TEXT"
         yield _finding(look, "damaged_pages", Severity.CRITICAL, summary, fix, set=newest.id)
     for one in newest.details.get("anomalies", ()):
         if newest.checksums is ChecksumState.BAD and "checksums" in str(one):
             continue
         summary = f"set {newest.id}: {printable(str(one), limit=300)}"
-        fix = "look what changed; hold an older set until it is clear: dbre backup hold SET --why TEXT"
+        fix = "look what changed; hold an older set until it is clear: dbre backup hold SET --reason TEXT"
         yield _finding(look, "size_jump", Severity.WARNING, summary, fix, set=newest.id)
 
 

@@ -31,6 +31,10 @@ def catalog_of(home: VaultHome, cluster: str | None) -> Catalog:
 
 def _set_of(value: Mapping[str, Any], vault: str) -> BackupSet:
     one = set_of(value["record"], vault=vault, bytes_stored=bytes_of(value), lock_until=moment(value["lock_until"]))
+    details = {key: said for key, said in one.details.items() if key != "recipients"}  # of the vault that it was copied from
+    if "recipients" in value:
+        details["recipients"] = {vault: list(value["recipients"])}
+    one = replace(one, details=details)
     if value["is_deleted"]:
         return replace(one, state=SetState.DELETED, vaults=())
     return replace(one, state=SetState.TOMBSTONED) if value["tombstone"] else one

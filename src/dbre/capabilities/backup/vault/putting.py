@@ -28,6 +28,7 @@ class StoredSet:
 
     bytes_stored: int
     lock_until: datetime | None
+    recipients: tuple[str, ...]  # who can open it
 
 
 def put_set(inside: Inside, record: BackupSet, plan: TarPlan, flow: Flow) -> StoredSet:
@@ -46,7 +47,9 @@ def put_set(inside: Inside, record: BackupSet, plan: TarPlan, flow: Flow) -> Sto
         )
     PartJournal(home.directory, record.id).forget()
     flow.tell()
-    return StoredSet(bytes_stored=bytes_of(found), lock_until=moment(found["lock_until"]))
+    return StoredSet(
+        bytes_stored=bytes_of(found), lock_until=moment(found["lock_until"]), recipients=tuple(found.get("recipients", ()))
+    )
 
 
 def _stow_set(inside: Inside, record: BackupSet, plan: TarPlan, flow: Flow, lock_until: datetime | None) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def _stow_set(inside: Inside, record: BackupSet, plan: TarPlan, flow: Flow, lock
         "files": plan.files,
         "bytes": plan.bytes,
         "lock_until": when(lock_until),
+        "recipients": list(inside.home.document.recipients),
     }
 
 
