@@ -166,6 +166,13 @@ async def test_log_that_the_server_removed_is_a_gap_with_a_remedy_and_receiving_
             await write(server)
             await switch_log(server)
             await until(lambda: segments(one, LogState.VAULTED, LogState.VERIFIED), "a segment is stored")
+            (spool,) = (one.ground.directory / "spool" / CLUSTER).iterdir()
+
+            async def is_begun() -> bool:
+                await write(server, 20)
+                return bool(list(spool.glob("*.partial")))
+
+            await until(is_begun, "the next file is begun")
         async with await server.connect() as connection:
             await connection.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '16MB'")
             await connection.execute("ALTER SYSTEM SET max_wal_size = '32MB'")
@@ -184,12 +191,19 @@ async def test_log_that_the_server_removed_is_a_gap_with_a_remedy_and_receiving_
             assert (asked[0][0], asked[0][1]) == ("backup.take", {"cluster": CLUSTER, "kind": "full"})
             assert gap.ended_at is None
             await until(lambda: is_received(one), "receiving goes on")
+            (aside,) = spool.glob(".before-gap-*")
+            assert list(aside.glob("*.partial"))
             await begin_set(one, server)
 
             async def closed() -> bool:
                 return (await load_catalog(one.store, CLUSTER)).gaps[0].ended_at is not None
 
             await until(closed, "a full copy closes it")
+
+            async def retired() -> bool:
+                return "backup.log_retired" in await kinds(one) and not aside.exists()
+
+            await until(retired, "what was set aside is removed, and that is told")
         assert len(asked) == 1
         assert "backup.recovery_gap" in await kinds(one)
 

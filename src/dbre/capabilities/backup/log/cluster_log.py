@@ -18,6 +18,7 @@ from dbre.capabilities.backup.log.origin import LogOrigin, find_origin
 from dbre.capabilities.backup.log.places import make_spool
 from dbre.capabilities.backup.log.receiving import Receiving
 from dbre.capabilities.backup.log.sealing import LogOwner, Sealer
+from dbre.capabilities.backup.log.set_aside import SetAside
 from dbre.capabilities.backup.log.succession import Succession
 from dbre.core.errors import DbreError, Unreachable
 from dbre.core.fleet import Cluster
@@ -146,6 +147,7 @@ class ClusterLog:
             clock=self._ground.clock,
             news=self._news,
             gaps=self._gaps,
+            aside=SetAside(origin, spool, store=self._store, news=self._news),
         )
         async with AsyncExitStack() as stack:
             stack.callback(self._end_session)

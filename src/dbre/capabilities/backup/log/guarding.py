@@ -8,6 +8,7 @@ from dbre.capabilities.backup.log.news import LogNews
 from dbre.capabilities.backup.log.origin import LogOrigin, receiver_name
 from dbre.capabilities.backup.log.receiving import Receiving
 from dbre.capabilities.backup.log.recent_log import read_recent_log
+from dbre.capabilities.backup.log.set_aside import SetAside
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError, Denied
 from dbre.core.store import Store
@@ -38,6 +39,7 @@ class Guarding:
         clock: Clock,
         news: LogNews,
         gaps: KnownGaps,
+        aside: SetAside,
     ) -> None:
         self._origin = origin
         self._settings = settings
@@ -46,6 +48,7 @@ class Guarding:
         self._clock = clock
         self._news = news
         self._gaps = gaps
+        self._aside = aside
         self._last: tuple[float, int] | None = None
         self._kept: int | None = None
         self._holes: dict[tuple[int, int], int] = {}
@@ -64,6 +67,7 @@ class Guarding:
             await self._end_file(backlog)
         await self._find_holes()
         await self._gaps.close()
+        await self._aside.retire()
 
     async def _guard(self, backlog: LogBacklog, receiving: Receiving) -> None:
         limit = self._settings.largest_backlog

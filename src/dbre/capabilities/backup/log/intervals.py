@@ -83,7 +83,7 @@ def _reaches(sets: Iterable[BackupSet], line: Sequence[Span], parts: Sequence[tu
 
 def _end_of_log(one: BackupSet, start: LogPosition, stop: LogPosition, parts: Sequence[tuple[int, int]]) -> int | None:
     """Up to where one gets from a set; None where it cannot even become consistent."""
-    if one.holds_its_log:
+    if one.holds_its_log or start.value == stop.value:  # consistent without any log of the vaults
         return next((high for low, high in parts if low <= stop.value < high), stop.value)
     end = next((high for low, high in parts if low <= start.value < high), None)
     return end if end is not None and end >= stop.value else None

@@ -53,8 +53,8 @@ class Succession:
             return
         source = port.log_source(access)
         backlog = await source.backlog(slot)
-        if backlog.is_active or backlog.state is BacklogState.ABSENT:
-            return
+        if backlog.is_active is not False or backlog.state is BacklogState.ABSENT:
+            return  # received, or a server that keeps log for nobody: None
         server = self._ground.engines.get(self._origin.cluster.engine).connect(access)
         try:
             identity = await server.session.identify()
