@@ -3,6 +3,8 @@
 import signal
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from migrated_stores import migrated_file
 
@@ -20,10 +22,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+_TOGETHER = ("tests/backup/", "tests/web/")  # whose tests share servers, copies and a browser that take long to make
+
+
+class _ByServers(LoadFileScheduling):
+    """What shares servers stays in one worker: a file, and a directory of those that stay together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return path.rpartition("/")[0] if path.startswith(_TOGETHER) else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Ours in place of ``--dist loadfile``."""
+    return _ByServers(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: whichever worker gets them, the other is not done long before it.
+    """Directories that stay together and files with slow tests come first: then no worker is done long before the others.
 
     Without this a file of one long test is the last (``--dist loadfile`` gives out files as they come).
     """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.nodeid.startswith(_TOGETHER), item.path not in slow))
