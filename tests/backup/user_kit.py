@@ -80,14 +80,14 @@ backup:
 
 
 @asynccontextmanager
-async def trial_of(engine: str, home: Path) -> AsyncIterator[Trial]:
-    """A lab of one server with its control plane, which is killed at the end and leaves nobody behind."""
+async def trial_of(engine: str, home: Path, *, replicas: int = 0) -> AsyncIterator[Trial]:
+    """A lab of one server, or more, with its control plane, which is killed at the end and leaves nobody behind."""
     home.chmod(0o711)
     trial = Trial(home=home, name=f"user-{engine}")
     (home / "dbre.yaml").write_text('state: {url: "sqlite:///dbre.db"}\n')
     lab = ("--name", trial.name, "--directory", str(home / "lab"))
     try:
-        await trial.done("lab", "up", "--engine", engine, "--replicas", "0", *lab)
+        await trial.done("lab", "up", "--engine", engine, "--replicas", str(replicas), *lab)
         await trial.set_up()
         with (home / "server.log").open("wb") as log:
             server = await trial.start("server", stdout=log, stderr=log)

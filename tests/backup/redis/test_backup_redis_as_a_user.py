@@ -20,7 +20,7 @@ async def test_a_lab_is_copied_proved_and_restored(redis_server: RedisServer, la
     assert redis_server.was_started  # its programs are there
     home = Path(tempfile.mkdtemp(prefix="user-", dir=lab_site.directory))
     try:
-        async with trial_of("redis", home) as trial:
+        async with trial_of("redis", home, replicas=1) as trial:
             await trial.done("backup", "take", trial.name)
             await asyncio.sleep(2.0)  # the log counts whole seconds: what the copy holds lies in another one
             moment = datetime.now(UTC).isoformat()
@@ -33,5 +33,9 @@ async def test_a_lab_is_copied_proved_and_restored(redis_server: RedisServer, la
             assert list((target / "appendonlydir").iterdir())
             status, _, errors = await trial.dbre("backup", "take", trial.name, "--kind", "incremental")
             assert status in (2, 5), errors
+            events = json.loads(await trial.done("events", "list", "-o", "json"))["items"]
+            assert events
+            released = [one for one in events if one["kind"] == "backup.slot_released"]
+            assert not released, "the replica never kept log for us, and is looked at since the first seconds"
     finally:
         destroy(home)
