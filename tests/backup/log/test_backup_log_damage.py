@@ -9,7 +9,9 @@ from log_plane import CLUSTER, Plane, plane, sealed_set, until
 from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.log.gaps import coverage
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
+from dbre.capabilities.backup.log.status import find_missing
 from dbre.capabilities.backup.model import LogState, RecoveryGap, StoredLog
+from dbre.capabilities.backup.vault.opening import open_vault
 from dbre.core.events import recent
 from dbre.core.programs.account import give
 from dbre.lab.postgres import PostgresServer
@@ -37,7 +39,7 @@ async def origin_of(one: Plane) -> LogOrigin:
 async def is_received(one: Plane) -> bool:
     origin = await origin_of(one)
     assert origin.source is not None
-    return (await origin.source.backlog(receiver_name(CLUSTER))).is_active
+    return (await origin.source.backlog(receiver_name(CLUSTER))).is_active is True
 
 
 async def copied(one: Plane, server: PostgresServer, name: str) -> LogPosition:
@@ -63,6 +65,21 @@ def spoil(server: PostgresServer, spool: Path, name: str) -> None:
     (spool / f"{name}.partial").unlink(missing_ok=True)
     (spool / name).write_bytes(content)
     give(spool / name, server.site.account)
+
+
+async def agrees(one: Plane, lost: StoredLog) -> None:
+    """The vault alone tells of the same hole as the state store, and its check names the file."""
+    known = find_missing(await load_catalog(one.store, CLUSTER))
+    assert [(hole.start.value, hole.end.value) for hole in known] == [(lost.file.start, lost.file.end)]
+    async with open_vault(one.ground, "cellar") as vault:
+        catalog = await vault.catalog(CLUSTER)
+        faults = await vault.verify(deep=False)
+        await vault.note_damage(lost.system_id, lost.file, "the same again")
+    (alone,) = [log for log in catalog.logs if log.state is LogState.LOST]
+    assert (alone.file, alone.vaults) == (lost.file, ("cellar",))
+    assert [(fault.rule, fault.subject) for fault in faults] == [("damaged_log", lost.file.name)]
+    start = LogPosition(1, min(log.file.start for log in catalog.logs), "0/0")
+    assert coverage(catalog.logs, catalog.switches, start=start, timeline=1).end.value == lost.file.start
 
 
 async def test_a_damaged_file_is_lost_and_a_gap_and_a_full_copy_makes_up_for_it(
@@ -104,6 +121,7 @@ async def test_a_damaged_file_is_lost_and_a_gap_and_a_full_copy_makes_up_for_it(
             assert bad in told["backup.log_damaged"].data["message"]
             assert "backup.recovery_gap" in told
 
+            await agrees(one, lost)
             await copied(one, server, "set-2")
 
             async def closed() -> bool:

@@ -158,7 +158,7 @@ async def test_what_a_receiver_has_is_never_lost(fresh_postgres: PostgresServer,
             assert source is not None
 
             async def is_received() -> bool:
-                return (await source.backlog(receiver_name(CLUSTER))).is_active
+                return (await source.backlog(receiver_name(CLUSTER))).is_active is True
 
             await until(is_received, "somebody receives")
             await full_copy(one, origin, workplace / "copy")

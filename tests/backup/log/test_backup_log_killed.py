@@ -35,7 +35,7 @@ async def test_a_killed_keeper_leaves_no_receiver_and_no_hole(fresh_postgres: Po
         source = origin.source
 
         async def is_received() -> bool:
-            return (await source.backlog(receiver_name(CLUSTER))).is_active
+            return (await source.backlog(receiver_name(CLUSTER))).is_active is True
 
         async def is_free() -> bool:
             return not await is_received()

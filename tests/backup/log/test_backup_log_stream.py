@@ -47,7 +47,7 @@ async def kinds(one: Plane) -> list[str]:
 async def is_received(one: Plane) -> bool:
     origin = await find_origin(one.ground, one.ground.fleet.cluster(CLUSTER), one.ground.require_policy(CLUSTER))
     assert origin.source is not None
-    return (await origin.source.backlog(SLOT)).is_active
+    return (await origin.source.backlog(SLOT)).is_active is True
 
 
 async def begin_set(one: Plane, server: PostgresServer) -> None:

@@ -12,8 +12,9 @@ from dbre.ports.runtime import runtime
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from dbre.capabilities.backup.log.gaps import MissingLog
     from dbre.capabilities.backup.log.status import LogStatus
-    from dbre.capabilities.backup.model import RecoveryInterval
+    from dbre.capabilities.backup.model import Catalog, RecoveryInterval
 
 __all__ = ["app"]
 
@@ -112,7 +113,7 @@ async def gaps(ctx: typer.Context, cluster: SomeCluster = None) -> View:
                     "end_text": one.end.text,
                     "began_at": None,
                     "ended_at": None,
-                    "reason": f"no log file from {one.start.text} to {one.end.text}",
+                    "reason": _why_missing(catalog, one),
                     "remedy": f"a full copy: dbre backup take {name} --kind full",
                 }
                 for one in find_missing(catalog)
@@ -221,6 +222,22 @@ async def recovery_map(ctx: typer.Context, cluster: Cluster) -> View:
         empty=f"nothing of {cluster} can be recovered: it has no sealed set with its log",
         exit_code=ExitCode.OK if intervals else ExitCode.FINDINGS,
     )
+
+
+def _why_missing(catalog: "Catalog", one: "MissingLog") -> str:
+    from dbre.capabilities.backup.model import LogState
+    from dbre.core.text import printable
+
+    damaged = [
+        printable(log.file.name, limit=80)
+        for log in catalog.logs
+        if log.state is LogState.LOST
+        and log.file.timeline == one.timeline
+        and log.file.start < one.end.value
+        and one.start.value < log.file.end
+    ]
+    where = f"from {one.start.text} to {one.end.text}"
+    return f"no log file {where}" if not damaged else f"the records of {', '.join(damaged)} cannot be read, {where}"
 
 
 def _interval_row(one: "RecoveryInterval") -> Row:

@@ -32,6 +32,10 @@ class LogVault(Protocol):
         """Store a log file; the same again is nothing. Raises: LogConflict for the same name with other contents."""
         ...
 
+    async def note_damage(self, system_id: str, file: LogFile, reason: str) -> None:
+        """Note that the records of a stored log file cannot be read; the same again is nothing."""
+        ...
+
     async def fetch_log(self, system_id: str, name: str, into: Path) -> bool:
         """Put a log file at ``into``; False where it is certainly not there."""
         ...

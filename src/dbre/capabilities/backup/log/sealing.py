@@ -186,16 +186,24 @@ class Sealer:
             await self._news.trouble("backup.log_not_scanned", error, file=one.file.name)
             self._scanned.add(one.file.name)
             return
-        self._scanned.add(one.file.name)
         if verified.is_good:
+            self._scanned.add(one.file.name)
             await self._mark([one], state=LogState.VERIFIED)
             await self._news.well("backup.log_not_scanned")
         else:
             await self._tell_damage(one, verified)
+            self._scanned.add(one.file.name)
 
     async def _tell_damage(self, one: StoredLog, verified: Verified) -> None:
-        await self._mark([one], state=LogState.LOST)
+        """The vaults hear of it first: whoever plans from one of them alone must see the hole, too."""
         fault = verified.faults[0]
+        try:
+            for vault in await self._vaults.get():
+                await vault.note_damage(one.system_id, one.file, fault.detail)
+        except DbreError:
+            await self._vaults.reset()
+            raise
+        await self._mark([one], state=LogState.LOST)
         await self._news.tell("backup.log_damaged", f"log file {one.file.name}: {fault.detail}", rule=fault.rule)
 
     def _at(self, one: StoredLog, value: int) -> LogPosition:

@@ -12,7 +12,7 @@ from dbre.capabilities.backup.vault.state import Value, VaultState
 from dbre.capabilities.backup.vault.storage import ObjectFacts
 from dbre.ports.backup.model import CopyFault
 
-__all__ = ["Bound", "entries_beyond", "find_faults", "live_objects", "objects_of_set"]
+__all__ = ["Bound", "damaged_logs", "entries_beyond", "find_faults", "live_objects", "objects_of_set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,17 @@ def find_faults(home: VaultHome, contents: Contents, flow: Flow, *, deep: bool, 
                 fault = _read(bound, contents, flow, can_read=can_read)
             if fault is not None:
                 faults.append(fault)
+        faults += damaged_logs(state)
     return faults
+
+
+def damaged_logs(state: VaultState) -> Iterator[CopyFault]:
+    """Log files that lie here as they came, and came damaged: whoever read their records noted it."""
+    for name, one in state.logs.items():
+        if not one["is_deleted"] and not one["tombstone"] and one.get("damage") is not None:
+            yield CopyFault(
+                rule="damaged_log", subject=name, detail=f"nothing is recovered across it: {one['damage']['reason']}"
+            )
 
 
 def entries_beyond(home: VaultHome, system_id: str, state: VaultState) -> Iterator[CopyFault]:

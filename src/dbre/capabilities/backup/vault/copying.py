@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.capabilities.backup.model import SetState, StoredLog
+from dbre.capabilities.backup.model import LogState, SetState, StoredLog
 from dbre.capabilities.backup.vault.errors import NotInVault
 from dbre.capabilities.backup.vault.escrow import chain_of
 from dbre.capabilities.backup.vault.vault import Vault
@@ -75,7 +75,8 @@ async def _copied(
 
 
 def _is_needed(log: StoredLog, begin: int) -> bool:
-    return log.file.kind is LogKind.HISTORY or log.file.end > begin
+    """A file that came damaged is of no use there either."""
+    return log.state is not LogState.LOST and (log.file.kind is LogKind.HISTORY or log.file.end > begin)
 
 
 async def _copy_log(source: Vault, target: Vault, log: StoredLog, staging: Path) -> None:

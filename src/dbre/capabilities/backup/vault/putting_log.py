@@ -11,14 +11,15 @@ from dbre.capabilities.backup.model import TimelineSwitch
 from dbre.capabilities.backup.vault import keys
 from dbre.capabilities.backup.vault.contents import Stowed
 from dbre.capabilities.backup.vault.flow import Flow
+from dbre.capabilities.backup.vault.index import Change
 from dbre.capabilities.backup.vault.inside import Inside
 from dbre.capabilities.backup.vault.records import log_value, switch_value, when
 from dbre.capabilities.backup.vault.state import VaultState
-from dbre.core.text import quoted
+from dbre.core.text import one_line, quoted
 from dbre.ports.backup.errors import LogConflict
 from dbre.ports.backup.model import LogFile
 
-__all__ = ["FinishedLog", "put_log"]
+__all__ = ["FinishedLog", "note_damage", "put_log"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,18 @@ def put_log(inside: Inside, log: FinishedLog, flow: Flow) -> None:
     inside.home.append(log.system_id, lambda now: None if _has_log(now, file, inside.name) else ("log", whole))
 
 
+def note_damage(inside: Inside, system_id: str, file: LogFile, reason: str) -> None:
+    """Note that the records of a log file cannot be read, so that nobody plans on it; the same again is nothing."""
+
+    def decide(now: VaultState) -> Change | None:
+        found = now.logs.get(file.name)
+        if found is None or found["is_deleted"] or found.get("damage") is not None or found["file"]["sha256"] != file.sha256:
+            return None
+        return "damage", {"log": file.name, "sha256": file.sha256, "reason": one_line(reason, limit=500)}
+
+    inside.home.append(system_id, decide)
+
+
 def _stow(inside: Inside, log: FinishedLog, flow: Flow, lock_until: datetime | None) -> Stowed:
     file = log.file
     with os.fdopen(os.open(log.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as source:
@@ -75,6 +88,8 @@ def _has_log(state: VaultState, file: LogFile, vault: str) -> bool:
     if found is None or found["is_deleted"]:
         return False
     if found["file"]["sha256"] != file.sha256:
+        if found.get("damage") is not None:  # whole at last
+            return False
         raise LogConflict(
             f"vault {vault} has a log file {quoted(file.name, limit=100)} with other contents",
             hint="two servers write one archive, or an old server came back: see which of them is the cluster's",

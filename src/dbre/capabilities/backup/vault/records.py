@@ -124,11 +124,17 @@ def stored_log(value: dict[str, Any], *, system_id: str, vault: str, is_gone: bo
         cluster=str(value["cluster"]),
         system_id=system_id,
         file=log_of(value["file"]),
-        state=LogState.DELETED if is_gone else LogState.VAULTED,
+        state=_log_state(value, is_gone=is_gone),
         received_at=_at(value["at"]),
         last_commit_at=moment(value["last_commit_at"]),
         vaults=() if is_gone else (vault,),
     )
+
+
+def _log_state(value: dict[str, Any], *, is_gone: bool) -> LogState:
+    if is_gone:
+        return LogState.DELETED
+    return LogState.VAULTED if value.get("damage") is None else LogState.LOST
 
 
 def switch_value(one: TimelineSwitch) -> dict[str, int]:

@@ -56,6 +56,8 @@ def apply(state: VaultState, entry: Entry) -> None:
     elif entry.kind == "delete":
         for one in _named(state, data):
             one["is_deleted"] = True
+    elif entry.kind == "damage":
+        _note_damage(state, entry)
     elif entry.kind == "hold":
         state.sets[data["set"]]["record"]["hold"] = data["reason"]
     elif entry.kind == "proven":
@@ -65,6 +67,13 @@ def apply(state: VaultState, entry: Entry) -> None:
     else:
         raise KeyError(f"kind {entry.kind!r}")
     state.number, state.head, state.at = entry.number, entry.sha256, entry.at
+
+
+def _note_damage(state: VaultState, entry: Entry) -> None:
+    """Other contents may have taken the place of those that the entry names."""
+    found = state.logs.get(entry.data["log"])
+    if found is not None and found["file"]["sha256"] == entry.data["sha256"]:
+        found["damage"] = {"at": entry.at, "reason": entry.data["reason"]}
 
 
 def _add_switches(state: VaultState, data: Mapping[str, Any]) -> None:

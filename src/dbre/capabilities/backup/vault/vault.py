@@ -16,7 +16,7 @@ from dbre.capabilities.backup.vault.flow import Flow, in_thread
 from dbre.capabilities.backup.vault.inside import Inside
 from dbre.capabilities.backup.vault.listing import catalog_of
 from dbre.capabilities.backup.vault.putting import StoredSet, put_set
-from dbre.capabilities.backup.vault.putting_log import FinishedLog, put_log
+from dbre.capabilities.backup.vault.putting_log import FinishedLog, note_damage, put_log
 from dbre.capabilities.backup.vault.readiness import require_writable
 from dbre.capabilities.backup.vault.records import switch_of, when
 from dbre.capabilities.backup.vault.sweeping import Swept, sweep
@@ -96,6 +96,10 @@ class Vault:
             cluster=cluster, system_id=system_id, file=file, path=path, last_commit_at=last_commit_at, switches=switches
         )
         await in_thread(flow, lambda: put_log(self._inside, log, flow))
+
+    async def note_damage(self, system_id: str, file: LogFile, reason: str) -> None:
+        """Note that the records of a log file that lies here cannot be read, so that nobody plans on it."""
+        await asyncio.to_thread(note_damage, self._inside, system_id, file, reason)
 
     async def fetch_log(self, system_id: str, name: str, into: Path) -> bool:
         """Put a log file at ``into``, a new file; False where the index says for certain that it is not here.
