@@ -304,6 +304,18 @@ def test_the_second_interrupt_cancels_and_waits_for_the_undo(desk: Desk) -> None
     assert desk.number == 0
 
 
+def test_a_cancel_from_elsewhere_knows_that_a_command_runs_it(desk: Desk) -> None:
+    process = desk.start("trial", "set", str(desk.file), "7", "--seconds", "30")
+    assert process.stderr is not None
+    _until(process.stderr.readline, "rest started")
+    code, out, err = desk.run("op", "cancel", str(desk.newest()["id"]), "--reason", "wrong number")
+    assert code == 0
+    assert "the process that runs it is told" in out + err
+    assert "no worker lives" not in out + err
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, desk.number) == (ExitCode.COMPENSATED, 0), err
+
+
 def test_an_operation_that_a_command_ran_itself_is_signed_in_the_audit_log(desk: Desk) -> None:
     assert desk.set("7")[0] == 0
     code, out, err = desk.run("audit", "verify")

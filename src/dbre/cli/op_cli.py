@@ -262,7 +262,10 @@ async def _changed(here: Runtime, desk: "OperationDesk", record: "OperationRecor
     from dbre.core.operation.states import CLAIMABLE
 
     notes = [f"operation {record.id}: {record.state.value.replace('_', ' ')}", *more]
-    if record.state in CLAIMABLE and isinstance(desk, RunsHere) and not await desk.is_served(record.zone):
-        notes.append(f"no worker lives, so nobody runs it: dbre op watch {record.id} --run")
+    if record.state in CLAIMABLE and isinstance(desk, RunsHere):
+        if await desk.is_held(record.id):
+            notes.append(f"the process that runs it is told within seconds; follow it: dbre op watch {record.id}")
+        elif not await desk.is_served(record.zone):
+            notes.append(f"no worker lives, so nobody runs it: dbre op watch {record.id} --run")
     row = operation_row(record, here.clock.now())
     return View(kind="Operation", items=[row], columns=[one for one in COLUMNS if not one.wide], single=True, notes=notes)

@@ -142,6 +142,18 @@ class Foreign:
         return replace(self, home=home)
 
 
+def dbre(*words: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """A command that is over soon."""
+    argv = [sys.executable, "-m", "dbre", *words]
+    return subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False, timeout=LIMIT_SECONDS)
+
+
+def start_dbre(*words: str, directory: Path) -> subprocess.Popen[bytes]:
+    """A command to be killed."""
+    argv, quiet = [sys.executable, "-m", "dbre", *words], subprocess.DEVNULL
+    return subprocess.Popen(argv, cwd=directory, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
 def complaints(foreign: Foreign) -> list[str]:
     """What ``barman check`` calls failed; a copy of the repositories has no receiver of its own."""
     lines = foreign.run_barman("check", STANZA).stdout.splitlines()

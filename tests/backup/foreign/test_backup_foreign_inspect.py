@@ -1,6 +1,7 @@
 """``dbre backup inspect`` on real repositories, and on ones that their own checks call good."""
 
 import gzip
+import json
 from pathlib import Path
 
 import foreign_kit as kit
@@ -122,3 +123,31 @@ async def test_what_would_be_lost_now_is_measured_against_the_server_of_the_inve
     assert 0 <= found["exposure"]["bytes"] <= server - ((int(high, 16) << 32) + int(low, 16))
     assert found["exposure"]["server"]
     assert found["exposure"]["seconds"] is None  # nobody sampled: unknown, never 0
+
+
+@pytest.mark.slow
+async def test_a_drill_is_recorded_and_what_a_killed_one_left_is_removed(foreign: kit.Foreign) -> None:
+    home = foreign.site.make_directory(foreign.home.parent / "recorded", mode=0o711)
+    foreign.write_inventory(home)
+    assert kit.dbre("db", "migrate", directory=home).returncode == 0
+    words = ("inspect", "old", "--drill", "--directory", str(home / "here"))
+    child = kit.start_dbre("backup", *words, directory=home)
+    left: list[Path] = []
+
+    def restores() -> bool:
+        left[:] = [one.parent for one in home.glob(".here.dbre-*/data") if any(one.iterdir())]
+        return bool(left)
+
+    await kit.until(restores, "files of the restore")
+    child.kill()
+    child.wait()
+    assert left[0].exists()
+    status, found = await foreign.dbre(*words, directory=home)
+    assert (status, found["drill"]["verdict"]) == (0, "pass"), found["drill"]
+    assert list(home.glob(".here.dbre-*")) == []
+    assert {one["level"] for one in found["drill"]["results"]} >= {"L0", "L2", "L3", "L4"}
+    recorded = found["drill"]["recorded"]
+    assert recorded["verdict"] == "inconclusive"  # nothing was compared: no canary, no query
+    told = kit.dbre("backup", "drills", "-o", "json", directory=home)
+    [item] = json.loads(told.stdout)["items"]
+    assert (item["id"], item["cluster"], item["set_id"]) == (recorded["id"], "shop-db", found["drill"]["set"])

@@ -138,6 +138,10 @@ class RunsHere(Protocol):
         """Whether a worker of that zone lives: then it is waited for."""
         ...
 
+    async def is_held(self, operation_id: UUID) -> bool:
+        """Whether a process runs it at this moment: a worker, or a command that does so itself."""
+        ...
+
     async def run_here(self, operation_id: UUID) -> None:
         """Run it in this process as far as it goes now. Cancelled: stop, undo nothing."""
         ...

@@ -29,7 +29,16 @@ from dbre.core.operation.orphans import is_left_alone
 from dbre.core.operation.states import OperationState
 from dbre.core.store import UtcDateTime
 
-__all__ = ["AHEAD", "LeaseTime", "SweepScope", "find_due", "is_ahead_of_clock", "mark_dispatched", "unmark_dispatched"]
+__all__ = [
+    "AHEAD",
+    "LeaseTime",
+    "SweepScope",
+    "find_due",
+    "is_ahead_of_clock",
+    "is_leased",
+    "mark_dispatched",
+    "unmark_dispatched",
+]
 
 AHEAD = timedelta(seconds=65)
 """A mark further in the future was made by a clock that has been set back since: a gate is asked again within a minute."""
@@ -59,6 +68,12 @@ class SweepScope:
     again_after: timedelta  # how long after somebody was told he is waited for
     is_patient: bool  # wait longer for what waits long: the message stands in a queue, which repetitions only make longer
     zones: tuple[str | None, ...] | None  # None: all
+
+
+async def is_leased(connection: AsyncConnection, operation_id: UUID, leases: LeaseTime) -> bool:
+    """Whether somebody has it whose lease has not run out."""
+    is_live = and_(_row.owner.is_not(None), _row.lease_epoch == leases.epoch, _row.lease_until >= await leases.now(connection))
+    return (await connection.execute(select(_row.id).where(_row.id == operation_id, is_live))).first() is not None
 
 
 async def find_due(connection: AsyncConnection, scope: SweepScope, *, now: datetime, leases: LeaseTime) -> Sequence[Due]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from dbre.core.clock import Clock
 from dbre.core.identity.model import Principal
 from dbre.core.operation.dispatch import Runs
-from dbre.core.operation.due import LeaseTime
+from dbre.core.operation.due import LeaseTime, is_leased
 from dbre.core.operation.errors import LeaseLost
 from dbre.core.operation.store_desk import DeskParts, StoreDesk
 from dbre.core.operation.workers import live_zones
@@ -45,6 +45,11 @@ class EmbeddedDesk(StoreDesk):
         """Whether a worker of that zone lives."""
         async with self._store.read() as connection:
             return zone in await live_zones(connection, self._leases)
+
+    async def is_held(self, operation_id: UUID) -> bool:
+        """Whether a process runs it at this moment: a worker, or a command that does so itself."""
+        async with self._store.read() as connection:
+            return await is_leased(connection, operation_id, self._leases)
 
     async def run_here(self, operation_id: UUID) -> None:
         """Run it as far as it goes now; where another process took it over meanwhile, that one goes on."""

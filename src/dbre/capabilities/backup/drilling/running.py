@@ -41,7 +41,7 @@ from dbre.ports.restored_checks import CheckedServer, RestoredCheck, RestoredRes
 if TYPE_CHECKING:
     from dbre.capabilities.backup.vault.vault import Vault
 
-__all__ = ["DrillRun", "Tell"]
+__all__ = ["DrillRun", "Tell", "ran_check"]
 
 Tell = Callable[[str, int, int | None], Awaitable[None]]
 
@@ -170,7 +170,7 @@ class DrillRun:
         compared = 0.0
         try:
             for one in checks:
-                found = await _ran(one, checked)
+                found = await ran_check(one, checked)
                 self._results += found
                 compared += sum(result.seconds for result in found if result.level == "L5")
         finally:
@@ -245,7 +245,7 @@ def _lies_on(one: WitnessedCanary, line: Sequence[Span]) -> bool:
     )
 
 
-async def _ran(check: RestoredCheck, checked: CheckedServer) -> list[RestoredResult]:
+async def ran_check(check: RestoredCheck, checked: CheckedServer) -> list[RestoredResult]:
     """A check that cannot end is a result too: the others go on."""
     try:
         return await check.run(checked)

@@ -51,12 +51,13 @@ async def inspect_repository(
     verify: Annotated[bool, typer.Option("--verify", help="Let the tool verify, and read every log file ourselves.")] = False,
     drill: Annotated[bool, typer.Option("--drill", help="Restore it in a jail to its last change.")] = False,
     directory: Annotated[
-        Path | None, typer.Option("--directory", metavar="DIR", help="Where a drill restores to. Default: beside the spool.")
+        Path | None, typer.Option("--directory", metavar="DIR", help="A drill restores beside it. Default: beside the spool.")
     ] = None,
 ) -> View:
     """What a repository that another tool keeps is worth: its sets, holes in its log, what would be lost now."""
     from dbre.capabilities.backup.second_opinion.inspecting import inspect
     from dbre.capabilities.backup.second_opinion.page import page_of
+    from dbre.capabilities.backup.second_opinion.recording import record_foreign_drill
     from dbre.capabilities.backup.second_opinion.rows import opinion_row
     from dbre.core.errors import ExitCode
 
@@ -65,7 +66,8 @@ async def inspect_repository(
         chosen, runs_as = _chosen(ground, repository, config, stanza, number, cluster, account)
         opinion = await inspect(ground, chosen, verifies=verify)
         drilled = await _drilled(ground, chosen, opinion, runs_as, directory) if drill else None
-    item = opinion_row(opinion, drilled)
+        recorded = await record_foreign_drill(ground, drilled) if drilled is not None else None
+    item = opinion_row(opinion, drilled, recorded)
     is_good = opinion.is_sound and (drilled is None or drilled.verdict.value == "pass") and not (drill and drilled is None)
     return View(
         kind="RepositoryOpinion",
@@ -126,13 +128,20 @@ def _chosen(
 async def _drilled(
     ground: "BackupGround", chosen: "Inspected", opinion: "Opinion", runs_as: "Account", directory: Path | None
 ) -> "ForeignDrill | None":
-    from dbre.capabilities.backup.restoring.staging import require_new, staging_root
     from dbre.capabilities.backup.second_opinion.drilling import drill
-    from dbre.core.ids import uuid7
 
     if opinion.plan is None:
         return None  # that nothing can be restored is among the problems
-    if directory is not None:
-        require_new(directory)
-    root = directory or staging_root(ground.directory) / str(uuid7(ground.clock))
-    return await drill(ground, chosen, opinion.plan, account=runs_as, directory=root)
+    return await drill(ground, chosen, opinion.plan, account=runs_as, directory=_scratch(ground, directory))
+
+
+def _scratch(ground: "BackupGround", directory: Path | None) -> Path:
+    """Named so that a later run may remove it where this one is killed."""
+    from dbre.capabilities.backup.restoring.staging import require_new, staging_root
+    from dbre.core.ids import uuid7
+
+    name = str(uuid7(ground.clock))
+    if directory is None:
+        return staging_root(ground.directory) / name
+    require_new(directory)
+    return directory.absolute().with_name(f".{directory.name}.dbre-{name}")

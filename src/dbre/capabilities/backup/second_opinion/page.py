@@ -90,7 +90,14 @@ def _drill(found: Mapping[str, Any]) -> Iterator[str]:
         f"reached {_text(found['reached'])}, last commit {_text(found['last_commit_at'])}",
         _text(found["reason"]),
         ", ".join(f"{one['name']} {one['seconds']:.1f} s" for one in found["phases"]),
+        *(f"{one['level']} {_text(one['name'])}: {one['outcome']}, {_text(one['detail'])}" for one in found["results"]),
     ]
+    recorded = found["recorded"]
+    if recorded is None:
+        lines.append("not recorded: --cluster NAME of the inventory, and a state store (dbre server)")
+    else:
+        verdict = f"{recorded['verdict']} ({recorded['level']}): {_text(recorded['reason'])}"
+        lines.append(f"recorded as {recorded['id']}, {verdict}")
     yield from _block(f"Drill of {_text(found['set'])}: {found['verdict'].upper()}", lines, "")
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from dbre.capabilities.backup.model import Drill
 from dbre.capabilities.backup.second_opinion.drilling import ForeignDrill
 from dbre.capabilities.backup.second_opinion.model import LogHole, Opinion, SetOpinion
 from dbre.core.view import Row
@@ -10,7 +11,7 @@ from dbre.ports.backup.model import LogPosition
 __all__ = ["opinion_row"]
 
 
-def opinion_row(opinion: Opinion, drilled: ForeignDrill | None) -> Row:
+def opinion_row(opinion: Opinion, drilled: ForeignDrill | None, recorded: Drill | None) -> Row:
     """Everything that was found out; unknown is null."""
     exposure, plan, forecast = opinion.exposure, opinion.plan, opinion.forecast
     return {
@@ -67,7 +68,7 @@ def opinion_row(opinion: Opinion, drilled: ForeignDrill | None) -> Row:
             "faults": [{"rule": one.rule, "subject": one.subject, "detail": one.detail} for one in opinion.verified.faults],
             "remarks": list(opinion.verified.remarks),
         },
-        "drill": None if drilled is None else _drill(drilled),
+        "drill": None if drilled is None else _drill(drilled, recorded),
     }
 
 
@@ -100,7 +101,7 @@ def _hole(one: LogHole) -> Row:
     }
 
 
-def _drill(drilled: ForeignDrill) -> Row:
+def _drill(drilled: ForeignDrill, recorded: Drill | None) -> Row:
     outcome = drilled.outcome
     return {
         "set": drilled.set_id,
@@ -112,6 +113,18 @@ def _drill(drilled: ForeignDrill) -> Row:
         "is_jailed": outcome.is_jailed if outcome is not None else None,
         "seconds": round(drilled.seconds, 3),
         "phases": [{"name": one.name, "seconds": round(one.seconds, 3), "bytes": one.bytes} for one in drilled.phases],
+        "results": [
+            {"level": one.level, "name": one.name, "outcome": one.outcome.value, "detail": one.detail}
+            for one in drilled.results
+        ],
+        "recorded": None
+        if recorded is None
+        else {
+            "id": str(recorded.id),
+            "verdict": recorded.verdict.value,
+            "level": recorded.level,
+            "reason": recorded.reason,
+        },
     }
 
 
