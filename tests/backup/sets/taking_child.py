@@ -1,15 +1,14 @@
 """A worker for the crash tests: runs one operation and kills itself at a numbered failpoint, or while it copies."""
 
 import asyncio
-import json
 import os
 import signal
-import sys
 from dataclasses import asdict
-from pathlib import Path
+from typing import Any
 from uuid import UUID
 
-from taking_kit import Settings, Where, world_of
+from forks_kit import serve
+from taking_kit import Settings, settings_of, world_of
 
 DURING_COPY = "during copy"
 
@@ -33,14 +32,9 @@ class Failpoints:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def as_line(settings: Settings, operation_id: UUID, moment: str) -> str:
-    """One line for the child."""
-    return json.dumps({"settings": asdict(settings), "operation": str(operation_id), "moment": moment}, default=str) + "\n"
-
-
-def _settings_of(value: dict) -> Settings:
-    paths = {name: Path(value[name]) for name in ("directory", "cache")}
-    return Settings(**(value | paths | {"source": Where(**value["source"])}))
+def order(settings: Settings, operation_id: UUID, moment: str) -> dict[str, Any]:
+    """What the child is told."""
+    return {"settings": asdict(settings), "operation": str(operation_id), "moment": moment}
 
 
 async def _kill_while_copying(settings: Settings, operation_id: UUID) -> None:
@@ -51,7 +45,8 @@ async def _kill_while_copying(settings: Settings, operation_id: UUID) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _run(settings: Settings, operation_id: UUID, moment: str) -> None:
+async def _run(value: dict[str, Any]) -> None:
+    settings, operation_id, moment = settings_of(value["settings"]), UUID(value["operation"]), value["moment"]
     async with world_of(settings, migrate=False) as world:
         killing = asyncio.create_task(_kill_while_copying(settings, operation_id)) if moment == DURING_COPY else None
         await world.runner(Failpoints(moment), lease="5s", renewal="1s").run(operation_id)
@@ -59,20 +54,8 @@ async def _run(settings: Settings, operation_id: UUID, moment: str) -> None:
             killing.cancel()
 
 
-def main() -> None:
-    """A fork for each line of input: one import of all modules serves every failpoint."""
+if __name__ == "__main__":
     import dbre.capabilities.backup.vault.opening
     import dbre.engines.postgres.engine  # noqa: F401
 
-    for line in sys.stdin:
-        value = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            asyncio.run(_run(_settings_of(value["settings"]), UUID(value["operation"]), value["moment"]))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+    serve(_run)

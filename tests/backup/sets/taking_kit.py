@@ -68,6 +68,14 @@ class Settings:
     signing_key: str
     policy: Mapping[str, Any] = field(default_factory=dict)
     replica: Where | None = None
+    places: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # of vaults that are no directories
+
+
+def settings_of(value: Mapping[str, Any]) -> Settings:
+    """Settings as they come back from JSON."""
+    paths = {name: Path(value[name]) for name in ("directory", "cache")}
+    replica = Where(**value["replica"]) if value["replica"] else None
+    return Settings(**{**value, **paths, "source": Where(**value["source"]), "replica": replica})
 
 
 def settings_in(directory: Path, cache: Path, source: Where, **policy: Any) -> Settings:
@@ -165,6 +173,7 @@ def make_ground(settings: Settings, store: Store, clock: Clock) -> BackupGround:
                 "recipients": [str(identity.to_public()), str(escrow.to_public())],
                 "identity": f"file:{settings.directory / 'identity.age'}",
                 "is_offsite": name == "far",
+                **settings.places.get(name, {}),
             }
         )
 

@@ -1,14 +1,13 @@
 """SIGKILL at every commit of the journal and in the middle of a copy: one sealed set comes of it, and nothing else is left."""
 
-import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from taking_child import DURING_COPY, Failpoints, as_line
+from forks_kit import Forks, forks_of
+from taking_child import DURING_COPY, Failpoints, order
 from taking_kit import World
 
 from dbre.capabilities.backup.model import SetState
@@ -20,32 +19,10 @@ CHILD = Path(__file__).with_name("taking_child.py")
 ONE_VAULT = {"vaults": ["near"]}
 
 
-class Forks:
-    """Real processes, each of which runs an operation and is killed."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def run(self, line: str) -> int:
-        """The signal that ended it; 0: it came to its end."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(line.encode())
-        await self._process.stdin.drain()
-        async with asyncio.timeout(120):
-            return int(await self._process.stdout.readline())
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def forks() -> AsyncIterator[Forks]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(CHILD), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield Forks(process)
-    finally:
-        process.kill()
-        await process.wait()
+    async with forks_of(CHILD) as made:
+        yield made
 
 
 async def check(world: World, expected: int) -> None:
@@ -68,7 +45,7 @@ async def test_sigkill_before_every_commit_leaves_one_sealed_set(world: World, f
     assert len(moments) == 7, "a claim, five steps and the verification"
     for number, moment in enumerate(moments, 2):
         operation_id = await world.submit("backup.take", cluster="orders", kind="auto")
-        assert await forks.run(as_line(world.settings, operation_id, moment)) == signal.SIGKILL, moment
+        assert await forks.run(order(world.settings, operation_id, moment)) == signal.SIGKILL, moment
         await world.free(operation_id)
         record = await world.finish(operation_id)
         assert record.state == "succeeded", (moment, record.error)
@@ -81,7 +58,7 @@ async def test_sigkill_before_every_commit_leaves_one_sealed_set(world: World, f
 async def test_sigkill_in_the_middle_of_a_copy_uses_nothing_of_it(world: World, forks: Forks) -> None:
     world = world.with_policy(**ONE_VAULT)
     operation_id = await world.submit("backup.take", cluster="orders", kind="full")
-    assert await forks.run(as_line(world.settings, operation_id, DURING_COPY)) == signal.SIGKILL
+    assert await forks.run(order(world.settings, operation_id, DURING_COPY)) == signal.SIGKILL
     await world.free(operation_id)
     record = await world.finish(operation_id)
     assert record.state == "succeeded", record.error
