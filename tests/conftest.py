@@ -33,6 +33,7 @@ class _ByServers(LoadFileScheduling):
         return path.rpartition("/")[0] if path.startswith(_TOGETHER) else path
 
 
+@pytest.hookimpl(optionalhook=True)  # there is none with `-p no:xdist`
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
     """Ours in place of ``--dist loadfile``."""
     return _ByServers(config, log) if config.getoption("dist") == "loadfile" else None
