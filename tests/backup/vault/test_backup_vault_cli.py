@@ -129,10 +129,20 @@ def test_a_key_is_made_once_and_its_private_half_shown_nowhere(shop: Shop) -> No
 
 def test_the_escrow_identity_opens_the_newest_chain_and_others_are_refused(shop: Shop) -> None:
     escrow = identity_file(shop.directory, ESCROW, "escrow")
+    assert [one["escrow_tried_at"] for one in shop.items("vault", "check", "cellar")] == [None]
     (found,) = shop.items("vault", "escrow-drill", "cellar", "--identity", str(escrow))
     assert found["set_ids"] == [one.id for one in shop.sets]
     assert found["log_name"] == "000000010000000000000003"
     assert found["recipient"] == str(ESCROW.to_public())
+    assert str(shop.items("vault", "check", "cellar")[0]["escrow_tried_at"])[:4] == f"{datetime.now(UTC):%Y}"
+    (entry,) = (one for one in shop.items("audit", "list") if one["action"] == "vault.escrow_tried")
+    assert (entry["subject"], entry["data"]["is_opened"]) == ("vault/cellar", True)  # type: ignore[index]
+    next((shop.directory / "vault").rglob("data-*")).write_bytes(b"no age file")
+    assert shop.run("vault", "escrow-drill", "cellar", "--identity", str(escrow))[0] == 7
+    assert [one["data"]["is_opened"] for one in shop.items("audit", "list") if one["action"] == "vault.escrow_tried"] == [  # type: ignore[index]
+        False,
+        True,
+    ]
     own = shop.run("vault", "escrow-drill", "cellar", "--identity", f"file:{shop.directory}/identity.age")
     assert own[0] == 2
     assert "every day" in own[2]

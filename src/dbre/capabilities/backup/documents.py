@@ -61,6 +61,9 @@ class VaultDocument(Document):
         description="public keys (dbre audit key) of machines whose entries count besides this one's; none known: the key"
         " that the vault itself names is trusted at the first use",
     )
+    escrow_age: Duration | None = Field(
+        default=timedelta(days=92), description="the escrow identity is tried this often; null: nobody asks"
+    )
     is_offsite: bool = Field(default=False, description="true: it survives the loss of the site of the databases")
     can_delete: bool = Field(default=True, description="false: these credentials cannot delete; expiry runs elsewhere")
     bytes_per_second: Size | None = Field(default=None, description="limit of what is written and read: 50MB")

@@ -15,6 +15,7 @@ __all__ = [
     "Catalog",
     "Drill",
     "DrillVerdict",
+    "EscrowTrial",
     "LogState",
     "RecoveryGap",
     "RecoveryInterval",
@@ -196,6 +197,23 @@ class Drill:
     reason: str
     level: str  # the highest level that passed: L0 to L6
     operation_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EscrowTrial:
+    """A trial of the key that is kept away from every machine, for the day when nothing else is left."""
+
+    id: UUID
+    vault: str
+    recipient: str  # its public half
+    at: datetime
+    actor: str
+    is_opened: bool
+    reason: str  # why not; empty where it opened all
+    set_ids: tuple[str, ...]  # opened: a set with all on which it stands
+    log_name: str | None
+    bytes: int  # decrypted
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

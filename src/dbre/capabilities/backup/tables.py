@@ -9,6 +9,7 @@ __all__ = [
     "backup_set",
     "canary_witness",
     "drill",
+    "escrow_drill",
     "log_clock",
     "recovery_gap",
     "restore_phase",
@@ -147,6 +148,24 @@ drill = Table(
     Index("ix_drill_cluster_ended_at", "cluster", "ended_at"),
 )
 """One row for each drill."""
+
+escrow_drill = Table(
+    "escrow_drill",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("vault", SafeText, nullable=False),
+    Column("recipient", String(100), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", SafeText, nullable=False),
+    Column("is_opened", Boolean, nullable=False),
+    Column("reason", SafeText, nullable=False),
+    Column("set_ids", JsonText, nullable=False),
+    Column("log_name", String(200)),
+    Column("bytes", BigInteger, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Index("ix_escrow_drill_vault_at", "vault", "at"),
+)
+"""Trials of the keys that are kept away from every machine."""
 
 restore_phase = Table(
     "restore_phase",

@@ -96,7 +96,9 @@ async def proof(
     last: Annotated[bool, typer.Option("--last/--last-passed", help="From the last drill, or the last that passed.")] = True,
 ) -> View:
     """The checklist of a backup and restore drill, answered line by line; ends with 3 unless all of it holds."""
+    from dbre.capabilities.backup.catalog.escrows import list_escrows
     from dbre.capabilities.backup.drilling.views import proofs_view
+    from dbre.capabilities.backup.policy.vault_checks import escrow_told
 
     parts = runtime(ctx)
     async with parts.open_store() as store:
@@ -104,7 +106,10 @@ async def proof(
         names = [cluster] if cluster is not None else [one.name for one in parts.fleet.clusters if ground.policy_of(one.name)]
         async with store.read() as connection:
             found = [await _proof(connection, ground, name, is_last=last) for name in names]
-    return proofs_view(found)
+            trials = await list_escrows(connection)
+    policies = [policy for name in names if (policy := ground.policy_of(name)) is not None]
+    used = {vault for policy in policies for vault in policy.vaults}
+    return proofs_view(found, notes=[escrow_told(one, trials) for one in ground.vaults if one.name in used])
 
 
 async def _proof(connection: "AsyncConnection", ground: "BackupGround", cluster: str, *, is_last: bool) -> "Proof":

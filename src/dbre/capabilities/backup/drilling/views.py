@@ -124,7 +124,7 @@ def drill_view(one: Drill) -> View:
     )
 
 
-def proofs_view(proofs: Sequence[Proof]) -> View:
+def proofs_view(proofs: Sequence[Proof], *, notes: Sequence[str] = ()) -> View:
     """The checklist of each cluster, line by line; ends with 3 unless all of it holds."""
     rows: list[Row] = [
         {
@@ -150,6 +150,7 @@ def proofs_view(proofs: Sequence[Proof]) -> View:
             Column(key="detail", title="DETAIL"),
             Column(key="drill_id", title="DRILL", wide=True),
         ),
+        notes=notes,
         empty="no backup policy selects a cluster: there is nothing to prove",
         exit_code=ExitCode.OK if is_proved else ExitCode.FINDINGS,
         plugin=PluginStatus(

@@ -49,6 +49,10 @@ def _yes(value: object) -> str:
     return "yes" if value else "no"
 
 
+def _day(value: object) -> str:
+    return value[:10] if isinstance(value, str) else "never"
+
+
 def _joined(value: object) -> str:
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) and value else "-"
 
@@ -79,6 +83,7 @@ async def check(
     no_store: NoStore = False,
 ) -> View:
     """Ask each vault what it is, what its lock is worth, and what speaks against it."""
+    from dbre.capabilities.backup.vault.escrow import escrow_tried_at
     from dbre.capabilities.backup.vault.opening import open_vault, vault_named
     from dbre.capabilities.backup.vault.rows import facts_row
     from dbre.core.errors import DbreError, ExitCode
@@ -89,7 +94,8 @@ async def check(
         for one in ground.vaults if name is None else (vault_named(ground, name),):
             try:
                 async with open_vault(ground, one.name) as vault:
-                    rows.append(facts_row(await vault.facts()))
+                    tried = await escrow_tried_at(ground, vault.document)
+                    rows.append({**facts_row(await vault.facts()), "escrow_tried_at": tried})
             except DbreError as error:
                 errors.append(error)
     bad = [row for row in rows if row["problems"]]
@@ -101,6 +107,7 @@ async def check(
         Column(key="log_files", title="LOG", right=True),
         Column(key="bytes", title="STORED", format=_bytes, right=True),
         Column(key="free_bytes", title="FREE", format=_bytes, right=True),
+        Column(key="escrow_tried_at", title="ESCROW TRIED", format=_day),
         Column(key="problems", title="PROBLEMS", format=_joined),
         Column(key="address", title="WHERE", wide=True),
     )
@@ -236,12 +243,13 @@ async def escrow_drill(
     """Open the newest set, all on which it stands, and the newest log with the escrow identity alone."""
     from dataclasses import asdict
 
-    from dbre.capabilities.backup.vault.escrow import drill_escrow
+    from dbre.capabilities.backup.vault.escrow import try_escrow
     from dbre.core.secrets import SecretReference
 
     reference = SecretReference.parse(identity)
     async with _ground(ctx, no_store=no_store) as ground:
-        found = await drill_escrow(ground, name, reference, set_id=set_id)
+        actor = "" if no_store else (await runtime(ctx).principal()).name
+        found = await try_escrow(ground, name, reference, set_id=set_id, actor=actor)
     columns = (
         Column(key="vault", title="VAULT"),
         Column(key="recipient", title="RECIPIENT"),
@@ -249,7 +257,9 @@ async def escrow_drill(
         Column(key="log_name", title="LOG"),
         Column(key="bytes", title="DECRYPTED", format=_bytes, right=True),
     )
-    return View(kind="EscrowDrill", items=[asdict(found) | {"set_ids": list(found.set_ids)}], columns=columns)
+    note = "not noted anywhere: --no-store" if no_store else "noted in the state store and in the audit log"
+    items = [asdict(found) | {"set_ids": list(found.set_ids)}]
+    return View(kind="EscrowDrill", items=items, columns=columns, notes=[note])
 
 
 @app.command()

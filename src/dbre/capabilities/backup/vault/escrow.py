@@ -5,15 +5,34 @@ from dataclasses import dataclass
 
 from pyrage import IdentityError, x25519
 
+from dbre.capabilities.backup.catalog.escrows import insert_escrow, list_escrows
+from dbre.capabilities.backup.documents import VaultDocument
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
-from dbre.capabilities.backup.vault.errors import NotInVault, VaultMisconfigured
+from dbre.capabilities.backup.model import BackupSet, Catalog, EscrowTrial, SetState
+from dbre.capabilities.backup.vault.errors import NotInVault, VaultMisconfigured, WrongIdentity
 from dbre.capabilities.backup.vault.opening import open_document, vault_named
+from dbre.capabilities.backup.vault.records import when
+from dbre.core.audit.log import AuditLog
+from dbre.core.audit.model import AuditDraft
 from dbre.core.errors import UsageError
+from dbre.core.ids import uuid7
 from dbre.core.secrets import SecretReference
-from dbre.core.text import quoted
+from dbre.core.text import printable, quoted
+from dbre.ports.backup.errors import CopyDamaged
 
-__all__ = ["EscrowDrill", "chain_of", "drill_escrow", "make_identity", "recipient_of"]
+__all__ = [
+    "ESCROW_TRIED",
+    "EscrowDrill",
+    "chain_of",
+    "drill_escrow",
+    "escrow_tried_at",
+    "make_identity",
+    "recipient_of",
+    "try_escrow",
+]
+
+ESCROW_TRIED = "vault.escrow_tried"
+"""What the audit log calls it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +98,57 @@ async def drill_escrow(ground: BackupGround, name: str, identity: SecretReferenc
         bytes=total,
         seconds=time.monotonic() - began,
     )
+
+
+async def try_escrow(
+    ground: BackupGround, name: str, identity: SecretReference, *, set_id: str | None, actor: str
+) -> EscrowDrill:
+    """``drill_escrow``, noted in the state store and in the audit log whatever comes of it. Raises: as that does."""
+    recipient = await recipient_of(identity)
+    try:
+        found = await drill_escrow(ground, name, identity, set_id=set_id)
+    except (CopyDamaged, WrongIdentity) as error:
+        await _note(ground, _trial(ground, name, recipient, actor, found=None, reason=printable(error.message, limit=500)))
+        raise
+    await _note(ground, _trial(ground, name, recipient, actor, found=found, reason=""))
+    return found
+
+
+async def escrow_tried_at(ground: BackupGround, document: VaultDocument) -> str | None:
+    """When a recipient of today last opened what is stored, as far as the state store knows."""
+    if ground.store is None:
+        return None
+    async with ground.store.read() as connection:
+        trials = await list_escrows(connection, vault=document.name)
+    return next((when(one.at) for one in trials if one.is_opened and one.recipient in document.recipients), None)
+
+
+def _trial(
+    ground: BackupGround, vault: str, recipient: str, actor: str, *, found: EscrowDrill | None, reason: str
+) -> EscrowTrial:
+    return EscrowTrial(
+        id=uuid7(ground.clock),
+        vault=vault,
+        recipient=recipient,
+        at=ground.clock.now(),
+        actor=actor,
+        is_opened=found is not None,
+        reason=reason,
+        set_ids=found.set_ids if found is not None else (),
+        log_name=found.log_name if found is not None else None,
+        bytes=found.bytes if found is not None else 0,
+        seconds=found.seconds if found is not None else 0.0,
+    )
+
+
+async def _note(ground: BackupGround, one: EscrowTrial) -> None:
+    if ground.store is None:
+        return
+    data = {"recipient": one.recipient, "is_opened": one.is_opened, "reason": one.reason, "sets": list(one.set_ids)}
+    entry = AuditDraft(action=ESCROW_TRIED, actor=one.actor, subject=f"vault/{one.vault}", data=data | {"bytes": one.bytes})
+    async with ground.store.begin() as connection:
+        await insert_escrow(connection, one)
+        await AuditLog(ground.clock).record(connection, entry)
 
 
 def _wanted(catalog: Catalog, set_id: str | None, name: str) -> BackupSet:
