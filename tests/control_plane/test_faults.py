@@ -43,6 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+@pytest.mark.slow
 async def test_full_state_directory_stops_neither_probing_nor_pages_and_loses_no_count(
     small_disk: Path, tmp_path: Path, fresh_postgres: PostgresServer
 ) -> None:
@@ -101,6 +102,7 @@ async def _page(plane: ControlPlaneProcess, path: str):
         return await browser.get(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_stops_in_order_within_five_seconds_although_databases_hang(
     number: signal.Signals, tmp_path: Path, fresh_postgres: PostgresServer
@@ -132,6 +134,7 @@ async def test_hangup_is_said_and_ignored(tmp_path: Path) -> None:
         assert await plane.stop() == 0
 
 
+@pytest.mark.slow
 async def test_database_that_accepts_and_never_answers_disturbs_no_other(
     tmp_path: Path, fresh_postgres: PostgresServer
 ) -> None:
@@ -162,6 +165,7 @@ async def test_database_that_accepts_and_never_answers_disturbs_no_other(
     silent.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     FAKETIME is None and os.environ.get("DBRE_REQUIRE_ALL") != "1", reason="the package libfaketime is not installed"
 )

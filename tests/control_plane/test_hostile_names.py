@@ -24,6 +24,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+@pytest.mark.slow
 async def test_hostile_names_reach_nobody_unescaped(tmp_path: Path, fresh_postgres: PostgresServer) -> None:
     async with await fresh_postgres.connect() as admin:
         for name in (DATABASE, WILD):

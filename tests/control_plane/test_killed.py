@@ -14,7 +14,7 @@ from dbre.demo.pager import Pager
 from dbre.lab.free_port import choose_port
 from dbre.lab.postgres import PostgresServer
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 @asynccontextmanager

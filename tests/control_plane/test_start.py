@@ -207,6 +207,7 @@ async def test_told_to_stop_while_it_still_starts(plane: ControlPlaneProcess) ->
     assert await plane.stop() == 0
 
 
+@pytest.mark.slow
 async def test_secrets_that_cannot_be_read_are_told_and_stop_nobody_else(
     tmp_path: Path, fresh_postgres: PostgresServer
 ) -> None:

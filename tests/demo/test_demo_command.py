@@ -47,6 +47,7 @@ def place(lab_site, tmp_path: Path) -> Path:
     return lab_site.directory / f"demo-{tmp_path.name}"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_demo_keeps_all_its_promises_and_leaves_nothing(postgres18: PostgresServer, place: Path, tmp_path: Path) -> None:
     child = await demo("-o", "json", "--directory", str(place), "--freeze", "8s", directory=tmp_path)
@@ -61,6 +62,7 @@ async def test_demo_keeps_all_its_promises_and_leaves_nothing(postgres18: Postgr
     assert await gone(place)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_kept_demo_serves_its_pages_until_told_to_stop(postgres18: PostgresServer, place: Path, tmp_path: Path) -> None:
     child = await demo("--keep", "--directory", str(place), "--freeze", "3s", "--away", "1s", directory=tmp_path)
@@ -81,6 +83,7 @@ async def test_kept_demo_serves_its_pages_until_told_to_stop(postgres18: Postgre
     assert await gone(place)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_demo_killed_half_way_leaves_nothing(postgres18: PostgresServer, place: Path, tmp_path: Path) -> None:
     child = await demo("--directory", str(place), directory=tmp_path)
