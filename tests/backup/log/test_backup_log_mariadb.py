@@ -15,6 +15,7 @@ from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.log.gaps import ancestry, stretches
 from dbre.capabilities.backup.log.status import log_status
 from dbre.capabilities.backup.model import LogState, StoredLog
+from dbre.capabilities.backup.policy.log_keeping import examine_keeping
 from dbre.core.events import recent
 from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.site import Site
@@ -31,6 +32,10 @@ async def stored(one: Plane) -> list[StoredLog]:
 async def told(one: Plane) -> Counter[str]:
     async with one.store.read() as connection:
         return Counter(event.kind for event in await recent(connection, limit=200))
+
+
+async def findings(one: Plane) -> list[str]:
+    return [found.rule for found in await examine_keeping(one.ground, one.store, [one.ground.fleet.cluster(CLUSTER)])]
 
 
 def is_told(one: Plane, kind: str) -> Callable[[], Awaitable[bool]]:
@@ -68,8 +73,10 @@ async def test_a_quiet_servers_log_comes_into_the_vault_and_what_lacks_for_that_
         assert before.reasons == (f"nobody keeps the log of {server.name}, and nobody ever did; dbre server keeps it",)
         assert before.backlog is not None
         assert [problem.rule for problem in before.backlog.problems] == ["backup.log_never_expires"]
+        assert await findings(one) == ["backup.log_unkept"]
         keeper = await stack.enter_async_context(one.keeping())
         await until(is_told(one, "backup.log_stopped"), "the login may not receive")
+        assert "backup.log_stopped" in await findings(one)
         stopped = await log_status(one.ground, one.store, CLUSTER)
         assert any("REPLICATION SLAVE" in (trouble.hint or "") for trouble in stopped.troubles), stopped
         assert not stopped.is_good
@@ -87,6 +94,7 @@ async def test_a_quiet_servers_log_comes_into_the_vault_and_what_lacks_for_that_
         await until(is_told(one, "backup.log_stopped_ended"), "the keeper says that all is well")
         counted = await told(one)
         assert counted["backup.log_stopped"] == counted["backup.log_stopped_ended"] == 1
+        assert await findings(one) == []
         logs = await stored(one)
         assert len(stretches(logs, ancestry([], logs[0].file.timeline))) == 1
         assert all(log.vaults == ("cellar",) for log in logs)

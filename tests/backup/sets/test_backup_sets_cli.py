@@ -118,6 +118,13 @@ def test_a_backup_from_the_first_copy_to_its_expiry(run: Run, world_settings: Se
     code, out, _ = run("backup", "check", "orders", "-o", "nagios")
     assert code == 2
     assert "no drill ever restored a set of it" in out
+    near = world_settings.directory / "near"
+    near.rename(near.with_name("unmounted"))
+    code, out, _ = run("backup", "check", "orders", "-o", "json")
+    near.with_name("unmounted").rename(near)
+    assert code == ExitCode.FINDINGS
+    worst = json.loads(out)["items"][0]
+    assert (worst["rule"], worst["subject"], worst["severity"]) == ("backup.vault_not_ready", "vault near", "critical"), out
 
     code, _, err = run("backup", "hold", increment["id"], "--reason", "case 17")
     assert code == 0, err

@@ -58,12 +58,8 @@ class LogStatus:
     @property
     def reasons(self) -> tuple[str, ...]:
         """What is not as it should be, in words; the server's silence is told by ``error``."""
-        found = [*self._unkept()]
-        found += [
-            f"{printable(one.message, limit=300)} (since {_utc(one.since)})"
-            for one in self.troubles
-            if one.kind not in _HARMLESS
-        ]
+        found = [*self.unkept]
+        found += [f"{printable(one.message, limit=300)} (since {_utc(one.since)})" for one in self.harms]
         found += [
             f"a gap is open since {_utc(one.began_at)}: {printable(one.reason, limit=300)}; its remedy is"
             f" {printable(one.remedy, limit=200)}"
@@ -71,6 +67,16 @@ class LogStatus:
         ]
         found += [f"log is missing from {one.start.text} to {one.end.text} of timeline {one.timeline}" for one in self.missing]
         return tuple(found)
+
+    @property
+    def harms(self) -> tuple[Trouble, ...]:
+        """Troubles of the keeper for which somebody has to do something."""
+        return tuple(one for one in self.troubles if one.kind not in _HARMLESS)
+
+    @property
+    def unkept(self) -> tuple[str, ...]:
+        """Why the log is not being kept, as far as the server that writes it knows."""
+        return tuple(self._unkept())
 
     def _unkept(self) -> Iterator[str]:
         backlog = self.backlog

@@ -190,9 +190,11 @@ async def check(
         str, typer.Option("--fail-on", metavar="SEVERITY", help="End with exit code 3 from this severity on.")
     ] = "error",
 ) -> View:
-    """What is not as policies want it: overdue, unproven, not off-site, gaps, chains, forecasts, log that servers keep."""
+    """What is not as policies want it: overdue, unproven, not off-site, gaps, chains, forecasts, log, silent vaults."""
     from dbre.capabilities.backup.policy.asking import ask_servers
+    from dbre.capabilities.backup.policy.asking_vaults import ask_vaults
     from dbre.capabilities.backup.policy.examining import examine_backups
+    from dbre.capabilities.backup.policy.log_keeping import examine_keeping
     from dbre.core.checks import Severity, exit_code_of, worst_first
     from dbre.core.errors import UsageError
     from dbre.core.text import counted, quoted
@@ -203,13 +205,19 @@ async def check(
     clusters = [parts.fleet.cluster(cluster)] if cluster is not None else list(parts.fleet.clusters)
     async with parts.open_store() as store:
         ground = parts.backups(store)
-        found = worst_first([*await examine_backups(ground, clusters, parts.clock), *await ask_servers(ground, clusters)])
+        found = [
+            *await examine_backups(ground, clusters, parts.clock),
+            *await ask_servers(ground, clusters),
+            *await ask_vaults(ground, clusters),
+            *await examine_keeping(ground, store, clusters),
+        ]
+    found = worst_first(found)
     return View(
         kind="FindingList",
         items=[_finding(one) for one in found],
         columns=[
             Column(key="severity", title="SEVERITY"),
-            Column(key="subject", title="CLUSTER"),
+            Column(key="subject", title="SUBJECT"),
             Column(key="summary", title="FINDING"),
             Column(key="fix", title="FIX"),
             Column(key="rule", title="RULE", wide=True),
