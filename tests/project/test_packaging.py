@@ -18,6 +18,7 @@ EXCUSED = (
     "dbre.__main__",
     "dbre.capabilities.backup.vault.s3",
     "dbre.capabilities.backup.vault.sftp",
+    "dbre.capabilities.consistency.graphs",
     "dbre.core.operation.celery_dispatch.",
     "dbre.core.store.migrations",  # Alembic runs it
     "dbre.engines.mysql",

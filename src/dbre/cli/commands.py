@@ -52,6 +52,11 @@ COMMANDS: dict[str, CommandEntry] = {
         "Operate", "dbre.capabilities.backup.vault.cli", "Vaults: encrypted, append-only places where backups lie."
     ),
     "integrity": CommandEntry("Operate", "dbre.capabilities.integrity.cli", "Rows, pages and indexes: compared and checked."),
+    "check": CommandEntry(
+        "Operate",
+        "dbre.capabilities.consistency.cli",
+        "Judge a history of what clients did and saw: 0 ok, 3 anomalies, 9 unknown.",
+    ),
     "op": CommandEntry("Operate", "dbre.cli.op_cli", "Operations: list, show, follow, approve and steer them."),
     "export": CommandEntry(
         "Operate", "dbre.cli.export_cli", "Write DAGs for Airflow and flows for Prefect that run operations."

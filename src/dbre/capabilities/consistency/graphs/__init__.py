@@ -1,0 +1,1 @@
+"""Graphs of who must come before whom, in numpy and scipy: the extra ``check``."""
