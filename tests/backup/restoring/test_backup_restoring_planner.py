@@ -211,6 +211,33 @@ def test_a_moment_on_an_abandoned_branch_is_recovered_on_that_branch() -> None:
     assert "backup.other_branch" not in rules(chosen)
 
 
+def test_what_an_old_primary_wrote_after_the_failover_is_told_as_lost() -> None:
+    """At minute 8 another server was promoted; the old one went on for 4 minutes, of which 3 were received."""
+    found = catalog(
+        backup_set("a", 1.5, 2.5),
+        logs=[*segments(range(1, 11)), *segments(range(8, 20), timeline=2)],
+        switches=[switch(2, 1, 8)],
+    )
+    clock = [*samples(range(13)), *samples(range(13, 20), timeline=2)]
+    (told,) = to_time(found, at(15), clock).problems
+    assert (told.rule, told.is_blocking) == ("backup.tail_left_behind", False)
+    assert "timeline 1 went on after the service had left it: 64.0 MiB of log until 2026-11-20 12:12:00Z" in told.message
+    assert "--timeline 1" in (told.hint or "")
+    assert rules(to_time(found, at(7), clock)) == [], "before the failover nothing is missing"
+    alone = plan_restore(found, RecoveryTarget(kind=TargetKind.LATEST), now=LATER)
+    assert "48.0 MiB of log are not on timeline 2" in alone.problems[0].message, "whole files are known without a clock"
+    on_one = plan_restore(found, RecoveryTarget(kind=TargetKind.LATEST, timeline=1), now=LATER, clock_samples=clock)
+    assert (names(on_one)[-1], rules(on_one)) == (10, [])
+
+
+def test_a_timeline_of_which_nobody_knows_where_it_began_is_told_and_not_gone_along() -> None:
+    """Just after a promotion the first log of the new timeline may be there before its history file is."""
+    found = catalog(backup_set("a", 1.5, 2.5), logs=[*segments(range(1, 9)), segment(8, timeline=2)])
+    plan = plan_restore(found, RecoveryTarget(kind=TargetKind.LATEST), now=LATER)
+    assert (plan.timeline, rules(plan)) == (1, ["backup.other_branch"])
+    assert "log of timeline 2 came in, and its history file" in plan.problems[0].message
+
+
 def test_a_timeline_that_is_asked_for_is_taken() -> None:
     found = catalog(
         backup_set("a", 1.5, 2.5),

@@ -8,7 +8,7 @@ from dbre.capabilities.backup.catalog.clock import ClockSample
 from dbre.capabilities.backup.log.gaps import Span, ancestry
 from dbre.capabilities.backup.model import Catalog, TimelineSwitch
 
-__all__ = ["Line", "choose_line", "newest_timeline", "switches_of"]
+__all__ = ["LeftBehind", "Line", "choose_line", "left_behind", "newest_timeline", "switches_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,26 @@ class Line:
         return any(
             one.timeline == timeline and one.start <= value and (one.end is None or value <= one.end) for one in self.spans
         )
+
+
+def _newest_with_beginning(catalog: Catalog, system_id: str) -> tuple[int, str | None]:
+    """The newest timeline that can be recovered along: just after a promotion its history may not have come in yet."""
+    newest = newest_timeline(catalog, system_id)
+    begun = {one.timeline for one in switches_of(catalog, system_id)}
+    begun |= {one.timeline for one in catalog.sets if one.system_id == system_id and one.timeline is not None}
+    if newest in begun or not begun:
+        return newest, None
+    return max(begun), f"log of timeline {newest} came in, and its history file, which says where it began, did not"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """What a server wrote on a timeline after the line had left it: the tail of an old primary that lived on."""
+
+    timeline: int
+    value: int  # where the line left it
+    bytes: int  # of log that are known to have been written behind that
+    until: datetime | None  # when it is known to have been written last
 
 
 def switches_of(catalog: Catalog, system_id: str) -> tuple[TimelineSwitch, ...]:
@@ -58,11 +78,42 @@ def choose_line(
     switches = switches_of(catalog, system_id)
     if timeline is not None:
         return Line(system_id=system_id, timeline=timeline, spans=ancestry(switches, timeline))
-    newest = newest_timeline(catalog, system_id)
-    line = Line(system_id=system_id, timeline=newest, spans=ancestry(switches, newest))
+    newest, note = _newest_with_beginning(catalog, system_id)
+    line = Line(system_id=system_id, timeline=newest, spans=ancestry(switches, newest), note=note)
     before = [one for one in samples if at is not None and one.system_id == system_id and one.at <= at]
     if not before or line.holds(before[-1].timeline, before[-1].value):
         return line
     lived = before[-1].timeline
     note = f"the service lived on timeline {lived} at that moment, which is not on the way to the newest timeline {newest}"
     return Line(system_id=system_id, timeline=lived, spans=ancestry(switches, lived), note=note)
+
+
+def left_behind(
+    catalog: Catalog, line: Line, *, at: datetime | None = None, samples: Sequence[ClockSample] = ()
+) -> tuple[LeftBehind, ...]:
+    """What lies on none of the line's own stretches, although it was written before ``at`` (None: whenever)."""
+    return tuple(
+        found
+        for span in line.spans
+        if span.end is not None and (found := _left_of(catalog, line, span, span.end, at, samples)) is not None
+    )
+
+
+def _left_of(
+    catalog: Catalog, line: Line, span: Span, end: int, at: datetime | None, samples: Sequence[ClockSample]
+) -> LeftBehind | None:
+    seen = [
+        one
+        for one in samples
+        if (one.system_id, one.timeline) == (line.system_id, span.timeline) and one.value > end and (at is None or one.at <= at)
+    ]
+    whole = [
+        one.file.end
+        for one in catalog.logs
+        if at is None and (one.system_id, one.file.timeline) == (line.system_id, span.timeline) and one.file.start >= end
+    ]
+    highest = max((*(one.value for one in seen), *whole), default=end)
+    if highest == end:
+        return None
+    until = max((one.at for one in seen), default=None)
+    return LeftBehind(timeline=span.timeline, value=end, bytes=highest - end, until=until)

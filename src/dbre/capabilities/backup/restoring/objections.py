@@ -4,22 +4,25 @@ from collections.abc import Sequence
 
 from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
 from dbre.capabilities.backup.restoring.choice import RestoreChoice
-from dbre.capabilities.backup.restoring.choosing import Found
-from dbre.capabilities.backup.restoring.lineage import Line
+from dbre.capabilities.backup.restoring.choosing import Found, Search
+from dbre.capabilities.backup.restoring.lineage import Line, left_behind
 from dbre.capabilities.backup.restoring.wording import moment_words
 from dbre.core.text import printable
+from dbre.core.units import format_bytes
 from dbre.ports.backup.model import Problem, RecoveryTarget, TargetKind
 
 __all__ = ["objections_to", "sources_of"]
 
 
-def objections_to(found: Found, line: Line, catalog: Catalog, target: RecoveryTarget, choice: RestoreChoice) -> list[Problem]:
+def objections_to(found: Found, search: Search) -> list[Problem]:
     """All that there is to tell of a choice, what stands in the way last."""
+    line, target, choice = search.line, search.target, search.choice
     return [
         *_passed_over(found),
         *found.notes,
         *_branch(line),
-        *_unlocated(catalog, found, target, choice),
+        *_left_behind(search),
+        *_unlocated(search.catalog, found, target, choice),
         *_without_source(found.chain.sets, choice.vaults),
     ]
 
@@ -47,6 +50,23 @@ def _branch(line: Line) -> list[Problem]:
     if line.note is None:
         return []
     return [Problem(rule="backup.other_branch", message=line.note, hint="--timeline N chooses another one", is_blocking=False)]
+
+
+def _left_behind(search: Search) -> list[Problem]:
+    """Commits of an old primary that went on after another was promoted were acknowledged, and are not in what comes back."""
+    if search.target.kind not in (TargetKind.LATEST, TargetKind.TIME):
+        return []
+    return [
+        Problem(
+            rule="backup.tail_left_behind",
+            message=f"timeline {one.timeline} went on after the service had left it: {format_bytes(one.bytes)} of log"
+            + (f" until {moment_words(one.until)}" if one.until is not None else "")
+            + f" are not on timeline {search.line.timeline}; what was committed in them is lost here",
+            hint=f"as far as it was received it is had by --timeline {one.timeline}",
+            is_blocking=False,
+        )
+        for one in left_behind(search.catalog, search.line, at=search.at, samples=search.samples)
+    ]
 
 
 def _unlocated(catalog: Catalog, found: Found, target: RecoveryTarget, choice: RestoreChoice) -> list[Problem]:

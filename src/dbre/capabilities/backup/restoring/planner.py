@@ -38,7 +38,8 @@ def plan_restore(
     """
     choice, at = choice or RestoreChoice(), _moment(target, now)
     line = choose_line(catalog, _system(catalog, at, clock_samples), timeline=target.timeline, at=at, samples=clock_samples)
-    found = Search(catalog=catalog, line=line, target=target, at=at, samples=clock_samples, choice=choice).found()
+    search = Search(catalog=catalog, line=line, target=target, at=at, samples=clock_samples, choice=choice)
+    found = search.found()
     loss, lost = loss_of(found, target, at, choice)
     is_cut = loss is not None and choice.accept_loss
     newest = found.chain.newest
@@ -58,7 +59,7 @@ def plan_restore(
         end_at=found.reach.end_at if found.reach else newest.stopped_at,
         may_end_with_log=is_cut or _may_end(found, target, choice),
         loss=loss,
-        problems=(*objections_to(found, line, catalog, target, choice), *lost),
+        problems=(*objections_to(found, search), *lost),
         vaults=sources_of(found.chain.sets, choice.vaults),
     )
 
