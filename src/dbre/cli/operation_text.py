@@ -10,7 +10,7 @@ from dbre.core.operation.outline import OutlineRow, StepFate, outline
 from dbre.core.operation.plan import Plan, PlannedOperation
 from dbre.core.operation.states import OperationState
 from dbre.core.text import printable
-from dbre.core.units import format_duration
+from dbre.core.units import format_bytes, format_duration
 
 __all__ = [
     "gate_lines",
@@ -113,13 +113,20 @@ def outline_line(row: OutlineRow) -> str:
 
 
 def progress_text(progress: Any) -> str:
-    """How far a step is: ``1500000 of 4000000 rows (38 %)``."""
+    """How far a step is: ``1500000 of 4000000 rows (38%)``, ``1.5 of ...`` of any unit, bytes as ``30.0 MiB of 48.2 MiB``."""
     done, total, unit = progress.get("done"), progress.get("total"), progress.get("unit", "")
     if not isinstance(done, int | float):
         return ""
     if isinstance(total, int | float) and total > 0:
-        return printable(f"{done:g} of {total:g} {unit} ({min(done / total, 1):.0%})")
-    return printable(f"{done:g} {unit}")
+        return printable(f"{_amount(done, unit, is_part=True)} of {_amount(total, unit)} ({min(done / total, 1):.0%})")
+    return printable(_amount(done, unit))
+
+
+def _amount(count: float, unit: Any, *, is_part: bool = False) -> str:
+    if unit == "bytes":
+        return format_bytes(int(count))
+    number = f"{count:.0f}" if float(count).is_integer() else f"{count:g}"
+    return number if is_part or not unit else f"{number} {unit}"
 
 
 def hold_text(hold: Hold) -> str:

@@ -41,7 +41,7 @@ def open_repository(
         near = closest(tool, TOOLS)
         raise UsageError(
             f"{quoted(tool, limit=60)} is no tool whose repositories dbre reads",
-            hint=f"did you mean {near}?" if near else f"one of {', '.join(TOOLS)}",
+            hint=f"did you mean {near}?" if near else f"dbre backup inspect TOOL --stanza NAME, TOOL one of {', '.join(TOOLS)}",
         )
     if not stanza:
         raise UsageError(f"{tool} keeps many servers: say which", hint="--stanza NAME")

@@ -12,6 +12,7 @@ from taking_kit import Settings
 from dbre.app import Application
 from dbre.cli import root
 from dbre.core.errors import ExitCode
+from dbre.lab.postgres import PostgresServer
 
 Run = Callable[..., tuple[int, str, str]]
 _CONFIG = """
@@ -163,7 +164,7 @@ def _flip(path: Path) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
-def test_policies_and_programs_are_shown(run: Run) -> None:
+def test_policies_and_programs_are_shown(run: Run, world_settings: Settings, postgres15: PostgresServer) -> None:
     (policy,) = _items(run, "backup", "policies")
     assert (policy["policy"], policy["clusters"], policy["recovery_point_seconds"]) == ("daily", ["orders"], 300)
     code, _, err = run("backup", "policies")
@@ -171,6 +172,12 @@ def test_policies_and_programs_are_shown(run: Run) -> None:
     assert "no policy selects lonely" in err
     found = {one["name"]: one for one in _items(run, "backup", "tools", "orders")}
     assert found["pg_basebackup"]["version"]
+    path = world_settings.directory / "dbre.yaml"  # another server now, of an older version
+    text = path.read_text().replace(f"port: {world_settings.source.port}", f"port: {postgres15.address.port}")
+    path.write_text(text.replace(f"user: {world_settings.source.user}", f"user: {postgres15.superuser}"))
+    (world_settings.directory / "password").write_text(postgres15.password.reveal())
+    older = {one["name"]: one for one in _items(run, "backup", "tools", "orders")}
+    assert {older[name]["version"].split(".")[0] for name in ("postgres", "pg_waldump", "pg_basebackup")} == {"15"}
 
 
 @pytest.mark.parametrize(
@@ -185,6 +192,7 @@ def test_policies_and_programs_are_shown(run: Run) -> None:
         (("check", "--fail-on", "bad"), ExitCode.USAGE, "is no severity"),
         (("hold", "abcd", "--reason", "case"), ExitCode.USAGE, "there is no set"),
         (("list", "order"), ExitCode.USAGE, "no cluster is named"),
+        (("restore", "order", "--latest", "--directory", "new"), ExitCode.USAGE, "no set of a cluster order is known"),
         (("expire", "lonely"), ExitCode.USAGE, "no backup policy selects cluster lonely"),
     ],
     ids=lambda value: "-".join(value).replace("/", "_") if isinstance(value, tuple) else None,

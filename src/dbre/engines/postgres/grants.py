@@ -19,6 +19,10 @@ _OPTIONAL_BACKUPS = """\
 -- Not granted. To let dbre copy the server and receive its log (dbre backup), grant these, and let pg_hba.conf have a line
 -- for database replication; the last two are for the canary alone:
 """
+_ROWS = """\
+-- Not granted. To let dbre read rows (dbre backup diff, dbre integrity digest and compare) and bring a table back beside the
+-- living one (dbre backup restore-table), grant the tables and the schema that it may:
+"""
 _BACKING_UP = (
     "ALTER ROLE {} REPLICATION",
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO {}",
@@ -29,6 +33,7 @@ _COPYING = """\
 -- Not granted. To let dbre copy the server and receive its log (dbre backup), and a line for replication in pg_hba.conf:
 --   {};
 """
+_READING = ("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", "GRANT CREATE ON SCHEMA public TO {}")
 _CHANGING = (
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
     "GRANT SELECT ON pg_catalog.pg_file_settings TO {}",
@@ -59,7 +64,8 @@ def grant_script(user: str) -> str:
     optional = "".join(f"--   {printable(line)};\n" for line in change_grants(user, ("work_mem",)))
     backups = "".join(f"--   {printable(line)};\n" for line in backup_grants(user))
     granted = "".join(statement + ";\n" for statement in statements)
-    return expected + granted + _OPTIONAL + optional + _OPTIONAL_BACKUPS + backups
+    rows = "".join(f"--   {printable(sql.SQL(text).format(role).as_string(None))};\n" for text in _READING)
+    return expected + granted + _OPTIONAL + optional + _OPTIONAL_BACKUPS + backups + _ROWS + rows
 
 
 def backup_grants(user: str) -> tuple[str, ...]:

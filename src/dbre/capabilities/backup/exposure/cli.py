@@ -64,6 +64,7 @@ async def exposure(
 
 def _rows(one: "Exposure", limit: float) -> list[Row]:
     best: Row = {
+        "id": f"best@{one.cluster}",
         "cluster": one.cluster,
         "tier": "best",
         "at": one.at.isoformat().replace("+00:00", "Z"),
@@ -77,6 +78,7 @@ def _rows(one: "Exposure", limit: float) -> list[Row]:
     return [best] + [
         {
             **best,
+            "id": f"{tier.tier.value}@{one.cluster}",
             "tier": tier.tier.value,
             "seconds": tier.seconds,
             "bytes": tier.bytes,

@@ -62,7 +62,7 @@ def choose(
     if asked is not None and asked not in kinds:
         raise NoSuchCopy(
             f"{survey.product} is not copied as {asked} by provider {policy.provider}",
-            hint=f"it can be copied as {', '.join(kinds)}",
+            hint=f"it can be copied as {', '.join(kinds)}; a policy with provider: dump copies rows (logical)",
         )
     if asked is not None and asked not in _INCREMENTS:
         return Choice(kind=asked, parent=None, reason=f"a {asked} copy was asked for")

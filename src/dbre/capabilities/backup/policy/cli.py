@@ -260,14 +260,38 @@ async def _tools(ground: "BackupGround", clusters: "list[Cluster]") -> "tuple[li
 
     found: list[tuple[str, Tool]] = []
     errors: list[DbreError] = []
-    for cluster in {one.engine: one for one in clusters}.values():
+    asked: set[tuple[str, str, str | None]] = set()
+    for cluster in clusters:
         policy = ground.policy_of(cluster.name)
+        provider = policy.provider if policy is not None else "native"
+        version = await _version_of(ground, cluster)
+        if (cluster.engine, provider, version) in asked:
+            continue
+        asked.add((cluster.engine, provider, version))
         try:
-            port = ground.port_of(cluster, provider=policy.provider if policy is not None else "native")
-            found += [(cluster.engine, one) for one in await port.tools()]
+            tools = await ground.port_of(cluster, provider=provider).tools(version=version)
+            found += [(cluster.engine, one) for one in tools if (cluster.engine, one) not in found]
         except DbreError as error:
             errors.append(error)
     return found, errors
+
+
+async def _version_of(ground: "BackupGround", cluster: "Cluster") -> str | None:
+    """The version of the first server that answers: its programs are what is looked for; None: the newest."""
+    from dbre.core.errors import DbreError
+    from dbre.ports.engine import Access
+
+    for instance in cluster.instances:
+        try:
+            access = Access.to(cluster, instance.address, application_name="dbre:backup")
+            server = ground.engines.get(cluster.engine).connect(access)
+            try:
+                return (await server.session.identify()).version_text
+            finally:
+                await server.aclose()
+        except DbreError:  # the next one; fleet check is who tells that a server is down
+            continue
+    return None
 
 
 def _taken(record: "OperationRecord") -> View:

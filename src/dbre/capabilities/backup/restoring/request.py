@@ -65,6 +65,7 @@ def plan_over(
     if asked.vault is not None and asked.vault not in {one.name for one in ground.vaults}:
         known = ", ".join(one.name for one in ground.vaults) or "none"
         raise UsageError(f"no vault is named {printable(asked.vault, limit=100)}", hint=f"vaults: {known}")
+    _require_cluster(ground, catalog, asked.cluster)
     _require_target(ground, catalog, asked.target)
     choice = RestoreChoice(
         position=_position(ground, catalog, asked),
@@ -74,6 +75,16 @@ def plan_over(
         received=_received(ground, catalog, asked.cluster),
     )
     return plan_restore(catalog, asked.target, now=clock.now(), clock_samples=samples, choice=choice)
+
+
+def _require_cluster(ground: BackupGround, catalog: Catalog, name: str) -> None:
+    """A cluster that left the inventory can be restored; one of which nothing was ever copied is a slip of the pen."""
+    if not catalog.sets and name not in {one.name for one in ground.fleet.clusters}:
+        raise UsageError(
+            f"no set of a cluster {printable(name, limit=100)} is known here, and none of the inventory is named so",
+            hint=f"clusters: {', '.join(one.name for one in ground.fleet.clusters) or 'none'}; dbre vault show VAULT",
+            context={"cluster": printable(name, limit=100)},
+        )
 
 
 def _require_target(ground: BackupGround, catalog: Catalog, target: RecoveryTarget) -> None:
