@@ -97,7 +97,7 @@ async def check(
                     tried = await escrow_tried_at(ground, vault.document)
                     rows.append({**facts_row(await vault.facts()), "escrow_tried_at": tried})
             except DbreError as error:
-                errors.append(error)
+                errors.append(type(error)(f"vault {one.name}: {error.message}", hint=error.hint, context=error.context))
     bad = [row for row in rows if row["problems"]]
     columns = (
         Column(key="name", title="VAULT"),

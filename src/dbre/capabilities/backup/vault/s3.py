@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
 
 from dbre.capabilities.backup.vault.errors import KeyTaken, ObjectDamaged, ObjectMissing, StillLocked
 from dbre.capabilities.backup.vault.s3_errors import code_of, error_of, status_of
@@ -35,6 +35,8 @@ __all__ = ["Bucket", "S3Storage"]
 
 _CHUNK = 1 << 20
 _CONFLICTS = 5
+_CUTS = 4  # connections in a row that bring nothing
+_CUT_SECONDS = 0.2
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 60
 
@@ -127,18 +129,34 @@ class S3Storage:
         raise KeyTaken(f"{printable(key)} is in the vault already", hint="nothing in a vault is overwritten") from error
 
     def get(self, key: str, into: Path, *, version_id: str | None, limit: int, pace: Pace) -> None:
-        """Fetch an object to a new file."""
+        """Fetch an object to a new file; where a connection is cut, another one goes on from there."""
         with self._told(f"read {key} of"):
-            found = self._client.get_object(
-                Bucket=self._bucket.name, Key=self._bucket.prefix + key, **_by(version_id or self._first_version(key))
-            )
-            if found["ContentLength"] > limit:
-                raise ObjectDamaged(f"{printable(key)} has {found['ContentLength']} bytes, more than the {limit} expected")
+            version = version_id or self._first_version(key)
             descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                for data in found["Body"].iter_chunks(_CHUNK):
-                    pace(len(data))
-                    file.write(data)
+                tries, before = _CUTS, 0
+                while not self._read_on(key, version, file, limit, pace, is_last=not tries):
+                    tries, before = _CUTS if file.tell() > before else tries - 1, file.tell()
+                    time.sleep(_CUT_SECONDS)
+
+    def _read_on(self, key: str, version: str | None, file: IO[bytes], limit: int, pace: Pace, *, is_last: bool) -> bool:
+        """Read from where the file ends; False where the connection was cut before the end, unless it is the last try."""
+        begin = file.tell()
+        what: dict[str, Any] = {"Bucket": self._bucket.name, "Key": self._bucket.prefix + key, **_by(version)}
+        if begin:
+            what["Range"] = f"bytes={begin}-"
+        try:
+            found = self._client.get_object(**what)
+            if (size := begin + found["ContentLength"]) > limit:
+                raise ObjectDamaged(f"{printable(key)} has {size} bytes, more than the {limit} expected")
+            for data in found["Body"].iter_chunks(_CHUNK):
+                pace(len(data))
+                file.write(data)
+        except (HTTPClientError, IncompleteReadError):
+            if is_last:
+                raise
+            return file.tell() == limit  # cut behind the last byte
+        return True
 
     def local(self, key: str) -> Path | None:  # noqa: ARG002 - the protocol's signature
         """Nothing is on this machine."""
