@@ -47,8 +47,15 @@ def full_ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshSer
         yield server
 
 
+@pytest.fixture
+def rekeying_ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """Likewise, with new session keys after each megabyte."""
+    with _sshd(tmp_path_factory.mktemp("sshd"), settings="RekeyLimit 1M none\n") as server:
+        yield server
+
+
 @contextmanager
-def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
+def _sshd(directory: Path, *before: str, settings: str = "") -> Iterator[SshServer]:
     binary = shutil.which("sshd") or "/usr/sbin/sshd"
     if not Path(binary).exists():
         leave_out(Unsupported("no sshd on this machine", hint="apt: openssh-server"))
@@ -60,13 +67,13 @@ def _sshd(directory: Path, *before: str) -> Iterator[SshServer]:
     (directory / "config").write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {directory}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {directory}/authorized\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n"
-        "Subsystem sftp internal-sftp\nMaxStartups 100\n"
+        f"Subsystem sftp internal-sftp\nMaxStartups 100\n{settings}"
     )
     log = (directory / "log").open("wb")
     process = subprocess.Popen([*before, binary, "-D", "-e", "-f", str(directory / "config")], stdout=log, stderr=log)
     try:
         wait_for_port(port, process)
-        yield SshServer(directory=directory, port=port)
+        yield SshServer(directory=directory, port=port, pid=process.pid)
     finally:
         process.terminate()
         process.wait(30)

@@ -167,6 +167,20 @@ class SshServer:
 
     directory: Path
     port: int
+    pid: int
+
+    def sessions(self) -> list[int]:
+        """Processes that serve connections."""
+        found, pending = [], [self.pid]
+        while pending:
+            one = pending.pop()
+            try:
+                children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
+            except FileNotFoundError:  # it has ended meanwhile
+                continue
+            pending += map(int, children)
+            found += map(int, children)
+        return found
 
     @property
     def host_key(self) -> str:
