@@ -129,3 +129,6 @@ async def test_a_damaged_file_is_lost_and_a_gap_and_a_full_copy_makes_up_for_it(
 
             await until(closed, "a full copy closes it")
         assert len(asked) == 1
+        catalog = await load_catalog(one.store, CLUSTER)
+        assert len(find_missing(catalog)) == 1  # of the older set, as long as there is one
+        assert find_missing(catalog, only_open=True) == ()

@@ -101,11 +101,11 @@ async def gaps(ctx: typer.Context, cluster: SomeCluster = None) -> View:
                 }
                 for one in catalog.gaps
             ]
-            noted = {(one.timeline, one.end) for one in catalog.gaps}
+            still_open = find_missing(catalog, only_open=True)
             rows += [
                 {
                     "cluster": name,
-                    "kind": "hole",
+                    "kind": "hole" if one in still_open else "closed hole",
                     "timeline": one.timeline,
                     "start": one.start.value,
                     "end": one.end.value,
@@ -114,12 +114,14 @@ async def gaps(ctx: typer.Context, cluster: SomeCluster = None) -> View:
                     "began_at": None,
                     "ended_at": None,
                     "reason": _why_missing(catalog, one),
-                    "remedy": f"a full copy: dbre backup take {name} --kind full",
+                    "remedy": f"a full copy: dbre backup take {name} --kind full"
+                    if one in still_open
+                    else "a full copy was taken after it",
                 }
                 for one in find_missing(catalog)
-                if (one.timeline, one.end.value) not in noted
+                if not _is_noted(catalog, one)
             ]
-    is_open = any(one["kind"] != "closed gap" for one in rows)
+    is_open = any(one["kind"] in ("gap", "hole") for one in rows)
     return View(
         kind="RecoveryGapList",
         items=rows,
@@ -221,6 +223,15 @@ async def recovery_map(ctx: typer.Context, cluster: Cluster) -> View:
         ),
         empty=f"nothing of {cluster} can be recovered: it has no sealed set with its log",
         exit_code=ExitCode.OK if intervals else ExitCode.FINDINGS,
+    )
+
+
+def _is_noted(catalog: "Catalog", one: "MissingLog") -> bool:
+    """Whether a gap is written down that is the same, or has it in itself."""
+    return any(
+        gap.timeline == one.timeline
+        and (gap.end == one.end.value or (gap.start <= one.start.value and (gap.end is None or one.end.value <= gap.end)))
+        for gap in catalog.gaps
     )
 
 

@@ -1,7 +1,7 @@
 """How the log of one cluster stands: what the server keeps, what lies in the spool, what is in the vaults, what is missing."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from dbre.capabilities.backup.log.intervals import usable_sets
 from dbre.capabilities.backup.log.news import Trouble, lasting_troubles
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
 from dbre.capabilities.backup.log.places import spool_directory
-from dbre.capabilities.backup.model import Catalog, LogState, RecoveryGap, StoredLog
+from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, RecoveryGap, StoredLog
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.store import Store
 from dbre.core.text import printable
@@ -132,7 +132,7 @@ async def log_status(ground: BackupGround, store: Store, cluster: str) -> LogSta
         newest_verified=_newest([one for one in segments if one.state is LogState.VERIFIED]),
         spool_files=files,
         spool_bytes=size,
-        missing=find_missing(catalog),
+        missing=find_missing(catalog, only_open=True),
         open_gaps=tuple(one for one in catalog.gaps if one.ended_at is None),
         troubles=tuple(troubles),
         heard_at=samples[-1].at if samples else None,
@@ -141,8 +141,11 @@ async def log_status(ground: BackupGround, store: Store, cluster: str) -> LogSta
     )
 
 
-def find_missing(catalog: Catalog) -> tuple[MissingLog, ...]:
-    """Holes in the log behind the oldest usable set of each system, on every timeline that has log, each hole once."""
+def find_missing(catalog: Catalog, *, only_open: bool = False) -> tuple[MissingLog, ...]:
+    """Holes in the log behind the oldest usable set of each system, on every timeline that has log, each hole once.
+
+    ``only_open`` leaves out those behind which a full copy began: what is written since can be recovered.
+    """
     found: dict[tuple[int, int], MissingLog] = {}
     usable = usable_sets(catalog)
     for system_id in sorted({one.system_id for one in usable}):
@@ -155,9 +158,15 @@ def find_missing(catalog: Catalog) -> tuple[MissingLog, ...]:
                     seen = coverage(logs, catalog.switches, start=start, timeline=timeline, system_id=system_id)
                 except Conflict:  # a set of another branch
                     continue
-                found |= {(hole.timeline, hole.end.value): hole for hole in seen.missing}
+                holes = [hole for hole in seen.missing if not only_open or not _is_made_up_for(hole, usable, system_id)]
+                found |= {(hole.timeline, hole.end.value): hole for hole in holes}
                 break
     return tuple(found[key] for key in sorted(found))
+
+
+def _is_made_up_for(hole: MissingLog, usable: Sequence[BackupSet], system_id: str) -> bool:
+    fulls = [one for one in usable if one.parent_id is None and one.system_id == system_id and one.start is not None]
+    return any(one.start is not None and one.start.value >= hole.end.value for one in fulls)
 
 
 def _utc(moment: datetime) -> str:
