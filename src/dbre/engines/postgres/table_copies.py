@@ -1,8 +1,8 @@
 """One table of a restored PostgreSQL server: compared row by row with the living one, and copied beside it."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -13,6 +13,16 @@ from dbre.engines.postgres.connection import Connection, open_connection
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.queries import named
 from dbre.engines.postgres.row_merge import Row, merged
+from dbre.engines.postgres.table_checks import (
+    columns_of,
+    key_of,
+    left_out_of,
+    require_free,
+    require_readable,
+    require_types,
+    run,
+    shown,
+)
 from dbre.engines.postgres.table_queries import (
     add_key,
     add_mark,
@@ -29,6 +39,7 @@ from dbre.ports.integrity import TableName
 __all__ = ["PostgresTableCopies"]
 
 _PART = r'(?:"(?:[^"\0]|"")+"|[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)'
+_LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and mean another table
 _NAME = re.compile(rf"(?:(?P<schema>{_PART})\.)?(?P<name>{_PART})")
 
 
@@ -40,26 +51,47 @@ class PostgresTableCopies:
         match = _NAME.fullmatch(text)
         if match is None or "\0" in text:
             raise UsageError(f"{quoted(text, limit=100)} is not the name of a table", hint='orders, sales.orders, "My Table"')
-        return TableName(_folded(match["schema"] or "public"), _folded(match["name"]))
+        parts = [_folded(match["schema"] or "public"), _folded(match["name"])]
+        for one in parts:
+            if (size := len(one.encode())) > _LONGEST_NAME_BYTES:
+                raise UsageError(
+                    f"{quoted(one, limit=100)} is not the name of a table: it has {size} bytes, and names have at most"
+                    f" {_LONGEST_NAME_BYTES}",
+                    hint="choose a shorter one",
+                )
+        return TableName(*parts)
+
+    async def require_comparable(self, now: Access, table: TableName) -> None:
+        """Ask for the table, the rights of our login and the key."""
+        async with _session(now) as connection:
+            await require_readable(connection, now, table)
+            _require_key(table, await columns_of(connection, now, table, is_then=False))
+
+    async def require_free(self, now: Access, table: TableName) -> None:
+        """Ask for the schema, the name and the rights of our login."""
+        async with _session(now) as connection:
+            await require_free(connection, now, table)
 
     async def changes(self, then: Access, now: Access, table: TableName, *, limit: int) -> TableChanges:
         """Merge two streams that are sorted by the bytes of the key."""
-        async with _session(then) as old, _session(now) as new:
-            columns_then, columns_now = await _columns(old, then, table), await _columns(new, now, table)
+        async with _session(then, is_then=True) as old, _session(now) as new:
+            columns_then = await columns_of(old, then, table, is_then=True)
+            columns_now = await columns_of(new, now, table, is_then=False)
             key = _common_key(table, columns_then, columns_now)
             names_then, names_now = ([one.column_name for one in columns] for columns in (columns_then, columns_now))
             others = [one for one in names_then if one in set(names_now) and one not in key]
             query = read_ordered(table, key, others)
             counts: dict[str, int] = {"then": 0, "now": 0, **{one.value: 0 for one in RowDifference}}
-            shown: list[RowChange] = []
-            async for before, after in merged(_rows(old, query), _rows(new, query), len(key)):
-                counts["then"] += before is not None
-                counts["now"] += after is not None
-                change = _change(key, others, before, after)
-                if change is not None:
-                    counts[change.what] += 1
-                    if len(shown) < limit:
-                        shown.append(change)
+            first: list[RowChange] = []
+            async with _rows(old, query) as left, _rows(new, query) as right:
+                async for before, after in merged(left, right, len(key)):
+                    counts["then"] += before is not None
+                    counts["now"] += after is not None
+                    change = _change(key, others, before, after)
+                    if change is not None:
+                        counts[change.what] += 1
+                        if len(first) < limit:
+                            first.append(change)
         return TableChanges(
             table=table,
             rows_then=counts["then"],
@@ -67,7 +99,7 @@ class PostgresTableCopies:
             deleted=counts[RowDifference.DELETED],
             inserted=counts[RowDifference.INSERTED],
             updated=counts[RowDifference.UPDATED],
-            shown=tuple(shown),
+            shown=tuple(first),
             columns_only_then=tuple(one for one in names_then if one not in names_now),
             columns_only_now=tuple(one for one in names_now if one not in names_then),
         )
@@ -75,22 +107,23 @@ class PostgresTableCopies:
     async def exists(self, access: Access, table: TableName) -> bool:
         """Whether a relation of that name is there."""
         async with _session(access) as connection:
-            return bool(await _run(connection, access, named("table_copies_mark"), table.schema, table.name))
+            return bool(await run(connection, access, "table_copies_mark", table.schema, table.name))
 
     async def copy(self, source: Access, target: Access, table: TableName, *, into: TableName, mark: str) -> CopiedTable:
         """One transaction: after a crash the table is there with all its rows and its mark, or not at all."""
-        async with _session(source) as reader, _session(target) as writer:
-            columns = await _columns(reader, source, table)
-            if await _run(writer, target, named("table_copies_mark"), into.schema, into.name):
-                raise Conflict(f"{_shown(into)} exists already on {target.address}", hint="choose another name: --as NAME")
+        async with _session(source, is_then=True) as reader, _session(target) as writer:
+            columns = await columns_of(reader, source, table, is_then=True)
+            await require_free(writer, target, into)
+            await require_types(writer, target, columns)
+            left_out = await left_out_of(reader, source, table)
             names = [one.column_name for one in columns]
             async with writer.driver.transaction():
                 await _run(writer, target, create_table(into, columns))
                 rows, size = await _stream(reader, read_all(table, names), writer, write_all(into, names))
-                if key := _key(columns):
+                if key := key_of(columns):
                     await _run(writer, target, add_key(into, key))
                 await _run(writer, target, add_mark(into, mark))
-        return CopiedTable(table=into, rows=rows, bytes=size)
+        return CopiedTable(table=into, rows=rows, bytes=size, left_out=left_out)
 
     async def copied(self, access: Access, table: TableName, *, mark: str) -> CopiedTable | None:
         """Told by its comment."""
@@ -108,7 +141,7 @@ class PostgresTableCopies:
 
 
 @asynccontextmanager
-async def _session(access: Access) -> AsyncIterator[Connection]:
+async def _session(access: Access, *, is_then: bool = False) -> AsyncIterator[Connection]:
     """A connection of its own, whose values all have one form. Errors of the driver become ours."""
     try:
         connection = await open_connection(access, what="tables")
@@ -117,6 +150,13 @@ async def _session(access: Access) -> AsyncIterator[Connection]:
             yield connection
         finally:
             connection.abort()
+    except psycopg.errors.InvalidCatalogName as error:
+        if not is_then:
+            raise FAULTS.translate(error, access) from error
+        raise UsageError(
+            f"there was no database {printable(access.database or '', limit=100)} as of that moment",
+            hint="choose another moment; dbre backup time-machine shows what was there",
+        ) from error
     except (psycopg.Error, OSError, TimeoutError) as error:
         raise FAULTS.translate(error, access) from error
 
@@ -125,35 +165,41 @@ async def _run(connection: Connection, access: Access, query: NamedQuery, *param
     return await connection.run(query, *parameters, limit_seconds=access.timeouts.statement_seconds)
 
 
-async def _columns(connection: Connection, access: Access, table: TableName) -> Sequence[Any]:
-    found = await _run(connection, access, named("table_copies_columns"), table.schema, table.name)
-    if not found:
-        raise UsageError(
-            f"there is no table {_shown(table)} on {access.address}", hint='write schema.table; "My Table" if it is so'
-        )
-    return found
-
-
-def _key(columns: Sequence[Any]) -> list[str]:
-    return [one.column_name for one in sorted((one for one in columns if one.key_number), key=lambda one: one.key_number)]
-
-
-def _common_key(table: TableName, then: Sequence[Any], now: Sequence[Any]) -> list[str]:
-    key, other = _key(then), _key(now)
-    if not key or not other:
+def _require_key(table: TableName, columns: Sequence[Any], verb: str = "has") -> list[str]:
+    key = key_of(columns)
+    if not key:
         raise Unsupported(
-            f"{_shown(table)} has no primary key, so that rows cannot be told from each other", hint="copy it and look"
+            f"{shown(table)} {verb} no primary key, so that rows cannot be told from each other",
+            hint="copy it beside the living one and look: dbre backup restore-table",
         )
-    if key != other:
-        words = [printable(", ".join(one), limit=200) for one in (key, other)]
-        raise Conflict(f"the primary key of {_shown(table)} was ({words[0]}) and is ({words[1]})", hint="copy it and look")
     return key
 
 
-async def _rows(connection: Connection, query: NamedQuery) -> AsyncIterator[Row]:
-    async with connection.driver.cursor() as cursor, cursor.copy(query.text.encode()) as stream:
-        async for row in stream.rows():
-            yield row
+def _common_key(table: TableName, then: Sequence[Any], now: Sequence[Any]) -> list[str]:
+    key, other = _require_key(table, then, "had"), _require_key(table, now)
+    if key != other:
+        words = [printable(", ".join(one), limit=200) for one in (key, other)]
+        raise Conflict(
+            f"the primary key of {shown(table)} was ({words[0]}) and is ({words[1]})",
+            hint="copy it beside the living one and look: dbre backup restore-table",
+        )
+    return key
+
+
+@asynccontextmanager
+async def _rows(connection: Connection, query: NamedQuery) -> AsyncIterator[AsyncIterator[Row]]:
+    """The rows of a COPY; ended in order also where the other side fails, before the connection is."""
+    async with (
+        connection.driver.cursor() as cursor,
+        cursor.copy(query.text.encode()) as stream,
+        aclosing(_each(stream)) as rows,
+    ):
+        yield rows
+
+
+async def _each(stream: psycopg.AsyncCopy) -> AsyncGenerator[Row]:
+    async for row in stream.rows():
+        yield row
 
 
 def _change(key: Sequence[str], others: Sequence[str], then: Row | None, now: Row | None) -> RowChange | None:
@@ -191,17 +237,13 @@ async def _stream(reader: Connection, read: NamedQuery, writer: Connection, writ
 
 
 async def _marked(connection: Connection, access: Access, table: TableName, mark: str) -> Any:
-    found = await _run(connection, access, named("table_copies_mark"), table.schema, table.name)
+    found = await run(connection, access, "table_copies_mark", table.schema, table.name)
     if not found:
         return None
     if found[0].mark != mark:
-        raise Conflict(f"{_shown(table)} on {access.address} was not made by this operation", hint="look who made it; leave it")
+        raise Conflict(f"{shown(table)} on {access.address} was not made by this operation", hint="look who made it; leave it")
     return found[0]
 
 
 def _folded(part: str) -> str:
     return part[1:-1].replace('""', '"') if part.startswith('"') else part.lower()
-
-
-def _shown(table: TableName) -> str:
-    return printable(str(table), limit=200)

@@ -2,14 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from dbre.ports.engine import Facet, NamedQuery
 from dbre.ports.integrity import TableName
 
-__all__ = ["COMPOSED", "add_key", "add_mark", "create_table", "drop_table", "read_all", "read_ordered", "write_all"]
+__all__ = [
+    "COMPOSED",
+    "add_key",
+    "add_mark",
+    "create_table",
+    "drop_table",
+    "grant_creating",
+    "grant_entering",
+    "grant_reading",
+    "read_all",
+    "read_ordered",
+    "write_all",
+]
 
 _READ, _CREATE = "SELECT ON the table", "CREATE ON the schema"
 
@@ -89,6 +101,25 @@ def add_key(table: TableName, columns: Sequence[str]) -> NamedQuery:
 def add_mark(table: TableName, mark: str) -> NamedQuery:
     """Who made it, as its comment."""
     return _filled(_MARKED, table=_table(table), mark=sql.Literal(mark))
+
+
+def grant_reading(table: TableName, login: str) -> str:
+    """What an administrator says to let a login read it."""
+    return _granted("GRANT SELECT ON {} TO {}", _table(table), login)
+
+
+def grant_entering(table: TableName, login: str) -> str:
+    """What an administrator says to let a login use its schema."""
+    return _granted("GRANT USAGE ON SCHEMA {} TO {}", sql.Identifier(table.schema), login)
+
+
+def grant_creating(table: TableName, login: str) -> str:
+    """What an administrator says to let a login make tables in its schema."""
+    return _granted("GRANT CREATE ON SCHEMA {} TO {}", sql.Identifier(table.schema), login)
+
+
+def _granted(text: LiteralString, what: sql.Identifier, login: str) -> str:
+    return sql.SQL(text).format(what, sql.Identifier(login)).as_string(None)
 
 
 def drop_table(table: TableName) -> NamedQuery:

@@ -51,6 +51,7 @@ class CopiedTable:
     table: TableName
     rows: int | None  # None: not counted again
     bytes: int
+    left_out: tuple[str, ...] = ()  # what belonged to the old one and did not come along: index orders_customer
 
 
 class TableCopies(Protocol):
@@ -58,6 +59,20 @@ class TableCopies(Protocol):
 
     def parse_name(self, text: str) -> TableName:
         """A table as people write it: orders, public.orders, "My Table". Raises: UsageError."""
+        ...
+
+    async def require_comparable(self, now: Access, table: TableName) -> None:
+        """See on the living server, before anything is brought back, that its rows can be read and told from each other.
+
+        Raises: UsageError where there is no such table; Unsupported without a primary key; Denied.
+        """
+        ...
+
+    async def require_free(self, now: Access, table: TableName) -> None:
+        """See on the living server, before anything is brought back, that a table of that name can be made.
+
+        Raises: UsageError where there is no such schema; Conflict where the name is taken; Denied.
+        """
         ...
 
     async def changes(self, then: Access, now: Access, table: TableName, *, limit: int) -> TableChanges:
@@ -74,7 +89,8 @@ class TableCopies(Protocol):
     async def copy(self, source: Access, target: Access, table: TableName, *, into: TableName, mark: str) -> CopiedTable:
         """Make a new table with the columns, types and primary key of another and all its rows, in one transaction.
 
-        ``mark`` is kept with the new table and says who made it. Raises: Conflict where the name is taken.
+        ``mark`` is kept with the new table and says who made it. Raises: Conflict where the name is taken; UsageError where
+        there was no such table; Unsupported where the living server lacks a type.
         """
         ...
 

@@ -1,22 +1,16 @@
 """``dbre vault restore``: bring a moment back from a vault, with nothing else left."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.capabilities.backup.restoring.cli import (
-    At,
-    AtLatest,
-    AtName,
-    AtPosition,
-    AtTimeline,
-    AtTransaction,
-    Before,
-    Consistent,
-)
+from dbre.capabilities.backup.restoring.cli import LossOption, SetOption, with_target
 from dbre.core.progress import report
 from dbre.core.view import Column, View
 from dbre.ports.runtime import runtime
+
+if TYPE_CHECKING:
+    from dbre.capabilities.backup.restoring.target import TargetText
 
 __all__ = ["app"]
 
@@ -25,22 +19,16 @@ app = typer.Typer()
 
 
 @app.command()
+@with_target
 async def restore(
     ctx: typer.Context,
     vault: Annotated[str, typer.Argument(metavar="VAULT", help="A vault of dbre.yaml.")],
     cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="As the vault names it; the inventory need not have it.")],
     *,
     directory: Annotated[str, typer.Option("--directory", metavar="DIR", help="A new directory; nothing is written over.")],
-    to: At = None,
-    to_position: AtPosition = None,
-    to_transaction: AtTransaction = None,
-    to_name: AtName = None,
-    latest: AtLatest = False,
-    immediate: Consistent = False,
-    before: Before = False,
-    timeline: AtTimeline = None,
-    set_id: Annotated[str | None, typer.Option("--set", metavar="SET", help="Start from this set.")] = None,
-    accept_loss: Annotated[bool, typer.Option("--accept-loss", help="Go as far as there is log.")] = False,
+    target: "TargetText",
+    set_id: SetOption = None,
+    accept_loss: LossOption = False,
     only_plan: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and end.")] = False,
 ) -> View:
     """Bring a moment back from a vault alone: no state store, no control plane, no cluster that still lives."""
@@ -51,23 +39,14 @@ async def restore(
     from dbre.capabilities.backup.restoring.handing_over import next_steps
     from dbre.capabilities.backup.restoring.request import Asked
     from dbre.capabilities.backup.restoring.restore_plan import target_words
-    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+    from dbre.capabilities.backup.restoring.target import parse_target
+    from dbre.capabilities.backup.restoring.telling import ending_words
     from dbre.core.text import printable
 
     parts = runtime(ctx)
-    given = TargetText(
-        to=to,
-        position=to_position,
-        transaction=to_transaction,
-        name=to_name,
-        latest=latest,
-        immediate=immediate,
-        timeline=timeline,
-        is_inclusive=not before,
-    )
-    target = parse_target(given, now=parts.clock.now())
+    wanted = parse_target(target, now=parts.clock.now())
     ground = parts.backups(None)
-    asked = Asked(cluster=cluster, target=target, vault=vault, set_id=set_id, accept_loss=accept_loss)
+    asked = Asked(cluster=cluster, target=wanted, vault=vault, set_id=set_id, accept_loss=accept_loss)
     plan = await plan_alone(ground, asked)
     for problem in plan.problems:
         report(f"{problem.message} ({problem.hint})")
@@ -89,7 +68,7 @@ async def restore(
             f"restoring {printable(cluster, limit=100)} as of {words} from {vault}: {' + '.join(one.id for one in plan.chain)}"
         )
         done = await restore_alone(ground, plan, Path(where), tell=reporting())
-        report(f"recovery ended: {printable(done.outcome.reason, limit=300)}")
+        report(ending_words(done.outcome))
         row |= {
             "has_reached_target": done.outcome.has_reached_target or plan.may_end_with_log,
             "position": done.outcome.position.text if done.outcome.position else None,

@@ -6,50 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dbre.capabilities.backup.restoring.cli import (
-    At,
-    AtLatest,
-    AtName,
-    AtPosition,
-    AtTimeline,
-    AtTransaction,
-    Before,
-    ClusterName,
-    Consistent,
-    LossOption,
-    SetOption,
-    VaultOption,
-)
+from dbre.capabilities.backup.restoring.cli import ClusterName, LossOption, SetOption, VaultOption, with_target
 from dbre.core.progress import report
 from dbre.core.view import Column, Row, View
 from dbre.ports.runtime import runtime
 
 if TYPE_CHECKING:
     from dbre.capabilities.backup.restoring.recovering import Recovered
+    from dbre.capabilities.backup.restoring.target import TargetText
     from dbre.capabilities.backup.restoring.telling import Tell
     from dbre.ports.backup.tables import RowChange
 
 __all__ = ["app", "reporting"]
 
 _SHOWN_BYTES = 64 * 2**20
+_SHOWN_PARTS = 5
 
 
 app = typer.Typer()
 
 
 @app.command("time-machine")
+@with_target
 async def time_machine(
     ctx: typer.Context,
     cluster: ClusterName,
     *,
-    to: At = None,
-    to_position: AtPosition = None,
-    to_transaction: AtTransaction = None,
-    to_name: AtName = None,
-    latest: AtLatest = False,
-    immediate: Consistent = False,
-    before: Before = False,
-    timeline: AtTimeline = None,
+    target: "TargetText",
     vault: VaultOption = None,
     set_id: SetOption = None,
     accept_loss: LossOption = False,
@@ -58,31 +41,22 @@ async def time_machine(
     from dbre.capabilities.backup.restoring.request import Asked
     from dbre.capabilities.backup.restoring.restore_plan import target_words
     from dbre.capabilities.backup.restoring.scratch import planned_moment, scratch_moment
-    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+    from dbre.capabilities.backup.restoring.target import parse_target
+    from dbre.capabilities.backup.restoring.telling import ending_words
 
     parts = runtime(ctx)
-    given = TargetText(
-        to=to,
-        position=to_position,
-        transaction=to_transaction,
-        name=to_name,
-        latest=latest,
-        immediate=immediate,
-        timeline=timeline,
-        is_inclusive=not before,
-    )
-    target = parse_target(given, now=parts.clock.now())
+    wanted = parse_target(target, now=parts.clock.now())
     parts.fleet.cluster(cluster)
     async with parts.open_store() as store:
         ground = parts.backups(store)
-        asked = Asked(cluster=cluster, target=target, vault=vault, set_id=set_id, accept_loss=accept_loss)
+        asked = Asked(cluster=cluster, target=wanted, vault=vault, set_id=set_id, accept_loss=accept_loss)
         plan = await planned_moment(ground, asked)
         for problem in plan.problems:
             report(problem.message)
         report(f"bringing back {cluster} as of {target_words(plan.asked)} from set {plan.newest.id}")
         async with scratch_moment(ground, plan, tell=reporting()) as found:
             row = _connection(found)
-            report(f"{cluster} as of {target_words(plan.asked)}: {row['reason']}")
+            report(ending_words(found.server.outcome))
             report(
                 f"connect as {ground.place.account.name} or root: socket {row['host']}, port {row['port']}, user {row['user']}"
             )
@@ -99,7 +73,9 @@ def reporting() -> "Tell":
     last: dict[str, int] = {}
 
     async def tell(phase: str, done: int, total: int | None) -> None:
-        if phase in last and done - last[phase] < _SHOWN_BYTES and done != total:
+        done = done if total is None else min(done, total)  # a total is what is expected, to within what was added meanwhile
+        far = max(_SHOWN_BYTES, (total or 0) // _SHOWN_PARTS)
+        if phase in last and (done == last[phase] or (done - last[phase] < far and done != total)):
             return
         last[phase] = done
         report(f"{phase}: {format_bytes(done)}" + (f" of {format_bytes(total)}" if total else ""))
@@ -137,17 +113,13 @@ async def _interrupted() -> None:
 
 
 @app.command()
+@with_target
 async def diff(
     ctx: typer.Context,
     cluster: ClusterName,
     table: Annotated[str, typer.Argument(metavar="TABLE", help='orders, sales.orders, "My Table".')],
     *,
-    to: At = None,
-    to_position: AtPosition = None,
-    to_name: AtName = None,
-    latest: AtLatest = False,
-    before: Before = False,
-    timeline: AtTimeline = None,
+    target: "TargetText",
     vault: VaultOption = None,
     accept_loss: LossOption = False,
     database: Annotated[str | None, typer.Option("--database", metavar="NAME", help="Default: the cluster's first.")] = None,
@@ -157,21 +129,21 @@ async def diff(
     from dbre.capabilities.backup.restoring.living import find_primary_access, patient, table_copies_of
     from dbre.capabilities.backup.restoring.request import Asked
     from dbre.capabilities.backup.restoring.scratch import planned_moment, scratch_moment
-    from dbre.capabilities.backup.restoring.target import TargetText, parse_target
+    from dbre.capabilities.backup.restoring.target import parse_target
 
     parts = runtime(ctx)
-    given = TargetText(to=to, position=to_position, name=to_name, latest=latest, timeline=timeline, is_inclusive=not before)
-    target = parse_target(given, now=parts.clock.now())
+    wanted = parse_target(target, now=parts.clock.now())
     found = parts.fleet.cluster(cluster)
     async with parts.open_store() as store:
         ground = parts.backups(store)
         copies = table_copies_of(ground, found)
         name = copies.parse_name(table)
-        plan = await planned_moment(ground, Asked(cluster=cluster, target=target, vault=vault, accept_loss=accept_loss))
         chosen = database or (found.databases[0] if found.databases else None)
         living = patient(await find_primary_access(ground, found, purpose="dbre:backup.diff"), database=chosen)
-        if not await copies.exists(living, name):
-            report(f"{name} is not on {living.address} now; its rows of then: dbre backup restore-table")
+        await copies.require_comparable(living, name)
+        plan = await planned_moment(ground, Asked(cluster=cluster, target=wanted, vault=vault, accept_loss=accept_loss))
+        for problem in plan.problems:
+            report(problem.message)
         async with scratch_moment(ground, plan, tell=reporting()) as moment:
             then = patient(moment.server.access, database=living.database)
             changes = await copies.changes(then, living, name, limit=rows)

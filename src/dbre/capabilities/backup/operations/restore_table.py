@@ -12,7 +12,9 @@ from dbre.capabilities.backup.restoring.request import Asked
 from dbre.capabilities.backup.restoring.restore_plan import target_words
 from dbre.capabilities.backup.restoring.scratch import planned_moment, scratch_moment
 from dbre.capabilities.backup.restoring.target import parse_target
-from dbre.core.errors import Conflict, PrecheckFailed
+from dbre.capabilities.backup.restoring.telling import ending_words
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, Verification, step
 from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
@@ -24,6 +26,7 @@ from dbre.ports.integrity import TableName
 __all__ = ["RestoreTable", "RestoreTableInput"]
 
 _LONG = 7 * 86_400.0
+_NAMED = 200  # things that did not come along
 _Text = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -61,12 +64,10 @@ class RestoreTable(Operation[RestoreTableInput]):
         table, into = copies.parse_name(asked.table), copies.parse_name(asked.into)
         if table == into:
             raise PrecheckFailed(f"{table} is the living table itself", hint="name another one: --as NAME")
+        database = asked.database or (cluster.databases[0] if cluster.databases else None)
+        await copies.require_free(await self._living(asked.cluster, database, context.application_name), into)
         wanted = Asked(cluster=asked.cluster, target=target, vault=asked.vault, accept_loss=asked.accept_loss)
         plan = await planned_moment(self._ground, wanted)
-        database = asked.database or (cluster.databases[0] if cluster.databases else None)
-        living = await self._living(asked.cluster, database, context.application_name)
-        if await copies.exists(living, into):
-            raise Conflict(f"{printable(str(into), limit=200)} exists already in {cluster.name}", hint="name another one: --as")
         given = {
             "cluster": asked.cluster,
             "database": database,
@@ -86,10 +87,7 @@ class RestoreTable(Operation[RestoreTableInput]):
             risk=Risk.MODERATE,
             lock=LockMode.SHARED,
             changes=(Change(subject=f"{cluster.name}: {shown}", before=None, after=f"rows of {words}"),),
-            blast_radius=(
-                f"{cluster.name} gets {format_bytes(plan.bytes_copy)} at most, its log and replicas likewise",
-                "columns, types, NOT NULL and primary key come along; other constraints, indexes, defaults and grants do not",
-            ),
+            blast_radius=_effects(cluster, shown, plan.bytes_copy),
             warnings=tuple(f"{one.message} ({one.hint})" for one in plan.problems),
             observed={"set": plan.newest.id, "timeline": plan.timeline},
             tags=("restore",),
@@ -117,9 +115,10 @@ class RestoreTable(Operation[RestoreTableInput]):
         name = f"table-{context.token.operation_id}"
         async with scratch_moment(self._ground, plan, name=name, tell=tell) as moment:
             source = patient(moment.server.access, database=living.database)
-            await context.note(f"recovery ended: {printable(moment.server.outcome.reason, limit=300)}")
+            await context.note(ending_words(moment.server.outcome))
             copied = await copies.copy(source, living, _name(given["table"]), into=_name(given["into"]), mark=_mark(context))
-        return {"table": str(copied.table), "rows": copied.rows, "bytes": copied.bytes}
+        left_out = [printable(one, limit=200) for one in copied.left_out[:_NAMED]]
+        return {"table": str(copied.table), "rows": copied.rows, "bytes": copied.bytes, "left_out": left_out}
 
     @load.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
@@ -152,6 +151,15 @@ class RestoreTable(Operation[RestoreTableInput]):
     async def _living(self, cluster: str, database: str | None, purpose: str) -> Access:
         found = await find_primary_access(self._ground, self._ground.fleet.cluster(cluster), purpose=purpose)
         return patient(found, database=database)
+
+
+def _effects(cluster: Cluster, into: str, size: int) -> tuple[str, ...]:
+    left_out = "other constraints, foreign keys, indexes, defaults, sequences, triggers and grants do not"
+    return (
+        f"{cluster.name} gets {format_bytes(size)} at most, its log and replicas likewise",
+        f"columns, types, NOT NULL and primary key come along; {left_out}: the result names those that there were",
+        f"{into} belongs to {printable(cluster.user or 'the login of dbre', limit=100)}: others need a grant to read it",
+    )
 
 
 def _name(parts: Sequence[str]) -> TableName:
