@@ -199,7 +199,7 @@ class PostgresRecovered:
         position = parse_lsn(state.position, timeline=timeline) if state.position else None
         replayed = position.value - self.begin.value if position and self.begin else None
         is_latest = self.order.target.kind is TargetKind.LATEST
-        reason = self.output.stopped or self.output.ended or f"no more log: {self.fetched.last_absent} is nowhere"
+        reason = self.output.stopped or self.output.ended or self._end_of_log()
         commit = state.last_commit_at
         self._outcome = RecoveryOutcome(
             has_reached_target=not self.output.is_log_damaged if is_latest else self.output.stopped is not None,
@@ -215,6 +215,12 @@ class PostgresRecovered:
             is_jailed=self.is_jailed,
             jail=self.jail,
         )
+
+    def _end_of_log(self) -> str:
+        absent, names = self.fetched.last_absent, self.fetched.names
+        if absent is not None:
+            return f"no more log: {absent} is nowhere"
+        return f"no more log: {names[-1]} is the last, and was read to its end" if names else "no more log"
 
     async def promote(self) -> Phase:
         """Let it take writes; returns when a write was committed. Raises: RecoveryFailed."""
