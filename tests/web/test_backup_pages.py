@@ -220,8 +220,15 @@ async def test_pages_show_the_map_and_lead_to_the_drill(browser: Browser, plane:
     assert [one["id"] for one in found.response["violations"] if one["impact"] in ("serious", "critical")] == []
     await page.get_by_role("region", name="Drills").get_by_role("link").click()
     await expect(page.get_by_role("region", name="Checks")).to_contain_text(f"queries/{MARKUP}")
+    await expect(page.get_by_role("navigation", name="Main").get_by_role("link", name="Backups")).to_have_attribute(
+        "aria-current", "page"
+    )
     found = await Axe().run(page)
     assert [one["id"] for one in found.response["violations"] if one["impact"] in ("serious", "critical")] == []
+    await page.set_viewport_size({"width": 360, "height": 800})
+    for path in (page.url, f"{plane.url}/backups", f"{plane.url}/backups/orders"):
+        await page.goto(path)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, "tables scroll by themselves, never the page"
     await context.close()
 
 

@@ -15,6 +15,7 @@ __all__ = ["CHECKS"]
 
 _DAMAGE = ("XX001", "XX002")  # data_corrupted, index_corrupted
 _SHOWN = 200
+_NO_AMCHECK = "the database has no extension amcheck (CREATE EXTENSION amcheck, on the primary)"
 
 
 def _report(unit: str, looked_at: int, faults: Sequence[IntegrityFault], *, missing: str | None = None) -> IntegrityReport:
@@ -54,7 +55,7 @@ async def indexes(conversation: Conversation) -> IntegrityReport:
     """Check every btree with amcheck: its order, and that every row of the table is in it."""
     schema = await _amcheck(conversation)
     if schema is None:
-        return _report("indexes", 0, (), missing="the database has no extension amcheck")
+        return _report("indexes", 0, (), missing=_NO_AMCHECK)
     query, found = amcheck_index(schema), []
     btrees = await conversation.rows("integrity_btrees")
     for one in btrees:
@@ -69,7 +70,7 @@ async def heaps(conversation: Conversation) -> IntegrityReport:
     """Check the rows of every table with amcheck."""
     schema = await _amcheck(conversation)
     if schema is None:
-        return _report("tables", 0, (), missing="the database has no extension amcheck")
+        return _report("tables", 0, (), missing=_NO_AMCHECK)
     query, found = amcheck_heap(schema), list[IntegrityFault]()
     tables = await conversation.rows("integrity_amcheck_heaps")
     for one in tables:

@@ -78,7 +78,8 @@ def _result(report: IntegrityReport, name: str, database: str | None) -> Restore
         make = inconclusive if all(one.rule in _AS_AT_THE_SOURCE for one in report.faults) else failed
         return make("L4", name, detail, report.seconds, faults=shown, looked_at=report.looked_at)
     if report.missing is not None:
-        return inconclusive("L4", name, printable(report.missing, limit=500) + where, report.seconds)
+        place = f"{where.removeprefix(' of ')}: " if where else ""
+        return inconclusive("L4", name, place + printable(report.missing, limit=500), report.seconds)
     return passed("L4", name, f"{looked} are sound", report.seconds, looked_at=report.looked_at, unit=report.unit)
 
 
