@@ -40,8 +40,36 @@ def python_for(account: Account, directory: Path) -> tuple[Path, dict[str, str]]
     return home / "bin" / name, {"PYTHONHOME": str(home), "LD_LIBRARY_PATH": str(home / "lib")}
 
 
+def without_namespaces(account: Account) -> tuple[str, ...]:
+    """Words that begin a program as the account, where nobody may make user namespaces, as hardened machines have it.
+
+    It waits for a line, until somebody gave it the numbers of users.
+    """
+    drop = f"setpriv --reuid={account.uid} --regid={account.gid} --clear-groups"
+    forbid = f'echo 0 > /proc/sys/user/max_user_namespaces && exec {drop} -- "$@"'
+    script = 'read go && exec sh -c "$0" sh "$@"'  # a program that is begun as root of the namespace may write there
+    return ("unshare", "--user", "sh", "-c", script, forbid)
+
+
+async def give_numbers(process: asyncio.subprocess.Process) -> None:
+    """Let the namespace of a process have all users that there are, and let it go on."""
+    mine, its = Path("/proc/self"), Path(f"/proc/{process.pid}")
+
+    async def has_its_own() -> bool:
+        return (its / "ns/user").readlink() != (mine / "ns/user").readlink()
+
+    await wait_for("a namespace of users", has_its_own)
+    for name in ("uid_map", "gid_map"):
+        (its / name).write_text("0 0 65536")
+    assert process.stdin is not None
+    process.stdin.write(b"go\n")
+    await process.stdin.drain()
+
+
 @asynccontextmanager
-async def child(world: World, place: Path, facts: dict[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def child(
+    world: World, place: Path, facts: dict[str, str], prefix: tuple[str, ...] = ()
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process of that account on the files of ``place``."""
     account = world.site.account
     for path in (place, *place.rglob("*")):
@@ -52,11 +80,14 @@ async def child(world: World, place: Path, facts: dict[str, str]) -> AsyncIterat
     python, needed = await asyncio.to_thread(python_for, account, world.directory)
     paths = [Path(dbre.__file__).parents[1], sysconfig.get_paths()["purelib"]]
     process = await asyncio.create_subprocess_exec(
-        python, _CHILD, told, stdout=asyncio.subprocess.PIPE, cwd=place, start_new_session=True,
+        *prefix, python, _CHILD, told, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=place,
+        start_new_session=True,
         env={"PATH": os.environ["PATH"], "HOME": str(place), "PYTHONPATH": os.pathsep.join(map(str, paths)), **needed},
-        **account.credentials(),
+        **({} if prefix else account.credentials()),
     )  # fmt: skip
     try:
+        if prefix:
+            await give_numbers(process)
         yield process
     finally:
         if process.returncode is None:
@@ -79,6 +110,19 @@ async def test_an_ordinary_user_drills_as_well_as_root_in_a_jail(world: World, p
     assert found["uid"] != 0
     assert found["verdict"] == "pass", found
     assert found["jail"]["is_jailed"] is True, found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a namespace the numbers of other users")
+async def test_without_user_namespaces_the_drill_says_what_holds_it_and_still_proves(world: World, place: Path) -> None:
+    async with world.damaged(place):
+        pass
+    prefix = without_namespaces(world.site.account)
+    async with child(world, place, facts_of(world, place), prefix) as process:
+        output, _ = await asyncio.wait_for(process.communicate(), 200)
+    found = json.loads(output.decode().splitlines()[-1])
+    assert (found["uid"], found["verdict"]) == (world.site.account.uid, "pass"), found
+    assert found["jail"]["is_jailed"] is False
+    assert "gives no namespace" in found["jail"]["jail"]["network"], found
 
 
 async def test_a_drill_that_was_killed_leaves_no_server_and_goes_on_to_its_verdict(world: World, place: Path) -> None:
