@@ -1,5 +1,6 @@
 """``dbre vault``, as people type it, with a real state store and real vaults; and without the state store."""
 
+import asyncio
 import json
 import stat
 import subprocess
@@ -13,10 +14,14 @@ from pyrage import x25519
 from vault_kit import ESCROW, OPERATIONS, SYSTEM, document, ground, identity_file, log_file, make_copy, record, tree
 
 from dbre.app import Application
+from dbre.capabilities.backup.catalog.logs import insert_log, list_logs
+from dbre.capabilities.backup.catalog.sets import insert_set
 from dbre.capabilities.backup.model import BackupSet
 from dbre.capabilities.backup.vault.opening import open_document
 from dbre.cli import root
 from dbre.core.audit.keys import load_or_create_key_file
+from dbre.core.clock import SystemClock
+from dbre.core.store import open_store
 from dbre.ports.backup.model import CopyKind
 
 
@@ -33,6 +38,23 @@ class Shop:
         code = root.main(Application, ["--config", str(self.directory / "dbre.yaml"), *words])
         shown = self.capsys.readouterr()
         return code, shown.out, shown.err
+
+    async def know(self) -> None:
+        """Let the state store know what lies in the cellar, as it does where dbre took it."""
+        async with open_store(f"sqlite:///{self.directory}/dbre.db", clock=SystemClock()) as store:
+            key = load_or_create_key_file(self.directory / "dbre.audit-key")
+            async with open_document(ground(self.directory, key=key), document(self.directory)) as vault:
+                catalog = await vault.catalog()
+            async with store.begin() as connection:
+                for one in catalog.sets:
+                    await insert_set(connection, one)
+                for log in catalog.logs:
+                    await insert_log(connection, log)
+
+    async def vaults_of_log(self) -> tuple[str, ...]:
+        async with open_store(f"sqlite:///{self.directory}/dbre.db", clock=SystemClock()) as store, store.read() as connection:
+            (log,) = await list_logs(connection, "orders")
+            return log.vaults
 
     def items(self, *words: str, code: int = 0) -> list[dict[str, object]]:
         ended, out, err = self.run(*words, "-o", "json")
@@ -59,8 +81,6 @@ def _configure(directory: Path) -> None:
 
 @pytest.fixture
 def shop(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shop:
-    import asyncio
-
     monkeypatch.delenv("DBRE_SERVER", raising=False)
     _configure(tmp_path)
     assert root.main(Application, ["--config", str(tmp_path / "dbre.yaml"), "db", "migrate"]) == 0
@@ -152,7 +172,11 @@ def test_the_escrow_identity_opens_the_newest_chain_and_others_are_refused(shop:
 
 def test_a_set_is_copied_with_its_chain_and_log_once(shop: Shop) -> None:
     words = ("vault", "copy", shop.sets[1].id, "--from", "cellar", "--to", "far", "--with-log")
+    asyncio.run(shop.know())
     (first,) = shop.items(*words)
+    known = {str(one["id"]): one["vaults"] for one in shop.items("backup", "list")}
+    assert known == {one.id: ["cellar", "far"] for one in shop.sets}, "restores may read it there, and expiry deletes it there"
+    assert asyncio.run(shop.vaults_of_log()) == ("cellar", "far")
     assert (first["set_ids"], first["log_files"]) == ([one.id for one in shop.sets], 1)
     (again,) = shop.items(*words)
     assert (again["set_ids"], again["log_files"]) == ([], 0)

@@ -276,6 +276,7 @@ async def copy(
 
     from dbre.capabilities.backup.restoring.claims import claimed
     from dbre.capabilities.backup.vault.copying import copy_set
+    from dbre.capabilities.backup.vault.noting import note_copies
     from dbre.capabilities.backup.vault.opening import open_vaults
     from dbre.core.errors import UsageError
     from dbre.core.progress import report
@@ -286,6 +287,7 @@ async def copy(
         place = ground.directory / "vaults" / f"copy-{secrets.token_hex(8)}"
         async with claimed(ground.directory, purpose="copy of a set", sets=[set_id], directories=[place]):
             found = await copy_set(one, other, set_id, staging=place, with_log=with_log, tell=report)
+        known = await note_copies(ground.store, target, found) if ground.store is not None else 0
     item = {
         "from": source,
         "to": target,
@@ -299,5 +301,7 @@ async def copy(
         Column(key="log_files", title="LOG", right=True),
         Column(key="bytes_stored", title="STORED", format=_bytes, right=True),
     )
-    notes = () if found.set_ids or found.log_names else ("all of it was there already",)
+    notes = [] if found.set_ids or found.log_names else ["all of it was there already"]
+    if known < len(found.chain):
+        notes.append("the state store does not know these sets: `dbre vault restore` reads them there, no expiry deletes them")
     return View(kind="VaultCopy", items=[item], columns=columns, notes=notes)

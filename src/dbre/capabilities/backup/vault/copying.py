@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.capabilities.backup.model import LogState, SetState, StoredLog
+from dbre.capabilities.backup.model import BackupSet, LogState, SetState, StoredLog
 from dbre.capabilities.backup.vault.errors import NotInVault
 from dbre.capabilities.backup.vault.escrow import chain_of
 from dbre.capabilities.backup.vault.vault import Vault
@@ -24,6 +24,8 @@ class Copied:
     set_ids: tuple[str, ...]
     log_names: tuple[str, ...]
     bytes_stored: int
+    chain: tuple[BackupSet, ...]  # as the target lists them: the set and all on which it stands, whoever copied them
+    logs_there: frozenset[str]  # log files of the chain's server in the target
 
 
 async def copy_set(
@@ -71,7 +73,14 @@ async def _copied(
             if log.vaults and log.system_id == one.system_id and _is_needed(log, begin) and log.file.name not in present:
                 await _copy_log(source, target, log, staging)
                 logs.append(log.file.name)
-    return Copied(set_ids=tuple(copied), log_names=tuple(logs), bytes_stored=stored)
+    after = await target.catalog(one.cluster)
+    return Copied(
+        set_ids=tuple(copied),
+        log_names=tuple(logs),
+        bytes_stored=stored,
+        chain=tuple(found for item in chain_of(catalog, one) if (found := after.get(item.id)) is not None),
+        logs_there=frozenset(log.file.name for log in after.logs if log.vaults and log.system_id == one.system_id),
+    )
 
 
 def _is_needed(log: StoredLog, begin: int) -> bool:

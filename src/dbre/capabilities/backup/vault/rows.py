@@ -75,6 +75,8 @@ def fault_row(one: CopyFault) -> Row:
 def log_note(catalog: Catalog) -> Sequence[str]:
     """A line about the log beside the sets."""
     there = [one for one in catalog.logs if one.vaults]
+    if not catalog.sets and not there:
+        return ()
     if not there:
         return ("there is no log: a set gives back its own moment only",)
     newest = max(there, key=lambda one: one.received_at)
