@@ -76,7 +76,5 @@ class PlaneBackups:
         return found.seconds if found is not None else None
 
     async def _request(self, kind: str, given: Mapping[str, Any], key: str) -> str:
-        desk = self._desk(_SELF)
-        preview = await desk.preview(kind, given)
-        record = await desk.submit(preview.planned, Submission(reason="the log needs a full copy to go on from", dedup_key=key))
-        return str(record.id)
+        wanted = Submission(reason="the log needs a full copy to go on from", dedup_key=key)
+        return str((await self._desk(_SELF).request(kind, given, wanted)).id)

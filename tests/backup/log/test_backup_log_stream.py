@@ -269,6 +269,15 @@ async def test_an_old_primary_that_lives_on_and_is_ahead_does_not_keep_the_log(
             await write(primary, 20)
             await switch_log(primary)
 
+        async def opened() -> bool:
+            return bool((await load_catalog(one.store, CLUSTER)).gaps)
+
+        await until(opened, "nobody has the log between the promotion and the receiver")
+        catalog = await load_catalog(one.store, CLUSTER)
+        ahead = max(log.file.end for log in catalog.logs if log.file.timeline == 1)
+        (gap,) = catalog.gaps
+        assert (gap.timeline, gap.start < ahead) == (2, True), "it does not begin where the new primary has not been yet"
+
         async def on_two() -> bool:
             with contextlib.suppress(psycopg.Error):  # not promoted yet
                 await write(replica, 20)
@@ -276,6 +285,12 @@ async def test_an_old_primary_that_lives_on_and_is_ahead_does_not_keep_the_log(
             return any(log.file.timeline == 2 for log in await segments(one, LogState.VAULTED, LogState.VERIFIED))
 
         await until(on_two, "log of the new primary is stored")
+        await begin_set(one, replica)
+
+        async def closed() -> bool:
+            return all(gap.ended_at is not None for gap in (await load_catalog(one.store, CLUSTER)).gaps)
+
+        await until(closed, "a full copy of the new timeline closes it")
 
 
 @pytest.mark.slow

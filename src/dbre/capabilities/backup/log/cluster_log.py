@@ -195,8 +195,8 @@ class ClusterLog:
         succession = Succession(self._ground, self.policy, origin, self._news)
         while True:
             await succession.look()
-            await self._next_full.look(origin)
             await self._ground.clock.sleep(_SUCCESSION_SECONDS)
+            await self._next_full.look(origin)  # after the receiver, whose gap may ask for a full copy, too
 
     async def _sample(self, origin: LogOrigin) -> None:
         await sample_clock(origin, store=self._store, clock=self._ground.clock, keep=self._keep_clock)

@@ -1,5 +1,6 @@
 """The full copy that follows a promotion, asked for by whoever keeps the log, as it sees the new timeline first."""
 
+from dbre.capabilities.backup.catalog.gaps import list_gaps
 from dbre.capabilities.backup.catalog.sets import list_sets
 from dbre.capabilities.backup.log.known_gaps import RequestOperation
 from dbre.capabilities.backup.log.news import LogNews
@@ -32,6 +33,9 @@ class NextFull:
             return
         async with self._store.read() as connection:
             sets = await list_sets(connection, cluster=cluster)
+            gaps = await list_gaps(connection, cluster, is_open=True)
+        if any((one.system_id, one.timeline) == line for one in gaps):
+            return  # a full copy is the remedy of a gap
         if not lacks_full(sets, system_id=origin.system_id, timeline=origin.timeline, now=self._clock.now()):
             return
         remedy = f"dbre backup take {cluster} --kind full"

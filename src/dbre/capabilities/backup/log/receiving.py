@@ -135,14 +135,21 @@ class Receiving:
     async def _begin_anew(self, reason: str) -> None:
         """What the server no longer has cannot be received: note the gap, and go on from where it is now."""
         origin, source = self._origin, self._origin.source
-        begin = await asyncio.to_thread(self._end_of_spool)
+        begin = await self._begin_of_gap()
         if source is not None:
             with suppress(DbreError):  # the slot may be gone, or of no use: the receiver makes its own
                 await source.release(self.name)
         await asyncio.to_thread(self._set_aside)
-        await self._gaps.open(
-            system_id=origin.system_id, timeline=origin.timeline, start=0 if begin is None else begin, end=None, reason=reason
-        )
+        await self._gaps.open(system_id=origin.system_id, timeline=origin.timeline, start=begin, end=None, reason=reason)
+
+    async def _begin_of_gap(self) -> int:
+        """Where what was received ends; a server that was promoted or restored before that has nothing behind its own end."""
+        begin = await asyncio.to_thread(self._end_of_spool)
+        if begin is None:
+            return 0
+        with suppress(DbreError):  # then it is told from where on nothing was received
+            begin = min(begin, (await self._origin.port.position(self._origin.access)).value)
+        return begin
 
     def _end_of_spool(self) -> int | None:
         ends = [
