@@ -250,3 +250,26 @@ def test_a_narrow_terminal_cuts_names_last(monkeypatch: pytest.MonkeyPatch) -> N
     text, _ = render(View(kind="T", items=[{"name": name, "why": "x" * 60, "at": "y" * 20}]), OutputFormat.TABLE)
     assert name in text
     assert max(map(len, text.splitlines())) <= 50
+
+
+def test_a_narrow_terminal_shows_commands_whole_below_and_the_ends_of_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    items = [
+        {"id": "01a1ff1d-44dd-7e1c-96bb-92ef1587408d", "size": "x" * 30, "fix": "dbre backup take shop --kind full"},
+        {"id": "b"},
+    ]
+    columns = (
+        Column(key="id", title="SET", tail=True),
+        Column(key="size", title="SIZE"),
+        Column(key="fix", title="FIX", below=True),
+    )
+    view = View(kind="T", items=items, columns=columns)
+    monkeypatch.setenv("COLUMNS", "36")
+    narrow = render(view, OutputFormat.TABLE)[0].splitlines()
+    assert narrow[1].startswith("…")
+    assert "92ef1587408d  x" in narrow[1]
+    assert narrow[2] == "  fix: dbre backup take shop --kind full"
+    assert narrow[3].startswith("b ")
+    assert max(map(len, narrow[:2])) <= 36
+    monkeypatch.setenv("COLUMNS", "200")
+    assert render(view, OutputFormat.TABLE)[0].splitlines()[1].endswith("dbre backup take shop --kind full")

@@ -21,6 +21,8 @@ class Column:
     format: Callable[[object], str] | None = None  # None: text as it is, "-" for None
     right: bool = False
     wide: bool = False  # shown with -o wide only
+    below: bool = False  # sentences and commands: whole, on lines of their own, where the table is wider than the terminal
+    tail: bool = False  # where it has to be cut, its end stays: ends of ids are what commands take
 
 
 class PluginState(IntEnum):

@@ -53,7 +53,7 @@ async def exposure(
             Column(key="objective_seconds", title="OBJECTIVE", format=_duration, right=True),
             Column(key="is_within", title="WITHIN", format=lambda value: "-" if value is None else "yes" if value else "no"),
             Column(key="position", title="RECOVERABLE TO", wide=True),
-            Column(key="reason_unknown", title="WHY UNKNOWN"),
+            Column(key="reason_unknown", title="WHY UNKNOWN", below=True),
         ),
         empty="no cluster has a policy that keeps its log",
         notes=[f"{one.cluster}: {_words(one)}; the objective is {_duration(limits[one.cluster])}" for one in over],

@@ -219,7 +219,7 @@ async def recovery_map(ctx: typer.Context, cluster: Cluster) -> View:
             Column(key="end_at", title="TO"),
             Column(key="start", title="FROM POSITION", wide=True),
             Column(key="end", title="TO POSITION", wide=True),
-            Column(key="detail", title="DETAIL"),
+            Column(key="detail", title="DETAIL", below=True),
         ),
         empty=f"nothing of {cluster} can be recovered: it has no sealed set with its log",
         exit_code=ExitCode.OK if intervals else ExitCode.FINDINGS,

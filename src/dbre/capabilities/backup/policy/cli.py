@@ -218,8 +218,8 @@ async def check(
         columns=[
             Column(key="severity", title="SEVERITY"),
             Column(key="subject", title="SUBJECT"),
-            Column(key="summary", title="FINDING"),
-            Column(key="fix", title="FIX"),
+            Column(key="summary", title="FINDING", below=True),
+            Column(key="fix", title="FIX", below=True),
             Column(key="rule", title="RULE", wide=True),
         ],
         empty=f"the backups of {counted(len(clusters), 'cluster')} are as their policies want them",
@@ -397,15 +397,15 @@ def _span(value: object) -> str:
 
 
 _COLUMNS = (
-    Column(key="id", title="SET"),
+    Column(key="id", title="SET", tail=True),
     Column(key="cluster", title="CLUSTER"),
     Column(key="kind", title="KIND"),
     Column(key="state", title="STATE"),
-    Column(key="started_at", title="BEGUN", format=_second),
+    Column(key="started_at", title="BEGUN", format=_second, tail=True),
     Column(key="bytes_source", title="SIZE", format=_short, right=True),
     Column(key="bytes_stored", title="STORED", format=_short, right=True),
     Column(key="vaults", title="VAULTS", format=_joined),
-    Column(key="proven_at", title="PROVEN", format=_second),
+    Column(key="proven_at", title="PROVEN", format=_second, tail=True),
     Column(key="hold", title="HELD", wide=True),
     Column(key="checksums", title="CHECKSUMS", wide=True),
     Column(key="stop", title="STOP", wide=True),

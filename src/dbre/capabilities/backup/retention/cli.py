@@ -37,7 +37,12 @@ async def retention(ctx: typer.Context, cluster: ClusterName) -> View:
             Column(key="object", title="WHAT"),
             Column(key="fate", title="FATE", format=lambda value: str(value).replace("_", " ")),
             Column(key="started_at", title="BEGUN", format=lambda value: f"{str(value)[:19]}Z"),
-            Column(key="reasons", title="WHY", format=lambda value: "; ".join(value) if isinstance(value, list) else "-"),
+            Column(
+                key="reasons",
+                title="WHY",
+                format=lambda value: "; ".join(value) if isinstance(value, list) else "-",
+                below=True,
+            ),
         ],
         notes=[f"expiry would be refused: {one.message} ({one.hint})" for one in found.objections],
         empty="nothing is kept yet",
