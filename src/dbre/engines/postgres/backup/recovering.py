@@ -17,6 +17,7 @@ from dbre.core.programs.account import require_reachable
 from dbre.core.programs.confined import Confinement, confine
 from dbre.core.programs.run import Child, run, spawn
 from dbre.core.programs.scratch import scratch_directory
+from dbre.core.text import printable
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.backup.facts import major_of
 from dbre.engines.postgres.backup.fetch_socket import Fetched, fetch_socket
@@ -178,10 +179,16 @@ class PostgresRecovered:
         if self.fetched.failure is not None:
             raise self._failure("ended, because log could not be fetched") from self.fetched.failure
         if self.output.is_target_missed:
+            wanted = self.order.target
+            target = f"{wanted.kind} {printable(wanted.value, limit=100)}" if wanted.value is not None else str(wanted.at)
             raise TargetNotReached(
-                f"the log in reach ends before the target of the recovery in {self.directory}\n{self.output}",
-                hint="choose an earlier target, or the newest that can be had: --latest",
-                context={"directory": str(self.directory), "last_absent": self.fetched.last_absent},
+                f"{self.output.log_end}: {target} was not found in it (recovery ended before configured recovery target)",
+                hint="choose another target, or the newest that can be had: --latest",
+                context={
+                    "directory": str(self.directory),
+                    "last_absent": self.fetched.last_absent,
+                    "output": list(self.output.tail),
+                },
             )
         raise self._failure("ended")
 
