@@ -12,12 +12,13 @@ from dbre.core.programs.account import give
 from dbre.core.programs.confined import Confinement, confine
 from dbre.engines.mysql.backup.assembling import read_origin
 from dbre.engines.mysql.backup.binlog_events import FIRST_POSITION, BinlogDamaged
-from dbre.engines.mysql.backup.booting import Booted, booted
+from dbre.engines.mysql.backup.booting import booted
 from dbre.engines.mysql.backup.option_file import login_file
 from dbre.engines.mysql.backup.positions import BinlogName
 from dbre.engines.mysql.backup.replaying import replay
 from dbre.engines.mysql.backup.source import ask
 from dbre.engines.mysql.backup.stopping import Stop, StopSearch
+from dbre.ports.backup.child_server import ChildServer
 from dbre.ports.backup.engine import LogFetch, RecoverOrder
 from dbre.ports.backup.errors import CopyDamaged, LogGap, TargetNotReached
 from dbre.ports.backup.model import Phase, Place, RecoveryOutcome, TargetKind
@@ -40,7 +41,7 @@ class _Log:
 class MariaDbRecovered:
     """Implements ``ports.backup.engine.RecoveredServer``."""
 
-    def __init__(self, server: Booted, outcome: RecoveryOutcome) -> None:
+    def __init__(self, server: ChildServer, outcome: RecoveryOutcome) -> None:
         self._server = server
         self._outcome = outcome
         self._is_stopped = False
@@ -161,7 +162,7 @@ def _log(files: Sequence[Path], start: tuple[BinlogName, int], stop: Stop) -> _L
     return _Log(files=needed, start=start[1], stop=stop, stop_offset=offset, bytes=max(0, sum(sizes) - start[1]))
 
 
-async def _replay(found: _Log, server: Booted, place: Place, version: str, limit_seconds: float) -> None:
+async def _replay(found: _Log, server: ChildServer, place: Place, version: str, limit_seconds: float) -> None:
     with login_file(server.access, place.account) as login:
         async with asyncio.timeout(limit_seconds):
             await replay(found.files, start=found.start, stop=found.stop_offset, login=login, place=place, version=version)
@@ -170,7 +171,7 @@ async def _replay(found: _Log, server: Booted, place: Place, version: str, limit
 def _outcome(
     order: RecoverOrder,
     found: _Log | None,
-    server: Booted,
+    server: ChildServer,
     confinement: Confinement,
     phases: list[Phase],
     server_id: int,

@@ -14,12 +14,13 @@ from dbre.core.programs.confined import Confinement, confine, dies_with_us
 from dbre.core.programs.errors import BinariesMissing, ProgramFailed
 from dbre.core.programs.run import run
 from dbre.core.text import counted
-from dbre.engines.mysql.backup.booting import Booted, booted
+from dbre.engines.mysql.backup.booting import booted
 from dbre.engines.mysql.backup.option_file import login_file
 from dbre.engines.mysql.backup.programs import CLIENT, require_tool
 from dbre.engines.mysql.backup.recovering import MariaDbRecovered
 from dbre.engines.mysql.backup.source import ask
 from dbre.engines.mysql.dumps.dumping import DATA, USERS, read_dump
+from dbre.ports.backup.child_server import ChildServer
 from dbre.ports.backup.engine import CopyProgress, RecoverOrder
 from dbre.ports.backup.errors import RecoveryFailed, TargetNotReached
 from dbre.ports.backup.model import Phase, Place, RecoveryOutcome, TargetKind
@@ -118,7 +119,7 @@ async def _install(directory: Path, place: Place) -> None:
         raise RecoveryFailed(f"no new server can be made in {directory}: {error.message}", context=error.context) from error
 
 
-async def _load(folder: Path, server: Booted, place: Place, version: str) -> None:
+async def _load(folder: Path, server: ChildServer, place: Place, version: str) -> None:
     """First the data, then users: they are granted things that must be there. Words to the client itself mean nothing."""
     client = await require_tool(CLIENT, place, version=version)
     prefix = await dies_with_us(place.account)
@@ -141,7 +142,7 @@ async def _load(folder: Path, server: Booted, place: Place, version: str) -> Non
                 ) from error
 
 
-def _outcome(manifest: FileManifest, server: Booted, confinement: Confinement, phases: list[Phase]) -> RecoveryOutcome:
+def _outcome(manifest: FileManifest, server: ChildServer, confinement: Confinement, phases: list[Phase]) -> RecoveryOutcome:
     facts = manifest.facts
     jail = {
         **confinement.description,

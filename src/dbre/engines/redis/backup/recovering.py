@@ -16,10 +16,11 @@ from dbre.core.programs.account import give
 from dbre.core.programs.confined import Confinement, confine
 from dbre.engines.redis.backup.aof import AofDamaged, AofFile, AofManifest, parse_manifest
 from dbre.engines.redis.backup.asking import ask
-from dbre.engines.redis.backup.booting import Booted, booted
+from dbre.engines.redis.backup.booting import booted
 from dbre.engines.redis.backup.copying import ENGINE, check_aof
 from dbre.engines.redis.backup.positions import TIMELINE, IncrementName, parse_position
 from dbre.engines.redis.backup.stopping import Stop, StopSearch
+from dbre.ports.backup.child_server import ChildServer
 from dbre.ports.backup.engine import CopyProgress, LogFetch, RecoverOrder
 from dbre.ports.backup.errors import CopyDamaged, LogGap, TargetNotReached
 from dbre.ports.backup.model import Phase, Place, RecoveryOutcome, TargetKind
@@ -52,7 +53,7 @@ async def assemble(
 class RedisRecovered:
     """Implements ``ports.backup.engine.RecoveredServer``. Keys whose time was up expire at once, as they would have."""
 
-    def __init__(self, server: Booted, outcome: RecoveryOutcome, *, is_aof: bool) -> None:
+    def __init__(self, server: ChildServer, outcome: RecoveryOutcome, *, is_aof: bool) -> None:
         self._server = server
         self._outcome = outcome
         self._is_aof = is_aof
@@ -259,7 +260,7 @@ def _install(aof: Path, origin: _Origin, files: Sequence[tuple[IncrementName, Pa
     _write(manifest_path, AofManifest(manifest.base, before + added).text(), place)
 
 
-def _outcome(stop: Stop | None, server: Booted, confinement: Confinement, phases: list[Phase]) -> RecoveryOutcome:
+def _outcome(stop: Stop | None, server: ChildServer, confinement: Confinement, phases: list[Phase]) -> RecoveryOutcome:
     return RecoveryOutcome(
         has_reached_target=True,
         reason=stop.reason if stop else "the snapshot is loaded",
