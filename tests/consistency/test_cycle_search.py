@@ -87,6 +87,11 @@ def test_with_time_what_is_found_is_there_and_something_is_found_where_there_is(
             assert holds or links.get((hop.source, hop.target)) is hop.kind
 
 
+def test_an_edge_of_data_hides_no_edge_of_time_between_the_same_transactions() -> None:
+    links = {(0, 1): Kind.RW, (1, 0): Kind.RW}
+    assert set(searched(graph_of(links, [(0, 1), (2, 3)])).shortest) == {"G2-item", "G-single-realtime"}
+
+
 def test_a_search_that_ran_out_of_time_says_so() -> None:
     ring = 400
     links = {(one, (one + 1) % ring): Kind.RW for one in range(ring)}

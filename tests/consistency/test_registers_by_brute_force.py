@@ -85,11 +85,19 @@ def test_a_stale_read_is_proved_with_what_the_register_could_hold() -> None:
 
 @pytest.mark.parametrize("limits", [Limits(seconds=0), Limits(configurations=1_000)], ids=["time", "memory"])
 def test_a_search_that_is_cut_short_is_unknown(limits: Limits) -> None:
-    writes = [op("invoke", one, "write", one) for one in range(14)]
-    history = [*writes, op("invoke", 99, "read"), op("ok", 99, "read", 77)]
+    writes = [op(kind, one, "write", one) for kind in ("invoke", "ok") for one in range(14)]
+    history = [op("invoke", 99, "read"), *writes, op("ok", 99, "read", 77)]
     report = judged(history, limits=limits)
     assert report.verdict is Verdict.UNKNOWN
     assert report.unknown
+
+
+def test_many_calls_of_which_nobody_knows_whether_they_happened_are_no_burden() -> None:
+    writes = [op("invoke", one, "write", one % 10) for one in range(200)]
+    history = [*writes, *(op(kind, 999, "read", value) for value in (3, 7, 3) for kind in ("invoke", "ok"))]
+    assert judged(history, workload="register").verdict is Verdict.OK
+    history += [op("invoke", 999, "read"), op("ok", 999, "read", 77)]
+    assert judged(history, workload="register").verdict is Verdict.ANOMALY
 
 
 def test_a_long_sound_history_of_many_clients_is_searched_in_no_time() -> None:

@@ -6,8 +6,9 @@ taken effect. A call takes effect only when an answer demands it, and what was t
 Sources: Wing and Gong (1993); Lowe, "Testing for linearizability" (2017), just-in-time linearization.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import Any, ClassVar
 
 from dbre.capabilities.consistency.checker import Outcome, Question
@@ -120,6 +121,29 @@ def _proof(key: Any, act: _Act, before: Sequence[Any], pending: Sequence[_Act]) 
     return lines
 
 
+class _Least:
+    """Configurations, less those that needed more optional calls for the same: what those lead to, these do, too."""
+
+    def __init__(self, optional: int) -> None:
+        self.count = 0
+        self._optional = optional
+        self._used: dict[tuple[Any, int], list[int]] = {}  # optional calls, by value and by other calls taken
+
+    def add(self, value: Any, taken: int) -> bool:
+        """Whether it is new."""
+        used = taken & self._optional
+        kept = self._used.setdefault((value, taken & ~self._optional), [])
+        if any(one & used == one for one in kept):
+            return False
+        kept.append(used)
+        self.count += 1
+        return True
+
+    def all(self) -> set[Configuration]:
+        """All that were kept."""
+        return {(value, taken | used) for (value, taken), kept in self._used.items() for used in kept}
+
+
 class _Search:
     """Of one register."""
 
@@ -132,6 +156,7 @@ class _Search:
         self._most, self._budget, self._looked = most, budget, 0
         self._open: dict[int, _Act] = {}  # by slot
         self._free: list[int] = []
+        self._optional = 0  # slots of calls whose outcome is unknown: they may never take effect
 
     def run(self) -> tuple[_Act, list[Any], list[_Act]] | None:
         """The first answer that cannot be explained, the values before it and the other open calls; None: all can.
@@ -145,6 +170,8 @@ class _Search:
                 slot = self._free.pop() if self._free else len(self._open)
                 self._open[slot] = act
                 slots[act.call.began] = slot
+                if act.call.type is OpType.INFO:
+                    self._optional |= 1 << slot
                 continue
             slot = slots.pop(act.call.began)
             following = self._explain(now, slot)
@@ -159,29 +186,48 @@ class _Search:
     def _explain(self, now: set[Configuration], slot: int) -> set[Configuration]:
         """Every configuration in which the call of a slot has taken effect, just in time."""
         bit, act = 1 << slot, self._open[slot]
-        done: set[Configuration] = {(value, taken & ~bit) for value, taken in now if taken & bit}
-        pending = [one for one in now if not one[1] & bit]
-        known = set(pending)
+        done, known = _Least(self._optional), _Least(self._optional)
+        pending: list[tuple[int, int, Configuration]] = []
+        for value, taken in now:
+            if taken & bit:
+                done.add(value, taken & ~bit)
+            elif known.add(value, taken):
+                pending.append(self._ranked(len(pending), value, taken))
+        heapify(pending)
         while pending:
             self._look()
-            value, taken = pending.pop()
+            _, _, (value, taken) = heappop(pending)
             following = _effect(act, value)
             if following is not None:
-                done.add((following[0], taken))
+                done.add(following[0], taken)
                 if act.f == "read":
                     continue  # what else could take effect before it can do so after it
-            for other, one in self._open.items():
-                if other == slot or taken >> other & 1:
-                    continue
-                effect = _effect(one, value)
-                if effect is not None and (configuration := (effect[0], taken | 1 << other)) not in known:
-                    known.add(configuration)
-                    pending.append(configuration)
-            if len(known) + len(done) > self._most:
+            for after, taken_then in self._others(slot, value, taken):
+                if known.add(after, taken_then):
+                    heappush(pending, self._ranked(known.count, after, taken_then))
+            if known.count + done.count > self._most:
                 raise _Exhausted(
                     f"more than {self._most:,} configurations at op {act.call.ended}: too many calls are open at once"
                 )
-        return done
+        return done.all()
+
+    def _ranked(self, number: int, value: Any, taken: int) -> tuple[int, int, Configuration]:
+        """Those first that need the fewest calls of which nobody knows whether they happened."""
+        return (taken & self._optional).bit_count(), number, (value, taken)
+
+    def _others(self, slot: int, value: Any, taken: int) -> Iterator[Configuration]:
+        """What one more open call makes of a configuration; of optional calls that do the same, one is as good as another."""
+        tried: set[tuple[str, Any, Any]] = set()
+        for other, one in self._open.items():
+            if other == slot or taken >> other & 1:
+                continue
+            if self._optional >> other & 1:
+                if (one.f, one.before, one.after) in tried:
+                    continue
+                tried.add((one.f, one.before, one.after))
+            effect = _effect(one, value)
+            if effect is not None:
+                yield effect[0], taken | 1 << other
 
     def _look(self) -> None:
         self._looked += 1

@@ -7,6 +7,7 @@ Sources: Adya (1999), 4 and 5; Cerone and Gotsman (2018), theorem 4.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse.csgraph import breadth_first_order
@@ -91,7 +92,7 @@ def find_cycles(tangle: Tangle, budget: Budget) -> Cycles:
             if kind not in known:
                 _search(cycles, tangle, allowed, seeds, budget, kind)
         if "G-nonadjacent" not in known:
-            _search_twofold(cycles, tangle, dependencies, overwrites)
+            _search_twofold(cycles, tangle, dependencies, overwrites, budget)
         known = {plain_name(one) for one in cycles.shortest}
     return cycles
 
@@ -101,18 +102,21 @@ def _search(cycles: Cycles, tangle: Tangle, allowed: Edges, seeds: Edges, budget
     exhaustive = kind == "G-single"
     every = joined(allowed, seeds)
     labels = strong_components(tangle.count, every.source, every.target)
+    is_found = False
     for looked_at, part in enumerate(_parts(labels, allowed, seeds)):
-        if not exhaustive and looked_at >= _COMPONENTS:
+        if looked_at >= _COMPONENTS and (is_found or not exhaustive):
             return
-        best = part.shortest(budget if exhaustive else None)
+        best = part.shortest(budget, exhaustive=exhaustive)
         if best is not None:
-            cycles.add(_hops(best, every, tangle), sought=kind)
-        elif exhaustive and budget.is_spent:
-            cycles.is_cut_short = True
+            steps = [_step(allowed, one, other) for one, other in pairwise(best)]
+            cycles.add(_hops([*steps, _step(seeds, best[-1], best[0])], tangle), sought=kind)
+            is_found = True
+        if budget.is_spent:
+            cycles.is_cut_short |= exhaustive and not is_found
             return
 
 
-def _search_twofold(cycles: Cycles, tangle: Tangle, dependencies: Edges, overwrites: Edges) -> None:
+def _search_twofold(cycles: Cycles, tangle: Tangle, dependencies: Edges, overwrites: Edges, budget: Budget) -> None:
     count = tangle.count
     plain = [dependencies.source, dependencies.source + count], [dependencies.target, dependencies.target]
     allowed = Edges(
@@ -122,14 +126,16 @@ def _search_twofold(cycles: Cycles, tangle: Tangle, dependencies: Edges, overwri
         about=np.concatenate([dependencies.about, dependencies.about, overwrites.about]),
     )
     labels = strong_components(2 * count, allowed.source, allowed.target)
-    every = joined(dependencies, overwrites)
     for looked_at, part in enumerate(_parts(labels, allowed, kinds(allowed, Kind.RW))):
-        if looked_at >= _COMPONENTS:
+        if looked_at >= _COMPONENTS or (looked_at and budget.is_spent):
             return
-        best = part.shortest(None)
+        best = part.shortest(budget, exhaustive=False)
         if best is not None:
-            cycle = _simple([one % count for one in best], every)
-            cycles.add(_hops(cycle, every, tangle), sought="G-nonadjacent")
+            steps = [
+                _step(overwrites if other >= count else dependencies, one % count, other % count)
+                for one, other in pairwise([*best, best[0]])
+            ]
+            cycles.add(_hops(_simple(steps), tangle), sought="G-nonadjacent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,15 +145,17 @@ class _Part:
     allowed: Edges
     seeds: Edges
 
-    def shortest(self, budget: Budget | None) -> list[int] | None:
-        """The nodes of the shortest cycle found; with a budget, every seed is tried until one is."""
+    def shortest(self, budget: Budget, *, exhaustive: bool) -> list[int] | None:
+        """The nodes of the shortest cycle found soon; ``exhaustive`` tries every seed until there is one."""
         nodes = np.unique(np.concatenate([self.allowed.source, self.allowed.target, self.seeds.source, self.seeds.target]))
         source, target = (np.searchsorted(nodes, one) for one in (self.allowed.source, self.allowed.target))
         ways = matrix(len(nodes), source, target)
         best: list[int] | None = None
         seeds = zip(np.searchsorted(nodes, self.seeds.source), np.searchsorted(nodes, self.seeds.target), strict=True)
         for tried, (begin, end) in enumerate(seeds):
-            if tried >= _SEEDS and (budget is None or best is not None or budget.is_spent):
+            if tried and budget.is_spent and (exhaustive or best is not None):
+                break
+            if tried >= _SEEDS and (best is not None or not exhaustive):
                 break
             way = _way(ways, int(end), int(begin))
             if way is not None and (best is None or len(way) < len(best)):
@@ -183,35 +191,42 @@ def _parts(labels: Numbers, allowed: Edges, seeds: Edges) -> Iterator[_Part]:
         yield _Part(allowed=inner.where(np.arange(low, high)), seeds=inner_seeds.where(np.arange(chosen.start, chosen.stop)))
 
 
-def _simple(walk: list[int], every: Edges) -> list[int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """An edge to the next node of a walk."""
+
+    node: int
+    kind: Kind
+    about: int
+
+
+def _step(edges: Edges, source: int, target: int) -> _Step:
+    """The strongest of the edges between two nodes, of those that may be taken."""
+    at = np.flatnonzero((edges.source == source) & (edges.target == target))
+    best = at[np.argmin(edges.kind[at])]
+    return _Step(node=source, kind=Kind(int(edges.kind[best])), about=int(edges.about[best]))
+
+
+def _simple(walk: list[_Step]) -> list[_Step]:
     """A walk that meets a transaction twice is two cycles, one of which has no two adjacent anti-dependencies either."""
-    for first, node in enumerate(walk):
-        if node in walk[first + 1 :]:
-            again = walk.index(node, first + 1)
-            inner, outer = walk[first:again], walk[:first] + walk[again:]
-            good = [one for one in (inner, outer) if len(one) > 1 and not _has_adjacent(one, every)]
-            return _simple(good[0], every) if good else walk
+    first_at: dict[int, int] = {}
+    for place, step in enumerate(walk):
+        first = first_at.setdefault(step.node, place)
+        if first != place:
+            inner, outer = walk[first:place], walk[:first] + walk[place:]
+            return _simple(outer if _has_adjacent(inner) else inner)
     return walk
 
 
-def _has_adjacent(cycle: list[int], every: Edges) -> bool:
-    found = [_edge(every, one, other)[0] is Kind.RW for one, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)]
-    return any(one and other for one, other in zip(found, [*found[1:], found[0]], strict=True))
+def _has_adjacent(walk: list[_Step]) -> bool:
+    return any(one.kind is Kind.RW and other.kind is Kind.RW for one, other in pairwise([*walk, walk[0]]))
 
 
-def _edge(edges: Edges, source: int, target: int) -> tuple[Kind, int]:
-    """The strongest edge between two nodes."""
-    at = np.flatnonzero((edges.source == source) & (edges.target == target))
-    best = at[np.argmin(edges.kind[at])]
-    return Kind(int(edges.kind[best])), int(edges.about[best])
-
-
-def _hops(cycle: list[int], every: Edges, tangle: Tangle) -> list[Hop]:
+def _hops(walk: list[_Step], tangle: Tangle) -> list[Hop]:
     """The cycle between transactions; moments between two of them become one edge in time."""
-    steps = [(one, *_edge(every, one, other)) for one, other in zip(cycle, [*cycle[1:], cycle[0]], strict=True)]
-    real = [step for step in steps if step[0] < len(tangle.rows)]
-    names = [int(tangle.rows[node]) for node, _, _ in real]
+    real = [step for step in walk if step.node < len(tangle.rows)]
+    names = [int(tangle.rows[step.node]) for step in real]
     return [
-        Hop(source=name, target=following, kind=kind, about=about)
-        for name, following, (_, kind, about) in zip(names, [*names[1:], names[0]], real, strict=True)
+        Hop(source=name, target=following, kind=step.kind, about=step.about)
+        for name, following, step in zip(names, [*names[1:], names[0]], real, strict=True)
     ]

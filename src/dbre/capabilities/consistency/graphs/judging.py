@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from dbre.capabilities.consistency.found import Found
 from dbre.capabilities.consistency.graphs.cycles import find_cycles
 from dbre.capabilities.consistency.graphs.graph import Graph
-from dbre.capabilities.consistency.graphs.proof import Telling, proof_of
+from dbre.capabilities.consistency.graphs.proof import LONGEST, Telling, proof_of
 from dbre.capabilities.consistency.graphs.tangle import tangle_of
 from dbre.capabilities.consistency.report import Budget, Limits
 
@@ -33,7 +33,7 @@ def judge_graph(graph: Graph, found: Found, budget: Budget, tell: Telling) -> Ju
         return Judged(edges=len(graph.edges))
     cycles = find_cycles(tangle, budget)
     for name, cycle in cycles.shortest.items():
-        found.add(name, [graph.calls.began[hop.source] for hop in cycle], *proof_of(cycle, graph.calls, tell))
+        found.add(name, [graph.calls.began[hop.source] for hop in cycle[:LONGEST]], *proof_of(cycle, graph.calls, tell))
         found.counts[name] = cycles.counts[name]
     cut = f"the search for G-single took longer than {budget.seconds:g} s" if cycles.is_cut_short else None
     return Judged(edges=len(graph.edges), no_single=cut)

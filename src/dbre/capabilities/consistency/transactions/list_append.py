@@ -156,19 +156,20 @@ class AppendHistory:
         """What a transaction reads again must be what it read before, with its own appends at the end."""
         seen, own, _ = before
         name, shown_key = self.calls.name(row), shown(self.keys[key])
-        if own and value[-len(own) :] != own:
+        if own and [one for one in value if one in own] != own:
             self._add(
                 "internal",
                 [row],
                 f"{name} appended {listed(own)} to {shown_key}",
-                f"and then read it as {listed(value)}, which does not end with that",
+                f"and then read it as {listed(value)}, without that",
             )
-        elif seen is not None and value[: len(value) - len(own)] != seen:
+        elif value[len(value) - len(own) :] != own or (seen is not None and value[: len(value) - len(own)] != seen):
+            did = f"appended {listed(own)} to {shown_key}" if seen is None else f"read {shown_key} as {listed(seen)}"
             self._add(
                 "unrepeatable-read",
                 [row],
-                f"{name} read {shown_key} as {listed(seen)}",
-                f"and then as {listed(value)}, though it appended nothing else in between",
+                f"{name} {did}",
+                f"and then read it as {listed(value)}: others had appended, or something was gone",
             )
 
     def _add(self, name: str, rows: list[int], *proof: str) -> None:
