@@ -1,5 +1,6 @@
 """One server with both repositories, made once: a full copy, log, another copy, log."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -44,14 +45,20 @@ async def foreign(lab_site: Site) -> AsyncIterator[kit.Foreign]:
 
 
 async def _fill(made: kit.Foreign) -> None:
-    await kit.wait_for_barman(made)
-    await made.pgbackrest().backup(CopyKind.FULL, no_progress)
-    await made.barman().backup(CopyKind.FULL, no_progress)
-    for _ in range(3):
-        await made.add_rows(100)
-    await made.pgbackrest().backup(CopyKind.INCREMENTAL, no_progress)
-    await made.barman().backup(CopyKind.FULL, no_progress)
-    await made.pgbackrest().backup(CopyKind.FULL, no_progress)
+    """Both tools at the same time: most of what they do is to wait."""
+    barman = asyncio.create_task(kit.wait_for_barman(made))
+    try:
+        await made.pgbackrest().backup(CopyKind.FULL, no_progress)
+        await barman
+        barman = asyncio.create_task(_full_copies(made, 2))
+        for _ in range(3):
+            await made.add_rows(100)
+        await made.pgbackrest().backup(CopyKind.INCREMENTAL, no_progress)
+        await made.pgbackrest().backup(CopyKind.FULL, no_progress)
+        await barman
+    finally:
+        barman.cancel()
+        await asyncio.gather(barman, return_exceptions=True)
     for _ in range(3):
         await made.add_rows(100)
     [(wanted,)] = await made.sql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)")
@@ -62,6 +69,11 @@ async def _fill(made: kit.Foreign) -> None:
         return (made.barman_log / wanted).exists()
 
     await kit.until(barman_has_it, f"{wanted} in the archive of Barman")
+
+
+async def _full_copies(made: kit.Foreign, count: int) -> None:
+    for _ in range(count):
+        await made.barman().backup(CopyKind.FULL, no_progress)
 
 
 @pytest.fixture

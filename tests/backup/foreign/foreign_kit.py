@@ -5,6 +5,7 @@ import fcntl
 import gzip
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -152,6 +153,20 @@ def start_dbre(*words: str, directory: Path) -> subprocess.Popen[bytes]:
     """A command to be killed."""
     argv, quiet = [sys.executable, "-m", "dbre", *words], subprocess.DEVNULL
     return subprocess.Popen(argv, cwd=directory, stdout=quiet, stderr=quiet, start_new_session=True)
+
+
+def wait_for_port(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
+    """Until a server answers."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=5).close()
+        except OSError:
+            assert child.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < deadline, log.read_text(errors="replace")
+            time.sleep(0.05)
+        else:
+            return
 
 
 def complaints(foreign: Foreign) -> list[str]:

@@ -3,6 +3,7 @@
 Source: pgBackRest, ``src/command/info/info.c``; the user guide calls this form the interface for programs.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -120,13 +121,18 @@ class Stanza(msgspec.Struct):
         return (held.size_complete, held.size) if held.held and held.size_complete is not None else None
 
 
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _STANZAS = msgspec.json.Decoder(list[Stanza])
 
 
 def parse_information(text: bytes, stanza: str) -> Stanza:
-    """The stanza of that name. Raises: ProgramFailed where the text is something else."""
+    """The stanza of that name. Raises: ProgramFailed where the text is something else.
+
+    Messages stand in it as they came (2.45): with line ends, and with bytes of a file that a wrong passphrase opened.
+    """
     try:
-        found = next((one for one in _STANZAS.decode(text) if one.name == stanza), None)
+        clean = _CONTROL.sub(" ", text.decode(errors="replace")).encode()
+        found = next((one for one in _STANZAS.decode(clean) if one.name == stanza), None)
     except msgspec.MsgspecError as error:
         raise ProgramFailed(
             f"pgbackrest info says something else than JSON of stanzas: {error}",

@@ -10,6 +10,8 @@ from dbre.tools.pgbackrest.information import Stanza
 __all__ = ["conflicting_segments", "stanza_problems"]
 
 _NO_BACKUPS = 2
+_NO_ANSWER = ("[HostConnectError]", "[UnknownHostError]", "[ServiceError]", "terminated unexpectedly [255]")
+"""The last one is how ssh ends where it does not reach the machine."""
 
 
 def stanza_problems(stanza: Stanza, repository: int, segment: int | None) -> Iterator[Problem]:
@@ -19,7 +21,7 @@ def stanza_problems(stanza: Stanza, repository: int, segment: int | None) -> Ite
         yield Problem(
             rule="backup.tool_says",
             message=f"pgbackrest info says of stanza {stanza.name}, repository {repository}: {printable(status.message)}",
-            hint="pgbackrest backup makes the first set" if status.code == _NO_BACKUPS else "pgbackrest check",
+            hint=_hint(status.code, status.message, repository),
             is_blocking=status.code != _NO_BACKUPS,
         )
     others = sorted({one.key for one in stanza.repo} - {repository})
@@ -38,6 +40,16 @@ def stanza_problems(stanza: Stanza, repository: int, segment: int | None) -> Ite
             hint="tell us, with the output of pgbackrest info --output=json",
             is_blocking=True,
         )
+
+
+def _hint(code: int, message: str, repository: int) -> str:
+    if code == _NO_BACKUPS:
+        return "pgbackrest backup makes the first set"
+    if "unable to load info file" in message:  # which error it is depends on what the wrong passphrase made of it
+        return f"the passphrase of the repository is wrong or missing (repo{repository}-cipher-pass), or the file is damaged"
+    if any(one in message for one in _NO_ANSWER):
+        return f"the machine that has the repository does not answer: repo{repository}-host in the configuration file"
+    return "pgbackrest check"
 
 
 def conflicting_segments(stored: Mapping[str, Iterable[StoredSegment]]) -> Iterator[Problem]:
