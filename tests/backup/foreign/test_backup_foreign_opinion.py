@@ -11,6 +11,8 @@ from dbre.capabilities.backup.second_opinion.model import Opinion
 from dbre.core.programs.errors import ProgramFailed
 from dbre.ports.backup.model import CopyKind, Tool
 from dbre.ports.backup.repository import ForeignLog, ForeignSet, ForeignSwitch, RepositoryFacts
+from dbre.tools.pgbackrest.archive import parse_listing, stored_segments
+from dbre.tools.pgbackrest.information import parse_information, sets_of
 from dbre.tools.pgbackrest.verifying import parse_verification
 from dbre.tools.wal_archive import SEGMENT_BYTES, log_file, position, segment_bytes, switches_to
 
@@ -152,3 +154,31 @@ def test_a_verification_that_says_nothing_is_no_good_one() -> None:
 
 def test_a_verification_that_only_says_error_is_no_good_one() -> None:
     assert [one.rule for one in parse_verification("stanza: shop\nstatus: error\n", seconds=1).faults] == ["tool_says"]
+
+
+HOSTILE = {
+    "nested without end": '[{"x":' + "[" * 200_000,
+    "a moment in no calendar": '[{"name": "s", "status": {"code": 0, "message": ""}, "backup": [{"label": "x", "type": "full",'
+    ' "database": {"id": 1}, "timestamp": {"start": 1000000000000000000, "stop": 1}}]}]',
+    "a segment that is none": '[{"name": "s", "status": {"code": 0, "message": ""}, "backup": [{"label": "x", "type": "full",'
+    ' "database": {"id": 1}, "timestamp": {"start": 1, "stop": 1}, "archive": {"start": "zz", "stop": "zz"},'
+    ' "lsn": {"start": "0/1", "stop": "0/1"}}]}]',
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_what_pgbackrest_says_is_understood_or_refused(name: str) -> None:
+    with pytest.raises(ProgramFailed, match="pgbackrest info"):
+        sets_of(parse_information(HOSTILE[name].encode(), "s"), 1)
+
+
+def test_listings_are_understood_or_refused() -> None:
+    name = f"{1:08X}{0:08X}{1:08X}-{'a' * 40}"
+    for text in ('{"a":{"type":"file","x":' + "[" * 200_000, f'{{"{name}": {{"type": "file", "time": 1000000000000000000}}}}'):
+        with pytest.raises(ProgramFailed, match="repo-ls"):
+            list(stored_segments(parse_listing(text.encode())))
+
+
+def test_messages_with_line_ends_and_bytes_are_read_all_the_same() -> None:
+    text = b'[{"name": "s", "status": {"code": 99, "message": "cannot load\n\xff\x01HINT: passphrase"}}]'
+    assert parse_information(text, "s").status.message == "cannot load \ufffd HINT: passphrase"

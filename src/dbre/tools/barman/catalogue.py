@@ -4,7 +4,7 @@ Source: Barman 3.4, ``barman/output.py``: JsonOutputWriter.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import msgspec
 from dbre.core.programs.errors import ProgramFailed
 from dbre.ports.backup.model import CopyKind
 from dbre.ports.backup.repository import ForeignSet
+from dbre.tools.moments import moment_of_epoch
 from dbre.tools.wal_archive import position
 
 __all__ = ["ListedBackup", "Places", "Shown", "ends", "foreign_set", "listed", "places", "shown"]
@@ -77,7 +78,7 @@ def _plain(shape: type, value: Any) -> Any:
 def _read(data: Mapping[str, Any], server: str, shape: type[_Type], command: str) -> _Type:
     try:
         return msgspec.convert(data[server], shape, dec_hook=_plain)
-    except (KeyError, msgspec.MsgspecError) as error:
+    except (KeyError, msgspec.MsgspecError, RecursionError) as error:
         raise ProgramFailed(
             f"barman {command} {server} says something else than was expected: {error}",
             hint="Barman 3.0 and later are understood: barman --version",
@@ -133,7 +134,7 @@ def ends(backup: Shown) -> list[tuple[str, str]]:
 
 
 def _moment(timestamp: str) -> datetime:
-    return datetime.fromtimestamp(int(timestamp), UTC)
+    return moment_of_epoch(int(timestamp), who="barman show-backup")
 
 
 def _version(number: int | None) -> str | None:

@@ -67,7 +67,7 @@ class Barman:
         ended = await self.plain(command, *arguments, timeout_seconds=timeout_seconds, options=("-f", "json"))
         try:
             data = msgspec.json.decode(ended.stdout or b"{}", type=dict[str, Any])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ProgramFailed(
                 f"barman {command} of {self.where} ended with {ended.status} and says something else than JSON: {ended.said}",
                 hint="Barman 2.11 and later are understood: barman --version",

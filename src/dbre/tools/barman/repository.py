@@ -239,5 +239,5 @@ def _system_id(where: Places) -> str:
         return str(msgspec.json.decode(text, type=dict[str, str]).get("systemid", ""))
     except FileNotFoundError:
         return ""
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise ProgramFailed(f"{where.backup_directory / 'identity.json'} cannot be read: {error}") from error

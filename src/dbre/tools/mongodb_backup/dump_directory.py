@@ -162,6 +162,6 @@ def _server_version(path: Path) -> str | None:
         try:
             with _opened(path / name) as file:
                 return msgspec.json.decode(file.read(_LONGEST_PRELUDE), type=_Prelude).server
-        except (OSError, EOFError, zlib.error, msgspec.MsgspecError):
+        except (OSError, EOFError, zlib.error, msgspec.MsgspecError, RecursionError):
             continue  # older tools write none; what it says is shown only
     return None

@@ -13,6 +13,7 @@ from dbre.core.programs.errors import ProgramFailed
 from dbre.core.text import counted, printable
 from dbre.ports.backup.model import CopyKind, LogFile, LogKind, Problem
 from dbre.ports.backup.repository import ForeignLog, ForeignSet
+from dbre.tools.moments import moment_of_epoch
 from dbre.tools.mongodb_backup.optime import optime
 
 __all__ = ["Listing", "Status", "foreign_logs", "parse_list", "parse_status", "pbm_problems", "sets_of"]
@@ -121,7 +122,7 @@ def parse_status(text: bytes) -> Status:
     """Raises: ProgramFailed."""
     try:
         return msgspec.json.decode(text, type=Status)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _unreadable("status", error) from error
 
 
@@ -129,11 +130,11 @@ def parse_list(text: bytes) -> Listing:
     """Raises: ProgramFailed."""
     try:
         return msgspec.json.decode(text, type=Listing)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _unreadable("list", error) from error
 
 
-def _unreadable(command: str, error: msgspec.MsgspecError) -> ProgramFailed:
+def _unreadable(command: str, error: Exception) -> ProgramFailed:
     return ProgramFailed(
         f"pbm {command} -o json says something else than was expected: {error}",
         hint="PBM 2.0 and later are understood: pbm version; while storage is resynced it tells no backups",
@@ -148,7 +149,7 @@ def sets_of(status: Status, *, system_id: str) -> tuple[ForeignSet, ...]:
         if one.status != _DONE or one.namespaces or last is None:
             continue
         started = _named(one.name)
-        stopped = datetime.fromtimestamp(last, UTC)
+        stopped = moment_of_epoch(last, who="pbm status")
         begin = min(int(started.timestamp()), last)
         incremental = one.type == "incremental" and bool(one.src)
         kind = CopyKind.FULL if one.type == "incremental" and not incremental else _KINDS.get(one.type or "logical")

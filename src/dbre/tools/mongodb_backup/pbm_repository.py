@@ -91,7 +91,7 @@ class PbmRepository:
         lines = running.result().stdout.strip().splitlines()
         try:
             name = msgspec.json.decode(lines[-1] if lines else b"", type=_Made).name
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ProgramFailed("pbm backup ended with 0 and does not say which backup it made", hint="pbm status") from error
         after = await self._status()
         made = next((one for one in sets_of(after, system_id=_system_id(after)) if one.label == name), None)
@@ -129,7 +129,7 @@ class PbmRepository:
         ended = await self._tools.pbm("version", timeout_seconds=60)
         try:
             return msgspec.json.decode(ended.stdout, type=_Version).version or None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return None  # only shown
 
 

@@ -113,7 +113,7 @@ class MongoTools:
         lines = ended.stdout.decode(errors="replace").strip().splitlines()
         try:
             return msgspec.json.decode(lines[-1] if lines and ended.status == 0 else "", type=Topology)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise ProgramFailed(
                 f"mongosh ended with {ended.status} and does not say what the server is a member of: {self.hidden(ended.said)}",
                 hint="see that the server answers and the account may read admin.system.version",

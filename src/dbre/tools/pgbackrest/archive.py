@@ -7,12 +7,13 @@ them good. The name of a stored segment ends in the SHA-1 of what the server wro
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from dbre.core.programs.errors import ProgramFailed
 from dbre.ports.backup.model import LogFile
+from dbre.tools.moments import moment_of_epoch
 from dbre.tools.wal_archive import log_file
 
 __all__ = ["StoredSegment", "parse_listing", "stored_segments"]
@@ -50,7 +51,7 @@ def parse_listing(text: bytes) -> Mapping[str, _Entry]:
     """What ``repo-ls --output=json`` says. Raises: ProgramFailed where it is something else."""
     try:
         return _LISTING.decode(text)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProgramFailed(
             f"pgbackrest repo-ls says something else than JSON of files: {error}",
             hint="pgBackRest 2.32 and later are understood: pgbackrest version",
@@ -71,5 +72,5 @@ def stored_segments(listing: Mapping[str, _Entry]) -> Iterator[StoredSegment]:
             sha1=parts.get("sha1"),
             suffix=parts.get("suffix") or "",
             size=entry.size or 0,
-            stored_at=datetime.fromtimestamp(entry.time, UTC) if entry.time is not None else None,
+            stored_at=moment_of_epoch(entry.time, who="pgbackrest repo-ls") if entry.time is not None else None,
         )

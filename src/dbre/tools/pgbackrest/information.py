@@ -5,13 +5,13 @@ Source: pgBackRest, ``src/command/info/info.c``; the user guide calls this form 
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
 from dbre.core.programs.errors import ProgramFailed
 from dbre.ports.backup.model import CopyKind, LogPosition
 from dbre.ports.backup.repository import ForeignSet
+from dbre.tools.moments import moment_of_epoch
 from dbre.tools.wal_archive import position
 
 __all__ = ["Stanza", "parse_information", "sets_of"]
@@ -133,7 +133,7 @@ def parse_information(text: bytes, stanza: str) -> Stanza:
     try:
         clean = _CONTROL.sub(" ", text.decode(errors="replace")).encode()
         found = next((one for one in _STANZAS.decode(clean) if one.name == stanza), None)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProgramFailed(
             f"pgbackrest info says something else than JSON of stanzas: {error}",
             hint="pgBackRest 2.32 and later are understood: pgbackrest version",
@@ -168,8 +168,8 @@ def _set(backup: _Backup, stanza: Stanza, repository: int) -> ForeignSet:
         system_id=stanza.system_of(backup.database.id, repository),
         start=start,
         stop=stop,
-        started_at=datetime.fromtimestamp(backup.timestamp.start, UTC),
-        stopped_at=datetime.fromtimestamp(backup.timestamp.stop, UTC),
+        started_at=moment_of_epoch(backup.timestamp.start, who="pgbackrest info"),
+        stopped_at=moment_of_epoch(backup.timestamp.stop, who="pgbackrest info"),
         bytes_source=backup.info.delta,  # this set alone: those that it needs count for themselves
         bytes_stored=backup.info.repository.delta,
         error="page checksums did not match when it was made" if backup.error else None,

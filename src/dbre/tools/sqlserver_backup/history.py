@@ -5,13 +5,14 @@ Sources: Microsoft, "backupset (Transact-SQL)": type is D (full), I (differentia
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.text import one_line
+from dbre.tools.moments import moment_of_epoch
 
 __all__ = ["Backup", "BackupFile", "Described", "parse_database", "parse_history"]
 
@@ -92,7 +93,7 @@ class Described(msgspec.Struct, frozen=True):
 
 
 def _utc(local: int, minutes: int) -> datetime:
-    return datetime.fromtimestamp(local, UTC) - timedelta(minutes=minutes)
+    return moment_of_epoch(local, who="msdb") - timedelta(minutes=minutes)
 
 
 def parse_history(text: str) -> tuple[Backup, ...]:
@@ -110,7 +111,7 @@ def _decode(text: str, shape: type[_Type], what: str) -> _Type:
     joined = body.replace("\n", "").strip()  # JSON writes the line ends of values as \\n: those that are here are sqlcmd's
     try:
         return msgspec.json.decode(joined, type=shape)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ProgramFailed(
             f"what sqlcmd printed of {what} is cut off or no JSON of it: {error} ({one_line(joined[:80], limit=80)!r}...)",
             hint="sqlcmd of mssql-tools18 or go-sqlcmd is understood, SQL Server 2016 and later: sqlcmd -?",
