@@ -186,8 +186,8 @@ async def test_clock_that_jumps_fires_nothing_and_counts_nothing_twice(
         monkeypatch.setenv(name, value)
     with Pager(new_secret()) as pager:
         document = configuration([cluster(tmp_path, fresh_postgres)], pager=pager, directory=tmp_path)
-        limits = dict.fromkeys(("connect_timeout", "statement_timeout", "total_timeout"), "3900ms")
-        document["probe"] = {"interval": "4s", **limits}  # the library makes every look at a clock slow
+        limits = dict.fromkeys(("connect_timeout", "statement_timeout", "total_timeout"), "7900ms")
+        document["probe"] = {"interval": "8s", **limits}  # the library makes every look at a clock slow
         async with running(tmp_path, document) as plane:
             for name in faked:
                 monkeypatch.delenv(name)
@@ -202,10 +202,10 @@ async def test_clock_that_jumps_fires_nothing_and_counts_nothing_twice(
             assert [round(one["data"]["seconds"] / 100) for one in stepped] == [72, -144, 72]
             assert last["bad"] == 0, await events(plane, "observe.endpoint_bad")
             assert pager.deliveries == []
-            assert last["total"] <= first["total"] + elapsed / 4 + 2
+            assert last["total"] <= first["total"] + elapsed / 8 + 2
             assert seen is not None
             # /metrics is up to five seconds old
-            assert first["good"] + elapsed / 4 - 4 <= seen <= first["total"] + elapsed / 4 + 2
+            assert first["good"] + elapsed / 8 - 3 <= seen <= first["total"] + elapsed / 8 + 2
             await fresh_postgres.freeze()  # and it still pages at once
-            await until(lambda: fired(pager), seconds=40, what=plane.log_tail())
+            await until(lambda: fired(pager), seconds=60, what=plane.log_tail())
             assert await plane.stop() == 0
