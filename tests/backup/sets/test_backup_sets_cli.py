@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from taking_kit import Settings
 
@@ -153,6 +154,56 @@ def test_damage_in_a_vault_is_found_when_a_set_is_read_back(run: Run, world_sett
     code, out, err = run("backup", "verify", one["id"])
     assert code == ExitCode.FINDINGS, err
     assert "damaged" in out
+
+
+def _sql(settings: Settings, *statements: str) -> None:
+    source = settings.source
+    with psycopg.connect(
+        host=source.host, port=source.port, user=source.user, password=source.password, dbname="postgres", autocommit=True
+    ) as connection:
+        for one in statements:
+            connection.execute(one.encode())
+
+
+@pytest.mark.timeout(180)
+def test_what_became_of_a_table_is_shown_and_it_comes_back_beside_the_living_one(run: Run, world_settings: Settings) -> None:
+    run("db", "migrate")
+    _sql(
+        world_settings,
+        "DROP TABLE IF EXISTS stock, stock_then, newer",
+        "CREATE TABLE stock (id int PRIMARY KEY, name text DEFAULT 'x')",
+        "INSERT INTO stock SELECT g, 'as it was' FROM generate_series(1, 9) AS g",
+    )
+    code, _, err = run("backup", "take", "orders")
+    assert code == 0, err
+    then = ("orders", "stock", "--immediate")
+    assert _items(run, "backup", "diff", *then) == []
+    _sql(
+        world_settings,
+        "DELETE FROM stock WHERE id = 2",
+        "UPDATE stock SET name = NULL WHERE id = 3",
+        "INSERT INTO stock VALUES (10, 'new')",
+        "CREATE TABLE newer (id int PRIMARY KEY)",
+    )
+    found = {one["what"]: one for one in _items(run, "backup", "diff", *then)}
+    assert {what: one["key"] for what, one in found.items()} == {
+        "deleted": {"id": "2"},
+        "updated": {"id": "3"},
+        "inserted": {"id": "10"},
+    }
+    assert (found["updated"]["then"], found["updated"]["now"]) == ({"name": "as it was"}, {"name": None})
+
+    code, out, err = run("backup", "restore-table", *then, "--as", "stock", "--yes")
+    assert (code, out) == (ExitCode.REFUSED, ""), err
+    code, out, err = run("backup", "restore-table", *then, "--as", "newer", "--yes")
+    assert (code, out, "public.newer exists already in database postgres" in err) == (ExitCode.CONFLICT, "", True), err
+    (made,) = _items(run, "backup", "restore-table", *then, "--as", "stock_then", "--yes")
+    assert (made["table"], made["rows"], made["left_out"]) == ("public.stock_then", 9, ["default of name"])
+
+    code, out, err = run("backup", "diff", "orders", "nothing", "--immediate")
+    assert (code, out, "there is no table public.nothing" in err, "fetch:" in err) == (ExitCode.USAGE, "", True, False), err
+    _sql(world_settings, "DROP TABLE stock, stock_then, newer")
+    assert list((world_settings.directory / "backup" / "restoring").iterdir()) == []
 
 
 def _flip(path: Path) -> None:
