@@ -1,9 +1,9 @@
 # Thin: every target is the script of the same name, which also runs without make.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-orchestrators test-kafka test-peers check fix bench soak docs
+.PHONY: help setup demo test test-fast test-orchestrators test-kafka test-s3 test-peers check fix bench soak docs
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make the development environment (.uv/ and .venv/)
 	@scripts/setup
@@ -22,6 +22,9 @@ test-orchestrators: ## run exported files in real Airflow and Prefect, in enviro
 
 test-kafka: ## read events from a real Kafka broker, which Maven fetches
 	@scripts/test-kafka $(ARGS)
+
+test-s3: ## put vaults into a real server of S3, which Go builds
+	@scripts/test-s3 $(ARGS)
 
 test-peers: ## compare budgets with those of slo-generator, in an environment of its own (ARGS=20000)
 	@scripts/test-peers $(ARGS)

@@ -16,6 +16,7 @@ TARGETS = (
     "test-fast",
     "test-orchestrators",
     "test-kafka",
+    "test-s3",
     "test-peers",
     "check",
     "fix",
@@ -32,7 +33,7 @@ SHELL_SCRIPTS = sorted(
 
 def test_there_is_a_target_for_every_script_and_a_script_for_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    helped = re.findall(r"^([a-z-]+):.*## \S", text, flags=re.MULTILINE)
+    helped = re.findall(r"^([a-z0-9-]+):.*## \S", text, flags=re.MULTILINE)
     assert sorted(helped) == sorted((*TARGETS, "help"))
     for target in TARGETS:
         assert f"scripts/{target}" in text

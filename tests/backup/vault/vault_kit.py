@@ -202,15 +202,17 @@ class SshServer:
 
 def s3_values(directory: Path, endpoint: str, bucket: str) -> dict[str, object]:
     """Configuration of a vault in a bucket."""
-    (directory / "secret").write_text("s")
-    (directory / "secret").chmod(0o600)
-    secret = SecretReference.parse(f"file:{directory / 'secret'}")
+    keys = {}
+    for name, text in (("access_key", "k"), ("secret_key", "s")):
+        path = directory / name
+        path.write_text(text)
+        path.chmod(0o600)
+        keys[name] = SecretReference.parse(f"file:{path}")
     return {
         "kind": "s3",
         "path": "",
         "bucket": bucket,
         "prefix": "backups",
         "endpoint": endpoint,
-        "access_key": secret,
-        "secret_key": secret,
+        **keys,
     }
