@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from taking_kit import World
 
 from dbre.capabilities.backup.catalog.sets import mark_proven, set_named
@@ -13,9 +14,11 @@ from dbre.capabilities.backup.documents import RetentionDocument
 from dbre.capabilities.backup.model import BackupSet, SetState
 from dbre.capabilities.backup.operations.expire_backups import ExpiryRefused
 from dbre.capabilities.backup.policy.reading_back import read_back
+from dbre.capabilities.backup.policy.stuck import examine_stuck
 from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.taking.vaults import open_set_vault
-from dbre.core.errors import Refused, UsageError
+from dbre.core.errors import Refused, Unreachable, UsageError
+from dbre.core.operation.tables import operation
 
 
 def keeping(world: World, **rules: Any) -> World:
@@ -63,6 +66,12 @@ async def test_what_no_rule_keeps_is_marked_first_and_deleted_after_its_grace(wo
     assert forgotten is not None
     assert forgotten["sets"] == [old.id]
     assert forgotten["bytes_freed"] >= (old.bytes_stored or 0)
+    orders = [world.ground.fleet.cluster("orders")]
+    assert await examine_stuck(world.store, orders) == []
+    async with world.store.begin() as connection:  # as if its last step had failed where nothing can be undone
+        await connection.execute(update(operation).where(operation.c.id == gone.id).values(state="needs_operator"))
+    (stuck,) = await examine_stuck(world.store, orders)
+    assert (stuck.rule, stuck.subject, stuck.evidence["operation"]) == ("backup.needs_operator", "orders", str(gone.id))
 
 
 async def test_it_refuses_to_leave_no_proven_set_or_to_remove_too_much_at_once(world: World) -> None:
@@ -75,6 +84,11 @@ async def test_it_refuses_to_leave_no_proven_set_or_to_remove_too_much_at_once(w
     assert refused.value.context["rules"] == ["backup.expiry_share", "backup.expiry_unproven"]
     planned = await world.plan("backup.expire", cluster="orders", accept_share=True, accept_unproven=True)
     assert [one.name for one in planned.plan.steps] == ["tombstone:near", "note-tombstones"]
+    near = world.settings.directory / "near"
+    near.rename(near.with_name("unmounted"))
+    with pytest.raises(Unreachable, match="is not there"):  # begun, it would end in need of an operator, and hold all copies
+        await world.plan("backup.expire", cluster="orders", accept_share=True, accept_unproven=True)
+    near.with_name("unmounted").rename(near)
     assert await states(world) == [SetState.SEALED, SetState.SEALED]
 
 

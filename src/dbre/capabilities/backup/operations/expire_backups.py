@@ -18,7 +18,7 @@ from dbre.capabilities.backup.retention.plan import Fate, RetentionPlan
 from dbre.capabilities.backup.retention.planning import TOMBSTONED_AT, plan_retention
 from dbre.capabilities.backup.retention.steps import expiry_plan, logs_by_system
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest
-from dbre.capabilities.backup.taking.vaults import open_set_vault
+from dbre.capabilities.backup.taking.vaults import open_set_vault, require_answers
 from dbre.core.errors import Refused, UsageError
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
@@ -62,7 +62,9 @@ class ExpireBackups(Operation[ExpireInput]):
         self._ground = ground
 
     async def plan(self, context: PlanContext, asked: ExpireInput) -> Plan:
-        """Decide on every set and log file, with the reason for each. Raises: ExpiryRefused; UsageError without policy."""
+        """Decide on every set and log file, with the reason for each. Raises: ExpiryRefused; UsageError without policy;
+        Unreachable where a vault is away: begun all the same, it would hold the backups of the cluster until somebody looks.
+        """
         found = await self._decide(asked.cluster, context.clock.now())
         accepted = {"backup.expiry_share": asked.accept_share, "backup.expiry_unproven": asked.accept_unproven}
         objections = [one for one in found.objections if not accepted[one.rule]]
@@ -74,7 +76,9 @@ class ExpireBackups(Operation[ExpireInput]):
             )
         async with self._store.read() as connection:
             orphans = await orphans_of(connection, asked.cluster)
-        return expiry_plan(found, orphans, {one.name: one.can_delete for one in self._ground.vaults})
+        plan = expiry_plan(found, orphans, {one.name: one.can_delete for one in self._ground.vaults})
+        await require_answers(self._ground, sorted({one.input["vault"] for one in plan.steps if "vault" in one.input}))
+        return plan
 
     async def _decide(self, cluster: str, now: datetime) -> RetentionPlan:
         policy = self._ground.require_policy(cluster)

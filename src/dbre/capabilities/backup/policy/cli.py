@@ -195,6 +195,7 @@ async def check(
     from dbre.capabilities.backup.policy.asking_vaults import ask_vaults
     from dbre.capabilities.backup.policy.examining import examine_backups
     from dbre.capabilities.backup.policy.log_keeping import examine_keeping
+    from dbre.capabilities.backup.policy.stuck import examine_stuck
     from dbre.core.checks import Severity, exit_code_of, worst_first
     from dbre.core.errors import UsageError
     from dbre.core.text import counted, quoted
@@ -210,6 +211,7 @@ async def check(
             *await ask_servers(ground, clusters),
             *await ask_vaults(ground, clusters),
             *await examine_keeping(ground, store, clusters),
+            *await examine_stuck(store, clusters),
         ]
     found = worst_first(found)
     return View(

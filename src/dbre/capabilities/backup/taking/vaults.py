@@ -1,5 +1,6 @@
 """The vaults of a policy, and what sets need of them."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from dbre.ports.backup.errors import CopyDamaged
 if TYPE_CHECKING:  # what encrypts and reaches storages costs half a second
     from dbre.capabilities.backup.vault.vault import Vault
 
-__all__ = ["VaultNotReady", "fetch_manifest", "open_set_vault", "require_vaults"]
+__all__ = ["VaultNotReady", "fetch_manifest", "open_set_vault", "require_answers", "require_vaults"]
 
 
 class VaultNotReady(PrecheckFailed):
@@ -59,6 +60,13 @@ async def require_vaults(ground: BackupGround, policy: PolicyDocument) -> tuple[
             context={"policy": policy.name, "vaults": list(errors)},
         )
     return tuple(doubts)
+
+
+async def require_answers(ground: BackupGround, names: Sequence[str]) -> None:
+    """Read the index of each of these vaults, before anything is changed in one. Raises: the error of the first that fails."""
+    for name in names:
+        async with open_set_vault(ground, name) as vault:
+            await vault.facts()
 
 
 async def fetch_manifest(ground: BackupGround, one: BackupSet) -> Path:
