@@ -16,6 +16,10 @@ __all__ = ["TOOLS", "account_of", "open_repository"]
 TOOLS = ("pgbackrest", "barman", "rman", "sqlserver", "mongodb", "pg_basebackup")
 _USUAL = {"pgbackrest": "postgres", "barman": "barman", "rman": "oracle"}
 _PBM = "pbm"
+_OF_DIRECTORIES = {
+    "pg_basebackup": "--stanza /DIRECTORY of a copy, or of several with their log",
+    "mongodb": "--stanza /DIRECTORY of dumps, or --stanza pbm",
+}
 
 
 def _no_driver(engine: str) -> BackupPort:
@@ -43,6 +47,8 @@ def open_repository(
             f"{quoted(tool, limit=60)} is no tool whose repositories dbre reads",
             hint=f"did you mean {near}?" if near else f"dbre backup inspect TOOL --stanza NAME, TOOL one of {', '.join(TOOLS)}",
         )
+    if not stanza and tool in _OF_DIRECTORIES:
+        raise UsageError(f"{tool} leaves directories: say which", hint=_OF_DIRECTORIES[tool])
     if not stanza:
         raise UsageError(f"{tool} keeps many servers: say which", hint="--stanza NAME")
     if tool == "pgbackrest":

@@ -82,7 +82,14 @@ def _problem(one: Mapping[str, Any]) -> tuple[str, str]:
 def _verified(found: Mapping[str, Any]) -> Iterator[str]:
     title = f"Read {counted(found['files'], 'file')} in {format_duration(found['seconds'])}"
     faults = [f"{one['rule']} {_text(one['subject'])}: {_text(one['detail'])}" for one in found["faults"]]
-    yield from _block(title, [*(faults or ["good"]), *(f"- {_text(one)}" for one in found["remarks"])], "")
+    yield from _block(
+        title,
+        [
+            *(faults or ["good" if found["files"] else "nothing was there to read"]),
+            *(f"- {_text(one)}" for one in found["remarks"]),
+        ],
+        "",
+    )
 
 
 def _drill(found: Mapping[str, Any]) -> Iterator[str]:
