@@ -1,7 +1,7 @@
 """The search for cycles against all cycles there are: of each kind it finds one exactly where there is one."""
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Collection, Iterator
+from itertools import pairwise, product
 
 import numpy as np
 from hypothesis import given, settings
@@ -39,12 +39,18 @@ def searched(graph: Graph) -> Cycles:
     return Cycles() if tangle is None else find_cycles(tangle, Budget(60))
 
 
-def simple_cycles(links: Links) -> Iterator[list[Hop]]:
+def simple_cycles(links: Links, in_time: Collection[tuple[int, int]] = ()) -> Iterator[list[Hop]]:
+    """Every cycle, and where data and time both order a pair, each way of telling it."""
+    kinds = {pair: [links[pair]] if pair in links else [] for pair in {*links, *in_time}}
+    for pair in in_time:
+        kinds[pair].append(Kind.REALTIME)
+
     def extend(way: list[int]) -> Iterator[list[Hop]]:
-        for source, target in links:
+        for source, target in kinds:
             if source == way[-1] and target == way[0]:
-                closed = [*way, way[0]]
-                yield [Hop(source=a, target=b, kind=links[a, b], about=-1) for a, b in pairwise(closed)]
+                closed = list(pairwise([*way, way[0]]))
+                for told in product(*(kinds[pair] for pair in closed)):
+                    yield [Hop(source=a, target=b, kind=kind, about=-1) for (a, b), kind in zip(closed, told, strict=True)]
             elif source == way[-1] and target > way[0] and target not in way:
                 yield from extend([*way, target])
 
@@ -69,13 +75,11 @@ def test_of_data_alone_every_kind_that_there_is_is_found(links: Links) -> None:
 @given(LINKS, st.permutations(range(2 * NODES)))
 def test_with_time_what_is_found_is_there_and_something_is_found_where_there_is(links: Links, places: list[int]) -> None:
     spans = [(min(pair), max(pair)) for pair in zip(places[::2], places[1::2], strict=True)]
-    timed = dict(links)
-    for one in range(NODES):
-        for other in range(NODES):
-            if one != other and spans[one][1] < spans[other][0]:
-                timed.setdefault((one, other), Kind.REALTIME)
+    in_time = [
+        (one, other) for one in range(NODES) for other in range(NODES) if one != other and spans[one][1] < spans[other][0]
+    ]
     cycles = searched(graph_of(links, spans))
-    real = {name_of(cycle) for cycle in simple_cycles(timed)}
+    real = {name_of(cycle) for cycle in simple_cycles(links, in_time)}
     assert bool(cycles.shortest) == bool(real)
     loose = {"G0", "G1c", "G-single", "G-nonadjacent"}
     assert bool({plain_name(one) for one in cycles.shortest} & loose) == bool({plain_name(one) for one in real} & loose)
