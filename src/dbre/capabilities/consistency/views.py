@@ -67,7 +67,7 @@ def _lines(report: Report, first: str) -> Iterator[str]:
     yield printable(first)
     yield f"{report.ok_calls} ok, {report.unknown_calls} with an unknown outcome, {report.failed_calls} failed"
     if report.facts:
-        yield ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in report.facts.items())
+        yield ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in report.facts.items())
     for reason in report.unknown:
         yield f"not decided: {printable(reason)}"
     for one in report.anomalies:
