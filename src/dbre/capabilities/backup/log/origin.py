@@ -71,8 +71,9 @@ async def find_origin(
             primaries.append((identity.timeline or 0, instance.name, access, identity.system_id))
     if not primaries:
         raise Unreachable(
-            f"no primary of cluster {cluster.name} answers: its log is received from nobody",
-            hint=failure.message if failure is not None else f"dbre fleet topology {cluster.name}",
+            f"no primary of cluster {cluster.name} answers: its log is received from nobody"
+            + (f" ({failure.message})" if failure is not None else ""),
+            hint=failure.hint if failure is not None and failure.hint else f"dbre fleet topology {cluster.name}",
             context={"cluster": cluster.name, "instances": len(cluster.instances)},
         )
     primaries.sort(key=lambda one: (-one[0], one[1]))
