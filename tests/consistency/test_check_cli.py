@@ -79,6 +79,8 @@ def test_it_is_written_for_elle_and_judged_the_same(capsys: pytest.CaptureFixtur
     assert (code, "File exists" in err) == (2, True)
     code, _, err = run(capsys, "history.jsonl", "--export", "elle.txt")
     assert (code, "neither .jsonl nor .edn" in err) == (2, True)
+    assert run(capsys, "history.jsonl", "--export", "half.jsonl", "--max-ops", "3")[0] == 2
+    assert not Path("half.jsonl").exists(), "half a history stands in the way of the next try"
 
 
 @pytest.mark.parametrize(

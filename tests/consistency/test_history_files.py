@@ -1,6 +1,8 @@
 """Histories from files: JSON Lines and EDN mean the same, and what is broken or hostile is one error with its place."""
 
+import codecs
 import io
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -49,6 +51,7 @@ def test_what_jepsen_writes_is_read() -> None:
 def test_both_forms_give_back_what_was_written(history: list[Op]) -> None:
     assert list(read_text("".join(write_edn(history)))) == history
     assert list(read_history(io.BytesIO(b"".join(write_jsonl(history))))) == history
+    assert list(read_history(io.BytesIO(codecs.BOM_UTF8 + b"".join(write_jsonl(history))))) == history
 
 
 def test_transactions_are_written_with_keywords_as_elle_wants_them() -> None:
@@ -83,8 +86,23 @@ def test_no_bytes_break_the_reader_of_files(data: bytes) -> None:
         ("{" + '"' + "[" * 100_000 + '":' + "[" * 100_000, "line 1: "),
         ("{:process 0 :type :ok}", "op 0: Object missing required field `f`"),
         ('{"a', "line 1: Input data was truncated"),
+        ('{:process 0 :type :ok :f :x :value "\\ud800"}', "line 1: an escape is half of a character"),
+        ("{:process 0 :type :ok :f :x :value \\udc00}", "line 1: an escape is half of a character"),
     ],
-    ids=["type", "cut-json", "cut-edn", "closed", "odd-map", "deep", "digits", "deep-json", "no-f", "short"],
+    ids=[
+        "type",
+        "cut-json",
+        "cut-edn",
+        "closed",
+        "odd-map",
+        "deep",
+        "digits",
+        "deep-json",
+        "no-f",
+        "short",
+        "half",
+        "half-char",
+    ],
 )
 def test_what_is_broken_is_one_error_with_its_place(text: str, message: str) -> None:
     with pytest.raises(HistoryInvalid) as caught:
@@ -100,8 +118,9 @@ def test_what_is_broken_is_one_error_with_its_place(text: str, message: str) -> 
         ([op("invoke", 1, "read"), op("invoke", 1, "read")], "op 1: process 1 calls while its call at op 0 is unanswered"),
         ([op("invoke", 1, "read"), op("ok", 1, "write", 1)], "op 1: process 1 was answered 'write', but called 'read' at op 0"),
         ([], "the history holds no call of a client"),
+        ([op("invoke", 1 << 63, "read")], "op 0: process 9223372036854775808 is no number of a client"),
     ],
-    ids=["no-call", "two-calls", "other-answer", "empty"],
+    ids=["no-call", "two-calls", "other-answer", "empty", "number"],
 )
 def test_what_no_client_can_have_done_is_refused(history: list[Op], message: str) -> None:
     with pytest.raises(HistoryInvalid) as caught:
@@ -133,7 +152,34 @@ def test_a_transaction_that_is_none_is_refused_with_its_op(value: Any, message: 
     assert message in caught.value.message
 
 
+def test_escapes_of_characters_are_the_characters() -> None:
+    (found,) = read_text('{:process 0 :type :ok :f :x :value ["\\u00e9\\\\u00e9" "\\ud83d\\ude00" \\u00e9 "\\q"]}')
+    assert found.value == ["é\\u00e9", "😀", "é", "q"]
+
+
+class Blank(io.BytesIO):
+    """Many long lines with nothing on them, and then an op."""
+
+    left = 200
+
+    def readline(self, _size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        return b" " * (1 << 18) + b"\n" if self.left >= 0 else b"" if self.left < -1 else b'{"process": 0}'
+
+
+def test_lines_with_nothing_on_them_take_no_memory_and_are_counted() -> None:
+    tracemalloc.start()
+    with pytest.raises(HistoryInvalid, match="line 201: "):
+        list(read_history(Blank()))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
+
+
 def test_limits_keep_memory_bounded() -> None:
+    with pytest.raises(HistoryTooLarge, match="line 2: one value has more than 3 items"):
+        list(read_edn(["[1 [2]\n", "3 4]"], most_items=3))
+    assert list(read_edn(["[[1 2 3]", "[4 5 6]]"], unwrap=True, most_items=3)) == [[1, 2, 3], [4, 5, 6]]
     with pytest.raises(HistoryTooLarge, match=r"line 1 is longer than 1\.0 KiB"):
         list(read_history(io.BytesIO(b'{"' + b"a" * 5000), line_bytes=1024))
     history = [op(kind, 0, "read", None) for _ in range(10) for kind in ("invoke", "ok")]

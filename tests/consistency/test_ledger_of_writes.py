@@ -55,6 +55,8 @@ def test_a_stale_read_lacks_what_was_acknowledged_before_it_and_is_there_in_the_
     early, late = (LedgerRead(began_at=at, ended_at=at + 1, seen=[2]) for at in (0, 5))
     assert [(one.id, one.read) for one in balance(writes, [1, 2], reads=[early, late]).stale] == [(1, late)]
     assert not balance(writes, [2], reads=[late]).stale, "that one is lost"
+    again = [LedgerRead(began_at=at, ended_at=at + 1, seen=[]) for at in range(20, 40, 5)]
+    assert [(one.id, one.read.began_at) for one in balance(writes, [1, 2], reads=again).stale] == [(1, 20), (2, 20)]
 
 
 def test_as_a_workload_it_names_the_calls_and_the_node() -> None:

@@ -65,10 +65,19 @@ def test_a_set_is_accused_where_a_read_lacks_what_was_known_before_it(chance: Ra
         known = [one.ended for one in seen] + [one.ended for one in [adds.get(item)] if one and one.type is OpType.OK]
         lacking = [one.began for one in reads if known and item not in one.value and one.began > min(known)]
         if lacking:
-            bad.add("lost" if max(lacking) > max((one.began for one in seen), default=-1) else "stale")
+            bad.add("lost" if max(lacking) > max((one.ended for one in seen), default=-1) else "stale")
     report = judged(history, "linearizable" if strict else "durable", workload="set")
     assert names(report) == bad
     assert (report.verdict is Verdict.ANOMALY) == bool(bad if strict else bad - {"stale"})
+
+
+def test_a_stale_read_beside_one_that_saw_it_later_accuses_nobody_of_losing_it() -> None:
+    added = [op("invoke", 0, "add", 1), op("ok", 0, "add", 1)]
+    slow, stale = [op("invoke", 1, "read"), op("ok", 1, "read", [1])], [op("invoke", 2, "read"), op("ok", 2, "read", [])]
+    report = judged([*added, slow[0], *stale, slow[1]], workload="set")
+    assert (report.verdict, names(report)) == (Verdict.OK, {"stale"})
+    report = judged([*added, *slow, *stale], workload="set")
+    assert (report.verdict, names(report)) == (Verdict.ANOMALY, {"lost"})
 
 
 @settings(max_examples=100, deadline=None)
@@ -98,7 +107,7 @@ def test_money_that_is_gone_an_overdrawn_account_and_a_missing_one_are_told_apar
 
 
 def test_identifiers_given_out_twice_are_counted_and_a_number_is_no_text() -> None:
-    assert judged(answered("generate", 1, "1", 2.0, 2, True)).verdict is Verdict.OK
+    assert judged(answered("generate", 1, "1", 2.0, 2, True, {1: "a", "1": 2}, {1: 2, "1": "a"})).verdict is Verdict.OK
     report = judged(answered("generate", 1, 2, 1, 1))
     assert [(one.name, one.count, one.ops) for one in report.anomalies] == [("duplicate", 2, (0, 4))]
 

@@ -10,14 +10,15 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dbre.capabilities.consistency.errors import HistoryInvalid
-from dbre.core.text import quoted
+from dbre.capabilities.consistency.errors import HistoryInvalid, HistoryTooLarge
+from dbre.core.text import counted, quoted
 
 __all__ = ["EdnReader", "read_edn"]
 
 _DEEPEST = 64
 _DIGITS = 40  # of a number; longer ones are no answer of a database but an attempt
 _LONGEST_STRING = 1 << 16  # that goes over several lines: each of them looks at it anew
+_MOST_ITEMS = 1 << 23  # of one value, over all of its lines: as many as the longest line of JSON can hold
 _SHOWN = 40
 _TOKEN = re.compile(
     r"""[\s,]+                                       # white space; a comma is
@@ -33,6 +34,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _INTEGER = re.compile(r"[+-]?\d+N?")
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _FLOAT = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?M?")
 _CLOSES = {"[": "]", "(": ")", "{": "}", "#{": "}"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
@@ -41,15 +43,15 @@ _CHARACTERS = {"newline": "\n", "space": " ", "tab": "\t", "return": "\r"}
 _DISCARD, _TAG = object(), object()
 
 
-def read_edn(lines: Iterable[str], *, unwrap: bool = False) -> Iterator[Any]:
+def read_edn(lines: Iterable[str], *, unwrap: bool = False, most_items: int = _MOST_ITEMS) -> Iterator[Any]:
     """The values that some lines hold; with ``unwrap``, a list around everything counts as its items.
 
     >>> list(read_edn(['{:type :ok, :value [[:r 1 nil]]}', '#{1 2} ; two', '#inst "2026"']))
     [{'type': 'ok', 'value': [['r', 1, None]]}, [1, 2], '2026']
 
-    Raises: HistoryInvalid with the line.
+    Raises: HistoryInvalid with the line, HistoryTooLarge where a value has more than ``most_items``.
     """
-    reader = EdnReader(unwrap=unwrap)
+    reader = EdnReader(unwrap=unwrap, most_items=most_items)
     for line in lines:
         yield from reader.feed(line)
     reader.end()
@@ -58,8 +60,9 @@ def read_edn(lines: Iterable[str], *, unwrap: bool = False) -> Iterator[Any]:
 class EdnReader:
     """Takes lines and gives the values that are complete."""
 
-    def __init__(self, *, unwrap: bool) -> None:
+    def __init__(self, *, unwrap: bool, most_items: int = _MOST_ITEMS) -> None:
         self._unwrap = unwrap
+        self._most_items, self._items = most_items, 0
         self._wrapper: str | None = None  # what closes the list around everything
         self._is_first = True
         self._stack: list[tuple[str, list[Any]]] = []
@@ -131,7 +134,12 @@ class EdnReader:
                 return
         if self._stack:
             self._stack[-1][1].append(value)
+            self._items += 1
+            if self._items > self._most_items:
+                message = f"line {self._line}: one value has more than {counted(self._most_items, 'item')}"
+                raise HistoryTooLarge(message, hint="one op is one map: see whether a bracket is missing")
         else:
+            self._items = 0
             yield value
 
     def _mapping(self, items: list[Any]) -> dict[Any, Any]:
@@ -142,9 +150,9 @@ class EdnReader:
 
     def _scalar(self, kind: str, text: str) -> Any:
         if kind == "text":
-            return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text, flags=re.DOTALL)
+            return self._whole(_ESCAPE.sub(_unescaped, text)) if "\\" in text else text
         if kind == "character":
-            return _CHARACTERS.get(text) or (chr(int(text[1:], 16)) if len(text) == 5 else text)
+            return _CHARACTERS.get(text) or (self._whole(chr(int(text[1:], 16))) if len(text) == 5 else text)
         if text in _NAMED:
             return _NAMED[text]
         if text.startswith(":"):
@@ -155,5 +163,17 @@ class EdnReader:
             return int(text.rstrip("N"))
         return float(text.rstrip("M")) if _FLOAT.fullmatch(text) else text
 
+    def _whole(self, text: str) -> str:
+        """Text in which halves of characters beyond U+FFFF, as Java escapes them, are one; a half alone is no text."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self._wrong("an escape is half of a character") from None
+
     def _wrong(self, message: str) -> HistoryInvalid:
         return HistoryInvalid(f"line {self._line}: {message}", hint="EDN is what Jepsen writes as history.edn")
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    word = found[1]
+    return chr(int(word[1:], 16)) if len(word) > 1 else _ESCAPES.get(word, word)

@@ -3,13 +3,13 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from dbre.capabilities.consistency.history import Op
 from dbre.capabilities.consistency.writing import write_edn, write_jsonl
-from dbre.core.errors import UsageError
+from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.text import quoted
 
 __all__ = ["exported", "opened"]
@@ -45,11 +45,31 @@ def exported(history: Iterable[Op], target: Path | None) -> Iterator[Iterable[Op
         raise UsageError(
             f"{quoted(str(target))} cannot be made: {error.strerror}", hint="name a file that is not there yet"
         ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        yield _written(history, file, is_edn=target.suffix == ".edn")
+    file = os.fdopen(descriptor, "wb")
+    try:
+        yield _written(history, file, target)
+        with _told(target):
+            file.close()
+    except BaseException:
+        target.unlink(missing_ok=True)  # half a history, in the way of the next try
+        with suppress(OSError):  # what could not be written before cannot be written now
+            file.close()
+        raise
 
 
-def _written(history: Iterable[Op], file: BinaryIO, *, is_edn: bool) -> Iterator[Op]:
+def _written(history: Iterable[Op], file: BinaryIO, target: Path) -> Iterator[Op]:
     for op in history:
-        file.writelines(one.encode() for one in write_edn([op])) if is_edn else file.writelines(write_jsonl([op]))
+        with _told(target):
+            lines = (one.encode() for one in write_edn([op])) if target.suffix == ".edn" else write_jsonl([op])
+            file.writelines(lines)
         yield op
+
+
+@contextmanager
+def _told(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PrecheckFailed(
+            f"{quoted(str(target))} cannot be written: {error.strerror}", hint="make room, or leave it out"
+        ) from error

@@ -9,6 +9,7 @@ from dbre.core.text import counted, quoted
 __all__ = ["calls_of"]
 
 _NAME_LIMIT = 60
+_PROCESSES = 1 << 63  # numbers below it fit into the columns in which calls are kept
 
 
 def calls_of(history: Iterable[Op], *, most: int) -> Iterator[Call]:
@@ -27,6 +28,8 @@ def calls_of(history: Iterable[Op], *, most: int) -> Iterator[Call]:
         process = op.process
         if type(process) is not int:
             continue
+        if not -_PROCESSES <= process < _PROCESSES:
+            raise HistoryInvalid(f"op {place}: process {process} is no number of a client", hint="it takes 64 bits at most")
         if op.type is OpType.INVOKE:
             if process in pending:
                 raise HistoryInvalid(

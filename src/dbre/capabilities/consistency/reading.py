@@ -1,5 +1,6 @@
 """Histories from files: JSON Lines or EDN, told apart by their first character."""
 
+import codecs
 import io
 import itertools
 from collections.abc import Iterable, Iterator
@@ -24,15 +25,17 @@ def read_history(file: BinaryIO, *, line_bytes: int = LINE_BYTES) -> Iterator[Op
     Raises: HistoryInvalid with the line and what is wrong, HistoryTooLarge where a line is longer than ``line_bytes``.
     """
     lines = _lines(file, line_bytes)
-    blank, first = [], b""
+    blank, line, first = 0, b"", b""
     for line in lines:
-        blank.append(line)
         first = line.lstrip(b"\xef\xbb\xbf \t\r\n")
         if first:
             break
-    every = itertools.chain(blank, lines)
+        blank += 1
     if not first:
         return iter(())
+    every = itertools.chain(
+        itertools.repeat(b"\n", blank), [line.removeprefix(codecs.BOM_UTF8)], lines
+    )  # so that places in messages are those of the file
     is_json = first[:1] == b"{" and first[1:].lstrip(b" \t\r\n")[:1] in (b'"', b"}")
     return _from_json(every) if is_json else _from_edn(every)
 

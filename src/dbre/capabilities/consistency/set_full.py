@@ -1,7 +1,8 @@
 """A set that is added to: what was acknowledged, or seen once, is seen by every later read.
 
 An element is known from the end of its add, or of the first read that saw it. A read that began later and lacks it makes it
-stale where another read sees it again, and lost where none does. Source: Jepsen's checker ``set-full``.
+stale where another read may have seen it afterwards, and lost where none can have. Source: Jepsen's checker ``set-full``,
+which takes for lost what a read saw that began before, whenever it ended: that accuses stale reads of losing something.
 """
 
 from collections import Counter
@@ -53,9 +54,11 @@ class SetFull:
     def judge(self, asked: Question, /) -> Outcome:
         """Every read against what was known when it began."""
         found, unknown = Found(), [] if self._reads else ["nothing was read"]
-        present: dict[Any, int] = {}
+        present: dict[Any, tuple[int, int]] = {}  # of the last read to end that saw it: its end, its begin
         absent: dict[Any, int] = {}
-        self._reads.sort()
+        for began, ended, items in sorted(self._reads, key=lambda read: read[1]):
+            present.update(dict.fromkeys(items, (ended, began)))
+        self._reads.sort(key=lambda read: read[0])
         by_time = sorted(self._known_from(), key=lambda pair: pair[0])
         known: set[Any] = set()
         at = 0
@@ -70,12 +73,10 @@ class SetFull:
                 at += 1
             seen = set(items)
             self._odd(found, began, items, seen)
-            present.update(dict.fromkeys(seen, began))
             absent.update(dict.fromkeys(known - seen, began))
         for item, read_at in absent.items():
-            is_lost = present.get(item, _NEVER) < read_at
-            if not (is_lost and unknown):  # a read that was not looked at may have it
-                found.add("lost" if is_lost else "stale", [read_at], *self._proof(item, read_at, present.get(item)))
+            seen_until, seen_at = present.get(item, (_NEVER, None))
+            found.add("lost" if seen_until < read_at else "stale", [read_at], *self._proof(item, read_at, seen_at))
         counts = {kind: sum(one.type is kind for one in self._adds.values()) for kind in OpType}
         return Outcome(
             anomalies=found.anomalies(lambda name: name != "stale" or asked.model == "linearizable", _SUMMARIES),

@@ -34,7 +34,8 @@ def frozen(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(frozen(one) for one in value)
     if isinstance(value, dict):
-        return ("{}", *sorted((str(key), frozen(one)) for key, one in value.items()))
+        named = ((type(key).__name__, str(key), frozen(one)) for key, one in value.items())
+        return ("{}", *sorted(named, key=lambda one: one[:2]))  # values are of any kind: they have no order
     return value if value is None or type(value) in (int, str) else (type(value).__name__, value)
 
 
