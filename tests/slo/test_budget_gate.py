@@ -82,7 +82,7 @@ async def test_by_default_a_page_holds_changes_also_those_under_way(store):
         assert "settings.apply on cluster/orders waits: alert page-1h of orders-writes@orders fires since" in decision.reason
         assert decision.reason.endswith("(policy outage)")
     assert (await here.ask(risk=Risk.MILD)).verdict is ALLOW
-    for tag in ("rollback", "restore", "failover", "security"):
+    for tag in ("rollback", "restore", "failover", "remedy", "security"):
         assert (await here.ask(tags=(tag,))).verdict is ALLOW
 
 

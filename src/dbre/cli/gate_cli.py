@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Gates: what holds or refuses opera
 
 Kind = Annotated[str, typer.Option("--kind", help="Suppose an operation of this kind: settings.apply.")]
 RiskName = Annotated[str, typer.Option("--risk", help="Suppose this risk: read, mild, moderate, severe.")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", help="Suppose this tag: rollback, restore, failover, security.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Suppose a tag: rollback, restore, failover, remedy, security.")]
 Takes = Annotated[str | None, typer.Option("--takes", metavar="DURATION", help="Suppose that it takes so long: 90m.")]
 
 _DECISION_COLUMNS = (

@@ -18,7 +18,7 @@ from dbre.capabilities.backup.log.keeper import LogKeeper
 from dbre.capabilities.backup.log.origin import find_origin, receiver_name
 from dbre.capabilities.backup.log.places import make_spool
 from dbre.capabilities.backup.log.status import find_missing
-from dbre.capabilities.backup.model import RecoveryGap, SetState
+from dbre.capabilities.backup.model import BackupSet, RecoveryGap, SetState
 from dbre.capabilities.backup.policy.asking import ask_servers
 from dbre.capabilities.backup.taking.completing import LogWait, log_coverage, wait_for_log
 from dbre.core.audit.signed_note import SigningKey
@@ -87,6 +87,8 @@ async def lets_go_of_the_slot(world: World) -> None:
     (found,) = await ask_servers(left.ground, clusters)
     assert (found.rule, found.fix) == ("backup.slot_left", "dbre backup log release orders")
     assert "for slot dbre_orders" in found.summary
+    planned = await left.plan("backup.release_log", cluster="orders")
+    assert planned.plan.tags == ("remedy",), "an alert of the full disk must not hold it"
     record = await left.run("backup.release_log", cluster="orders")
     assert record.state == "succeeded", record.error
     assert await ask_servers(left.ground, clusters) == []
@@ -149,12 +151,16 @@ async def test_where_nobody_receives_the_log_the_set_holds_its_own_and_reaches_i
     (interval,) = recovery_intervals(await world.catalog(), ())
     assert (interval.start, interval.end) == (one.stop, one.stop)
     assert find_missing(await world.catalog()) == ()
+    assert (await world.plan("backup.take", cluster="orders", kind="full")).plan.tags == ("backup",)
+    async with world.store.begin() as connection:
+        await insert_gap(connection, gap_before(one))
+    planned = await world.plan("backup.take", cluster="orders", kind="full")
+    assert planned.plan.tags == ("backup", "remedy"), "no gate holds what ends a gap"
 
 
-async def test_log_that_is_lost_for_good_ends_the_wait_at_once_and_an_earlier_gap_does_not(store: Store) -> None:
-    one = backup_set(3, state=SetState.VERIFIED)
+def gap_before(one: BackupSet) -> RecoveryGap:
     assert one.start is not None
-    gap = RecoveryGap(
+    return RecoveryGap(
         id=uuid7(SystemClock()),
         cluster=one.cluster,
         system_id=one.system_id,
@@ -166,6 +172,11 @@ async def test_log_that_is_lost_for_good_ends_the_wait_at_once_and_an_earlier_ga
         reason="the server removed it",
         remedy="none yet",
     )
+
+
+async def test_log_that_is_lost_for_good_ends_the_wait_at_once_and_an_earlier_gap_does_not(store: Store) -> None:
+    one = backup_set(3, state=SetState.VERIFIED)
+    gap = gap_before(one)
 
     async def nothing(*_: object) -> None: ...
 

@@ -10,8 +10,11 @@ from dbre.core.selector import Selector
 
 __all__ = ["EXEMPT_TAGS", "Scope", "is_urgent", "matches_any", "rank"]
 
-EXEMPT_TAGS = ("failover", "restore", "rollback", "security")
-"""Tags of plans that repair what is broken: rules exempt them unless they say otherwise, and gates fail open for them."""
+EXEMPT_TAGS = ("failover", "remedy", "restore", "rollback", "security")
+"""Tags of plans that repair what is broken: rules exempt them unless they say otherwise, and gates fail open for them.
+
+``remedy`` ends what an alert or a finding tells (a disk that fills up): held by that very alert it would never end.
+"""
 
 _EVERYTHING = Selector()
 

@@ -74,7 +74,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     observed: Json = field(default_factory=dict)  # the facts that the plan relies on; another value voids the plan
     confirm: str | None = None  # what a severe act asks to be typed; None: the last part of the target
-    tags: tuple[str, ...] = ()  # what gates may exempt: rollback, restore, failover, security
+    tags: tuple[str, ...] = ()  # what gates may exempt: gates.scope.EXEMPT_TAGS
     estimate_seconds: float | None = None
 
     def __post_init__(self) -> None:

@@ -39,11 +39,7 @@ class ReleaseLog(Operation[ReleaseLogInput]):
     async def plan(self, context: PlanContext, asked: ReleaseLogInput) -> Plan:  # noqa: ARG002 - the signature of all plans
         """Ask every server. Raises: Refused where the log is wanted or received; UsageError where nothing is kept."""
         cluster = self._ground.fleet.cluster(asked.cluster)
-        if wants_receiver(self._ground, cluster.name):
-            raise Refused(
-                f"the policy of {cluster.name} has its log received: what servers keep for that is needed",
-                hint="set log: {mode: none} or {mode: archive} in the policy first, and restart dbre server",
-            )
+        self._require_unwanted(cluster.name)
         found, unasked = await find_leftovers(self._ground, cluster)
         for one in found:
             if one.backlog.is_active:
@@ -69,12 +65,14 @@ class ReleaseLog(Operation[ReleaseLogInput]):
             ),
             warnings=tuple(f"{one.instance} was not asked: {one.error.message}" for one in unasked),
             observed={"slots": {one.instance: one.name for one in found}},
+            tags=("remedy",),  # a full disk is what burns the budget: the alert must not hold what ends it
         )
 
     @step(timeout_seconds=120.0, idempotent=True)
     async def release(self, context: StepContext) -> Mapping[str, Any]:
-        """One server."""
+        """One server. Raises: Refused where a policy wants its log again, Conflict where somebody receives it."""
         given = context.input
+        self._require_unwanted(given["cluster"])
         source = await self._source(given)
         backlog = await source.backlog(given["name"])
         if backlog.is_active:
@@ -98,6 +96,13 @@ class ReleaseLog(Operation[ReleaseLogInput]):
                 )
             )
         return found
+
+    def _require_unwanted(self, cluster: str) -> None:
+        if wants_receiver(self._ground, cluster):
+            raise Refused(
+                f"the policy of {cluster} has its log received: what servers keep for that is needed",
+                hint="set log: {mode: none} or {mode: archive} in the policy first, and restart dbre server",
+            )
 
     async def _source(self, given: Mapping[str, Any]) -> LogSource:
         cluster = self._ground.fleet.cluster(given["cluster"])

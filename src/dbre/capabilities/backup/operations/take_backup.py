@@ -28,6 +28,7 @@ from dbre.capabilities.backup.taking.records import (
     told,
     with_facts,
 )
+from dbre.capabilities.backup.taking.remedy import is_remedy
 from dbre.capabilities.backup.taking.source import find_primary, find_source, require_copyable
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, require_space
 from dbre.capabilities.backup.taking.vaults import open_set_vault, require_vaults
@@ -104,6 +105,9 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
                 doubts = (own_log_only(why), *doubts)
         needs_log = has_log and not includes_log
         warnings = (*told_warnings(catalog, source, policy, needs_log=needs_log), *doubts, *vault_doubts)
+        mends = choice.parent is None and await is_remedy(
+            self.store_of_sets, cluster.name, catalog, source.survey, now=context.clock.now()
+        )
         return plan_of(
             Taking(
                 cluster=cluster.name,
@@ -114,6 +118,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
                 includes_log=includes_log,
                 needs_log=needs_log,
                 warnings=warnings,
+                is_remedy=mends,
             )
         )
 

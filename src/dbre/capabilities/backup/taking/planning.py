@@ -27,6 +27,7 @@ class Taking:
     includes_log: bool
     needs_log: bool
     warnings: tuple[str, ...]
+    is_remedy: bool = False  # until it is there, later moments cannot be brought back, or hardly
 
     def step_input(self) -> Mapping[str, Any]:
         """What every step is given."""
@@ -84,7 +85,7 @@ def plan_of(taking: Taking) -> Plan:
             "parent_id": given["parent_id"],
             "instance": taking.source.instance,
         },
-        tags=("backup",),
+        tags=("backup", *("remedy",) * taking.is_remedy),
     )
 
 
