@@ -6,12 +6,12 @@ SIGTERM ends it in good order. "mongorestore": ``--oplogReplay``, ``--oplogLimit
 
 import asyncio
 import signal
-import tempfile
 from pathlib import Path
 
-from dbre.core.programs.account import Account, give
+from dbre.core.programs.account import Account
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import one_line
 from dbre.ports.backup.errors import RecoveryFailed
 from dbre.tools.call import call, find_program
@@ -51,9 +51,7 @@ async def restore_into(dump: Dump, directory: Path, *, limit: str, account: Acco
     restorer = find_program("mongorestore", hint="mongodb-database-tools of MongoDB")
     if await asyncio.to_thread(lambda: any(directory.iterdir())):
         raise ProgramFailed(f"{directory} is not empty", hint="choose a new directory")
-    with tempfile.TemporaryDirectory(prefix="dbre-mongo-") as made:  # short: the path of a socket ends at 107 bytes
-        run = Path(made)
-        give(run, account)
+    with scratch_directory(account) as run:  # short: the path of a socket ends at 107 bytes
         socket = run / f"mongodb-{_PORT}.sock"
         async with spawn(
             server_argv(server, data=directory, run=run), account=account, directory=directory, on_line=lambda _: None

@@ -2,12 +2,12 @@
 
 import asyncio
 import secrets
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dbre.core.programs.account import Account, give
+from dbre.core.programs.account import Account
 from dbre.core.programs.errors import ProgramFailed
+from dbre.core.programs.scratch import scratch_directory
 from dbre.core.text import printable
 from dbre.ports.backup.engine import CopyProgress
 from dbre.ports.backup.errors import LogConflict
@@ -151,9 +151,7 @@ class PgBackRestRepository:
         return tuple(stored_segments({prefix + path: entry for path, entry in parse_listing(ended.stdout).items()}))
 
     async def _get(self, archive: str, stored: StoredSegment, into: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="dbre-log-") as made:
-            directory = Path(made)
-            give(directory, self._account)
+        with scratch_directory(self._account) as directory:
             raw = directory / "stored"
             path = f"archive/{self._program.stanza}/{archive}/{stored.path}"
             await self._program.run("repo-get", path, timeout_seconds=_FETCH_SECONDS, into=raw)
@@ -169,8 +167,8 @@ class PgBackRestRepository:
         for one in stored:
             if (file := one.log_file(SEGMENT_BYTES)) is None or file.kind is not LogKind.HISTORY:
                 continue
-            with tempfile.TemporaryDirectory(prefix="dbre-log-") as made:
-                into = Path(made) / one.name
+            with scratch_directory(self._account) as directory:
+                into = directory / one.name
                 await self._get(archive, one, into)
                 text = into.read_text(errors="replace")
             found |= {switch.timeline: switch for switch in switches_to(file.timeline, text, system_id=system_id)}

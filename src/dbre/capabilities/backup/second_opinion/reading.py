@@ -1,7 +1,6 @@
 """Reads every log file of a repository that recovery would need, and checks every record: what listings cannot tell."""
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from dbre.capabilities.backup.log.position_text import text_like
 from dbre.capabilities.backup.model import Catalog, StoredLog
 from dbre.core.errors import DbreError, Unsupported
 from dbre.core.programs.account import give
+from dbre.core.programs.scratch import scratch_directory
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import CopyFault, LogKind, LogPosition, Verified
 from dbre.ports.backup.repository import ForeignRepository
@@ -41,9 +41,7 @@ async def read_log(ground: BackupGround, repository: ForeignRepository, catalog:
     for run in _runs(catalog):
         fetch = OneServer(repository, run[0].system_id)
         for batch in _batches(run):
-            with tempfile.TemporaryDirectory(prefix="dbre-log-") as made:
-                directory = Path(made)
-                give(directory, ground.place.account)
+            with scratch_directory(ground.place.account) as directory:
                 read, bytes_read, found = await _read(port, fetch, batch, directory, _like(catalog), ground)
             files, size = files + read, size + bytes_read
             faults += [one for one in found if one not in faults]
