@@ -117,7 +117,7 @@ async def check(
         items=rows,
         columns=columns,
         errors=errors,
-        empty="no vault is configured",
+        empty="no vault answers" if errors else "no vault is configured",
         exit_code=errors[0].exit_code if errors else ExitCode.FINDINGS if bad else ExitCode.OK,
         plugin=PluginStatus(state=state, text=f"{len(rows)} vaults answer, {len(bad)} with problems, {len(errors)} do not"),
     )
