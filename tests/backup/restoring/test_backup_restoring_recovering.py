@@ -86,6 +86,16 @@ async def test_a_moment_after_the_last_commit_is_the_end_of_the_log(scene: Scene
     assert found.server.outcome.position is not None
 
 
+async def test_the_position_where_the_last_file_ends_is_the_end_of_the_log(scene: Scene) -> None:
+    """The map shows it as what can be recovered; nothing lies there by which a server could tell that it has come so far."""
+    end = (await plan_of(scene, RecoveryTarget(kind=TargetKind.LATEST))).end
+    assert end is not None
+    plan = await plan_of(scene, RecoveryTarget(kind=TargetKind.POSITION, value=end.text))
+    rows, found = await rows_at(scene, plan, scene.root / "edge", mode="fast")
+    assert rows == {one.id for one in scene.ledger}
+    assert found.server.outcome.has_reached_target
+
+
 async def test_a_position_leaves_out_what_was_committed_behind_it(scene: Scene) -> None:
     entry = scene.ledger[170]
     plan = await plan_of(scene, RecoveryTarget(kind=TargetKind.POSITION, value=scene.sets[-1].stop.text))  # type: ignore[union-attr]

@@ -82,7 +82,7 @@ def test_an_increment_stands_on_the_newest_set_where_nothing_speaks_against_it()
             {},
             "is not complete",
         ),
-        (chain(1000), {"increments_from": position(2**39)}, "the server knows only since"),
+        (chain(1000), {"increments_from": position(2**39)}, "the server no longer knows what changed since"),
         (chain(1000), {"timeline": 2}, "does not lie on the history of timeline 2"),
         (chain(1000), {"has_checksums": False}, "page checksums were switched off"),
         ((backup_set(0, checksums=ChecksumState.OFF),), {}, "page checksums were switched on"),

@@ -136,7 +136,7 @@ def _forgotten(parent: BackupSet, survey: SourceSurvey) -> str | None:
     if kept is None or parent.start is None or parent.start.value >= kept.value:
         return None
     return (
-        f"set {parent.id} begins at {parent.start.text}, and the server knows only since {kept.text} what changed:"
+        f"set {parent.id} begins at {parent.start.text}, and the server no longer knows what changed since:"
         " it keeps too little (PostgreSQL: wal_summary_keep_time)"
     )
 

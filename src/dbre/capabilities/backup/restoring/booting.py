@@ -81,7 +81,8 @@ async def booted(plan: RestorePlan, staging: Staging, port: BackupPort, order: R
 
     A server that is asked for a moment in a quiet time finds no commit after it, and PostgreSQL then refuses to end recovery
     ("recovery ended before configured recovery target was reached"). Where the log is known to reach that moment, the end of
-    the planned log is that moment; files beyond the plan are kept away, as they may hold later commits.
+    the planned log is that moment; files beyond the plan are kept away, as they may hold later commits. The same holds for a
+    position where the last file of the log ends.
     """
     is_up = False
     try:

@@ -2,11 +2,9 @@
 
 from datetime import datetime
 
-from dbre.capabilities.backup.log.gaps import Coverage
 from dbre.capabilities.backup.restoring.choice import RestoreChoice
 from dbre.capabilities.backup.restoring.choosing import Found
 from dbre.capabilities.backup.restoring.plan import Loss
-from dbre.capabilities.backup.restoring.reach import Reach
 from dbre.capabilities.backup.restoring.wording import holes_words, moment_words
 from dbre.core.text import printable
 from dbre.core.units import format_bytes, format_duration
@@ -29,7 +27,7 @@ def loss_of(
     if at is None and holes is None:
         return None, []
     if at is not None and holes is None and (goes_on or reach.covers is None):
-        return None, [_unknown(reach, at, covered)]
+        return None, [_unknown(at)]
     beyond = f"the log that we have ends at {printable(covered.end.text)}"
     if reach.end_at is not None:
         beyond += f", {moment_words(reach.end_at)}"
@@ -52,14 +50,13 @@ def _without_log(
     return loss, [_lost(loss, reason, choice)]
 
 
-def _unknown(reach: Reach, at: datetime, covered: Coverage) -> Problem:
-    known = (
-        f"known is that it reaches {moment_words(reach.end_at)}" if reach.end_at is not None else "nothing says when that was"
-    )
+def _unknown(at: datetime) -> Problem:
+    """Without how far it is known to reach: log that comes in meanwhile must not make another plan of the same restore."""
     return Problem(
         rule="backup.reach_unknown",
-        message=f"whether the log reaches {moment_words(at)} is not known: it ends at {printable(covered.end.text)}; {known}",
-        hint="recovery ends with an error if it does not; --accept-loss goes as far as there is log",
+        message=f"whether the log reaches {moment_words(at)} is not known: nothing that came in tells of a moment so late",
+        hint="recovery ends with an error if it does not (dbre backup map CLUSTER shows how far it is known to reach);"
+        " --accept-loss goes as far as there is log",
         is_blocking=False,
     )
 

@@ -34,7 +34,7 @@ class RestorePlan:
     start: LogPosition | None  # where replay begins; None where there is no log
     end: LogPosition | None  # where the log that we have ends without a hole
     end_at: datetime | None  # everything that was committed until then is in it; None: not known
-    may_end_with_log: bool  # the target lies in a quiet time, or the loss was accepted: the end of ``logs`` is as good
+    may_end_with_log: bool  # the target is the end of ``logs``, or in a quiet time, or the loss was accepted: it is as good
     loss: Loss | None
     problems: tuple[Problem, ...]
     vaults: tuple[str, ...]  # that hold at least one member, in order of preference

@@ -65,6 +65,10 @@ def plan_restore(
 
 
 def _may_end(found: Found, target: RecoveryTarget, choice: RestoreChoice) -> bool:
+    """A position where the last file ends is reached by all of that file; servers look for something that lies behind it."""
+    if target.kind is TargetKind.POSITION and choice.position is not None and found.covered is not None:
+        last = found.covered.files[-1:]
+        return found.covered.is_complete and [one.file.end for one in last] == [choice.position.value]
     if target.kind is not TargetKind.TIME or found.reach is None:
         return False
     return choice.accept_loss or bool(found.reach.covers and found.reach.is_quiet)

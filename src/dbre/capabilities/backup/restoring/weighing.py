@@ -30,22 +30,21 @@ def goes_farther(
 
 
 def why_other(bare: BackupSet, logged: BackupSet, reach: Reach, *, is_logged: bool) -> Problem:
-    """What to tell of the one that is not taken."""
+    """What to tell of the one that is not taken. Log that is taken goes on: how far it reaches now is no part of a plan."""
     held = (
         f"{bare.kind.value} set {bare.id} holds what there was at {moment_words(bare.stopped_at)}, and no log leads on from it"
     )
-    ends = f"known to reach {moment_words(reach.end_at)}" if reach.end_at is not None else "whose end no clock tells"
-    leads = f"set {logged.id} has log that is {ends}"
     if is_logged:
         return Problem(
             rule="backup.copy_without_log_passed_over",
-            message=f"{held}; {leads}, which loses less, so it is taken",
+            message=f"{held}; set {logged.id} has log that leads farther, which loses less, so it is taken",
             hint=f"for the newer copy itself: --set {bare.id}",
             is_blocking=False,
         )
+    ends = f"known to reach {moment_words(reach.end_at)}" if reach.end_at is not None else "whose end no clock tells"
     return Problem(
         rule="backup.log_ends_before_copy",
-        message=f"{leads}; {held}, which loses less, so it is taken",
+        message=f"set {logged.id} has log that is {ends}; {held}, which loses less, so it is taken",
         hint=f"for the older copy with its log: --set {logged.id}",
         is_blocking=False,
     )

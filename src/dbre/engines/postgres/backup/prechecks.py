@@ -157,7 +157,7 @@ def _log(examined: Examined) -> Iterator[Problem]:
     if examined.contents.failing:
         yield _problem(
             "archiver_fails",
-            f"archive_command fails ({examined.contents.failing} times so far): copies wait for it, and the disk fills",
+            "archive_command fails: copies wait for it, and the disk fills",  # how often, would make another plan of each look
             "see the server's log, and mend the command",
         )
     keep = examined.numbers.get("wal_summary_keep_time")
