@@ -236,6 +236,12 @@ def test_a_timeline_of_which_nobody_knows_where_it_began_is_told_and_not_gone_al
     plan = plan_restore(found, RecoveryTarget(kind=TargetKind.LATEST), now=LATER)
     assert (plan.timeline, rules(plan)) == (1, ["backup.other_branch"])
     assert "log of timeline 2 came in, and its history file" in plan.problems[0].message
+    clock = [*samples(range(8)), *samples(range(8, 12), timeline=2)]
+    assert to_time(found, at(5), clock).timeline == 1
+    with pytest.raises(NoSetForTarget, match="lived on timeline 2 at that moment") as caught:
+        to_time(found, at(10), clock)
+    assert "wait until its history file is stored" in (caught.value.hint or "")
+    assert to_time(found, at(10), clock, timeline=1).timeline == 1
 
 
 def test_a_timeline_that_is_asked_for_is_taken() -> None:

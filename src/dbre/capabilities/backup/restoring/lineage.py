@@ -7,6 +7,7 @@ from datetime import datetime
 from dbre.capabilities.backup.catalog.clock import ClockSample
 from dbre.capabilities.backup.log.gaps import Span, ancestry
 from dbre.capabilities.backup.model import Catalog, TimelineSwitch
+from dbre.capabilities.backup.restoring.errors import NoSetForTarget
 
 __all__ = ["LeftBehind", "Line", "choose_line", "left_behind", "newest_timeline", "switches_of"]
 
@@ -29,12 +30,17 @@ class Line:
 
 def _newest_with_beginning(catalog: Catalog, system_id: str) -> tuple[int, str | None]:
     """The newest timeline that can be recovered along: just after a promotion its history may not have come in yet."""
-    newest = newest_timeline(catalog, system_id)
-    begun = {one.timeline for one in switches_of(catalog, system_id)}
-    begun |= {one.timeline for one in catalog.sets if one.system_id == system_id and one.timeline is not None}
+    newest, begun = newest_timeline(catalog, system_id), _begun(catalog, system_id)
     if newest in begun or not begun:
         return newest, None
     return max(begun), f"log of timeline {newest} came in, and its history file, which says where it began, did not"
+
+
+def _begun(catalog: Catalog, system_id: str) -> set[int]:
+    """Timelines of which it is known where they began, or which have sets of their own."""
+    switches = switches_of(catalog, system_id)
+    sets = {one.timeline for one in catalog.sets if one.system_id == system_id and one.timeline is not None}
+    return sets | {one.timeline for one in switches} | {one.parent for one in switches}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +79,7 @@ def choose_line(
     A server that was itself once restored to an earlier moment left a branch behind: what was written there lies on no way
     to the newest timeline, and going along the newest one would silently recover something else.
 
-    Raises: Conflict where the histories contradict each other.
+    Raises: Conflict where the histories contradict each other; NoSetForTarget where nobody knows yet where that one began.
     """
     switches = switches_of(catalog, system_id)
     if timeline is not None:
@@ -83,7 +89,13 @@ def choose_line(
     before = [one for one in samples if at is not None and one.system_id == system_id and one.at <= at]
     if not before or line.holds(before[-1].timeline, before[-1].value):
         return line
-    lived = before[-1].timeline
+    lived, begun = before[-1].timeline, _begun(catalog, system_id)
+    if begun and lived not in begun:
+        raise NoSetForTarget(
+            f"the service lived on timeline {lived} at that moment, and what says where that began did not come in yet",
+            hint=f"wait until its history file is stored (dbre backup log status); --timeline {newest} goes without it",
+            context={"timeline": lived},
+        )
     note = f"the service lived on timeline {lived} at that moment, which is not on the way to the newest timeline {newest}"
     return Line(system_id=system_id, timeline=lived, spans=ancestry(switches, lived), note=note)
 
