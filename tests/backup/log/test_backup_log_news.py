@@ -38,3 +38,7 @@ async def test_a_trouble_is_told_once_by_all_processes_and_ended_once(tmp_path: 
             assert await lasting_troubles(connection, "orders") == []
         await second.trouble(KIND, Denied("not you"))
         assert (await told(store))[-1] == KIND
+
+        for name in ("one", "two", "one"):  # two files that contradict what is stored are two things to look at
+            await second.trouble("backup.log_conflict", Denied("other contents"), about=name, file=name)
+        assert (await told(store))[-3:] == [KIND, "backup.log_conflict", "backup.log_conflict"]

@@ -23,6 +23,7 @@ LASTING = (
     "backup.log_received_by_another",
     "backup.log_not_scanned",
     "backup.log_not_ended",
+    "backup.log_not_retired",
     "backup.log_of_two_primaries",
     "backup.next_full_not_asked",
 )
@@ -79,11 +80,14 @@ class LogNews:
         async with self._store.begin() as connection:
             await self._events.emit(connection, kind=kind, subject=_subject(self._cluster), data=shown)
 
-    async def trouble(self, kind: str, error: DbreError, **data: object) -> None:
-        """Something is wrong and goes on being wrong: told once, and again when it is wrong in a way that is new."""
-        told = (await self._known()).setdefault(kind, set())
-        if error.code not in told:
-            told.add(error.code)
+    async def trouble(self, kind: str, error: DbreError, *, about: str | None = None, **data: object) -> None:
+        """Something is wrong and goes on being wrong: told once, and again when it is wrong in a way that is new.
+
+        ``about``: each thing of that name is told of its own.
+        """
+        told, way = (await self._known()).setdefault(kind, set()), error.code if about is None else f"{error.code} {about}"
+        if way not in told:
+            told.add(way)
             await self.tell(kind, error.message, hint=error.hint, code=error.code, **data)
 
     async def well(self, kind: str) -> None:

@@ -108,7 +108,7 @@ class Sealer:
                 return None
             found = await self._write(path, file)
         except Conflict as error:
-            await self._news.trouble("backup.log_conflict", error, file=path.name)
+            await self._news.trouble("backup.log_conflict", error, about=path.name, file=path.name)
             return None
         self._known[path.name] = found
         return found
@@ -146,7 +146,7 @@ class Sealer:
                     await vault.put_log(known.cluster, known.system_id, known.file, path, last_commit_at=known.last_commit_at)
                     stored.add(vault.name)
         except LogConflict as error:
-            await self._news.trouble("backup.log_conflict", error, file=path.name)
+            await self._news.trouble("backup.log_conflict", error, about=path.name, file=path.name)
             return False
         except DbreError:
             await self._vaults.reset()
