@@ -15,6 +15,7 @@ from dbre.core.clock import SystemClock
 from dbre.core.errors import DbreError, Unsupported, UsageError
 from dbre.core.fleet import Fleet
 from dbre.core.programs.account import Account
+from dbre.engines.postgres.backup.recovery_settings import target_settings
 from dbre.ports.backup.model import Place, RecoveryTarget, TargetKind
 
 NAME, XACT, PLACE = TargetKind.NAME, TargetKind.TRANSACTION, TargetKind.POSITION
@@ -87,6 +88,11 @@ def test_a_target_that_the_engine_does_not_know_is_refused_when_planning(
 def test_a_target_that_the_engine_knows_passes(tmp_path: Path, engine: str, target: RecoveryTarget) -> None:
     ground = ground_in(tmp_path)
     ground.engines.get(engine).backups(ground.place).require_target(target)
+
+
+def test_the_number_of_a_transaction_is_never_read_as_octal() -> None:
+    """PostgreSQL takes the settings' texts as C does: 010 is 8."""
+    assert target_settings(RecoveryTarget(kind=XACT, value="010"), stays=True)["recovery_target_xid"] == "10"
 
 
 @pytest.mark.parametrize("engine", ["mysql", "postgresql"])

@@ -1,6 +1,7 @@
 """A restore from a vault alone: no state store, no control plane, no cluster that still lives."""
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,16 @@ async def _restored(
 
 
 def rename_into_place(source: Path, target: Path) -> None:
-    """Give a finished directory its name; an empty one that is there makes way, anything else fails."""
+    """Give a finished directory its name; an empty one that is there makes way, anything else fails.
+
+    What it holds is on the disk before, and its name after: most of its files were copied, and no server synced those.
+    """
+    os.sync()
     if target.is_dir():
         target.rmdir()
     source.rename(target)
+    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

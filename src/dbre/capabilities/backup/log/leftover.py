@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.backup.log.origin import receiver_name
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster
 from dbre.core.secrets import prepare_secrets
+from dbre.core.text import printable
 from dbre.ports.backup.log_source import BacklogState, HasLogSource, LogBacklog, LogSource
 from dbre.ports.engine import Access
 
@@ -38,9 +39,17 @@ def wants_receiver(ground: BackupGround, cluster: str) -> bool:
 
 
 def source_of(ground: BackupGround, cluster: Cluster, instance: str) -> LogSource | None:
-    """The log of one server; None where the engine keeps nothing for receivers. Raises: Unsupported, NoUsableAccount."""
+    """The log of one server; None where the engine keeps nothing for receivers.
+
+    Raises: UsageError where the cluster has no such server (any more); Unsupported, NoUsableAccount.
+    """
     port = ground.port_of(cluster)
-    address = next(one.address for one in cluster.instances if one.name == instance)
+    address = next((one.address for one in cluster.instances if one.name == instance), None)
+    if address is None:
+        raise UsageError(
+            f"cluster {cluster.name} has no server {printable(instance, limit=100)}",
+            hint="put it back into the inventory until its slot is dropped",
+        )
     access = Access.to(cluster, address, application_name="dbre:log")
     return port.log_source(access) if isinstance(port, HasLogSource) else None
 

@@ -107,7 +107,7 @@ def target_settings(target: RecoveryTarget, *, stays: bool) -> dict[str, str]:
                 f"{quoted(value, limit=60)} is no id of a transaction of PostgreSQL",
                 hint="write a whole number from 3 on, as pg_current_xact_id() gives it",
             )
-        return found | {"recovery_target_xid": value}
+        return found | {"recovery_target_xid": str(int(value))}  # a number that begins with 0 would be read as octal
     if not value or len(value.encode()) > 63:
         raise UsageError(f"{quoted(value, limit=100)} is no name of a restore point", hint="it has 1 to 63 bytes")
     return found | {"recovery_target_name": value}
