@@ -67,7 +67,7 @@ async def status(
         items=[{**row, "dialect": found.dialect, "is_usable": found.problem is None, "warnings": found.warnings}],
         columns=_STATUS,
         single=True,
-        notes=[*found.warnings, *([found.problem.hint] if found.problem and found.problem.hint else [])],
+        notes=found.warnings,
         errors=[found.problem] if found.problem else [],
         exit_code=found.problem.exit_code if found.problem else ExitCode.OK,
     )

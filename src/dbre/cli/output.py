@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Self, TypeVar
 
 from dbre.cli.forms import OutputFormat
@@ -11,9 +12,17 @@ from dbre.core.errors import DbreError, UsageError
 from dbre.core.text import closest, printable
 from dbre.core.view import Column, Row, View
 
-__all__ = ["OutputFormat", "OutputOptions", "drop_stdout"]
+__all__ = ["OutputFormat", "OutputOptions", "drop_stdout", "say"]
 
 T = TypeVar("T")
+
+
+def say(error: DbreError, *, with_hint: bool = True) -> None:
+    """An error for people, on stderr."""
+    for line in error.message.splitlines() or [""]:
+        sys.stderr.write(f"dbre: {printable(line)}\n")
+    if error.hint and with_hint:
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +64,9 @@ class OutputOptions:
         if not self.quiet:
             for note in shown.notes:
                 sys.stderr.write(f"{printable(note)}\n")
-        for error in view.errors:
-            sys.stderr.write(f"dbre: {printable(error.message)}\n")
+        for error, following in pairwise([*view.errors, None]):
+            if error is not None:  # a remedy that many have in common is told once
+                say(error, with_hint=following is None or following.hint != error.hint)
         return code
 
     def write(self, text: str) -> None:

@@ -11,9 +11,8 @@ from typer._click.exceptions import ClickException  # Typer vendors Click and of
 
 from dbre.cli.global_options import ConfigFlag, GlobalOptions, OverrideFlag, Runtimes, VerboseFlag, VersionFlag
 from dbre.cli.lazy import LazyGroup
-from dbre.cli.output import drop_stdout
+from dbre.cli.output import drop_stdout, say
 from dbre.core.errors import DbreError, ExitCode, UsageError
-from dbre.core.text import printable
 
 __all__ = ["GlobalOptions", "main"]
 
@@ -21,7 +20,7 @@ __all__ = ["GlobalOptions", "main"]
 def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] | None = None) -> int:
     """Run one command line and give its exit code; ``make_runtime`` builds what commands find in their context."""
     if sys.stdout is None:  # Python's sign for a standard output that was closed before it started
-        _say(DbreError("standard output is closed", hint="the result would be lost; send it to /dev/null if it is not wanted"))
+        say(DbreError("standard output is closed", hint="the result would be lost; send it to /dev/null if it is not wanted"))
         return int(ExitCode.FAILED)
     try:
         code = _run(make_runtime, sys.argv[1:] if arguments is None else arguments)
@@ -31,7 +30,7 @@ def main(make_runtime: Callable[[GlobalOptions], object], arguments: list[str] |
             raise  # it was about something else
         drop_stdout()
         if not isinstance(error, BrokenPipeError):  # else the reader left: there is nothing more to say
-            _say(DbreError(f"standard output cannot be written: {error.strerror}", hint="the result is incomplete"))
+            say(DbreError(f"standard output cannot be written: {error.strerror}", hint="the result is incomplete"))
         return int(ExitCode.FAILED)
     if code == ExitCode.INTERRUPTED:  # which Typer makes of Ctrl-C
         sys.stderr.write("interrupted\n")
@@ -107,15 +106,8 @@ def _fail(error: DbreError, words: list[str]) -> int:
 
         sys.stderr.write(json_text({"error": error.as_document()}) + "\n")
         return int(error.exit_code)
-    _say(error)
+    say(error)
     return int(error.exit_code)
-
-
-def _say(error: DbreError) -> None:
-    for line in error.message.splitlines() or [""]:
-        sys.stderr.write(f"dbre: {printable(line)}\n")
-    if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
 
 
 def _form(words: list[str]) -> str:

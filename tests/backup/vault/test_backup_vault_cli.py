@@ -108,9 +108,12 @@ def test_vaults_are_listed_checked_and_shown(shop: Shop) -> None:
     shown = shop.items("vault", "show", "cellar")
     assert [(one["id"], one["parent_id"]) for one in shown] == [(shop.sets[0].id, None), (shop.sets[1].id, shop.sets[0].id)]
     assert shop.items("vault", "show", "cellar", "--cluster", "others") == []
-    code, _, err = shop.run("vault", "show", "cellra")
-    assert code == 2
-    assert "did you mean cellar" in err
+    for command in (["show", "cellra"], ["restore-state", "cellra", "--to", "new.db"]):
+        code, _, err = shop.run("vault", *command)
+        assert (code, "did you mean cellar" in err) == (2, True), err
+    for vault in ([], ["cellar", "--path", str(shop.directory / "vault")]):
+        code, _, err = shop.run("vault", "restore-state", *vault, "--to", "new.db")
+        assert (code, "one vault is needed" in err) == (2, True), err
 
 
 def test_a_vault_is_read_when_the_state_store_is_gone(shop: Shop) -> None:

@@ -15,9 +15,9 @@ app = typer.Typer()
 @app.command("restore-state")
 async def restore_state(
     ctx: typer.Context,
+    vault: Annotated[str | None, typer.Argument(metavar="[VAULT]", help="A vault of dbre.yaml; none with --path.")] = None,
     *,
     target: Annotated[str, typer.Option("--to", metavar="FILE", help="A new file (or directory, for a PostgreSQL store).")],
-    vault: Annotated[str | None, typer.Option("--vault", metavar="NAME", help="A vault of dbre.yaml.")] = None,
     path: Annotated[
         str | None, typer.Option("--path", metavar="DIR", help="A vault in a directory; needs no dbre.yaml.")
     ] = None,
@@ -44,7 +44,7 @@ async def restore_state(
     from dbre.core.secrets import SecretReference
 
     if (vault is None) == (path is None):
-        raise UsageError("one vault is needed", hint="--vault NAME of dbre.yaml, or --path DIR of a directory")
+        raise UsageError("one vault is needed", hint="VAULT of dbre.yaml, or --path DIR of a directory")
     parts = runtime(ctx)
     reference = SecretReference.parse(f"file:{Path(identity).absolute()}") if identity is not None else None  # noqa: ASYNC240 -- asks for the working directory only
     if path is not None:

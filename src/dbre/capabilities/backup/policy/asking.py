@@ -12,13 +12,20 @@ from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster
 from dbre.core.text import printable
 from dbre.core.units import format_bytes
+from dbre.ports.contact import CONCURRENT_SERVERS
 
 __all__ = ["ask_servers"]
 
 
 async def ask_servers(ground: BackupGround, clusters: Sequence[Cluster]) -> list[Finding]:
-    """Ask the servers of clusters, all at once. One that does not answer is a finding where its log matters to backups."""
-    found = await asyncio.gather(*(_ask(ground, one) for one in clusters))
+    """Ask the servers of clusters, many at once. One that does not answer is a finding where its log matters to backups."""
+    limit = asyncio.Semaphore(CONCURRENT_SERVERS)
+
+    async def one(cluster: Cluster) -> list[Finding]:
+        async with limit:
+            return await _ask(ground, cluster)
+
+    found = await asyncio.gather(*map(one, clusters))
     return [finding for findings in found for finding in findings]
 
 

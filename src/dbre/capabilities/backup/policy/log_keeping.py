@@ -9,13 +9,20 @@ from dbre.core.checks import Finding, Severity
 from dbre.core.fleet import Cluster
 from dbre.core.store import Store
 from dbre.core.text import printable
+from dbre.ports.contact import CONCURRENT_SERVERS
 
 __all__ = ["examine_keeping"]
 
 
 async def examine_keeping(ground: BackupGround, store: Store, clusters: Sequence[Cluster]) -> list[Finding]:
     """What ``backup log status`` would say of clusters whose policy keeps log, apart from gaps and silent servers."""
-    found = await asyncio.gather(*(_examine(ground, store, one.name) for one in clusters))
+    limit = asyncio.Semaphore(CONCURRENT_SERVERS)
+
+    async def one(cluster: Cluster) -> list[Finding]:
+        async with limit:
+            return await _examine(ground, store, cluster.name)
+
+    found = await asyncio.gather(*map(one, clusters))
     return [finding for findings in found for finding in findings]
 
 

@@ -13,6 +13,7 @@ from dbre.ports.runtime import runtime
 
 if TYPE_CHECKING:
     from dbre.capabilities.backup.ground import BackupGround
+    from dbre.core.errors import DbreError
 
 __all__ = ["app"]
 
@@ -82,22 +83,17 @@ async def check(
     *,
     no_store: NoStore = False,
 ) -> View:
-    """Ask each vault what it is, what its lock is worth, and what speaks against it."""
-    from dbre.capabilities.backup.vault.escrow import escrow_tried_at
-    from dbre.capabilities.backup.vault.opening import open_vault, vault_named
-    from dbre.capabilities.backup.vault.rows import facts_row
+    """Ask all vaults at once what they are, what their lock is worth, and what speaks against them."""
+    import asyncio
+
+    from dbre.capabilities.backup.vault.opening import vault_named
     from dbre.core.errors import DbreError, ExitCode
 
-    rows: list[Row] = []
-    errors: list[DbreError] = []
     async with _ground(ctx, no_store=no_store) as ground:
-        for one in ground.vaults if name is None else (vault_named(ground, name),):
-            try:
-                async with open_vault(ground, one.name) as vault:
-                    tried = await escrow_tried_at(ground, vault.document)
-                    rows.append({**facts_row(await vault.facts()), "escrow_tried_at": tried})
-            except DbreError as error:
-                errors.append(type(error)(f"vault {one.name}: {error.message}", hint=error.hint, context=error.context))
+        asked = ground.vaults if name is None else (vault_named(ground, name),)
+        found = await asyncio.gather(*(_examined(ground, one.name) for one in asked))
+    rows = [one for one in found if not isinstance(one, DbreError)]
+    errors = [one for one in found if isinstance(one, DbreError)]
     bad = [row for row in rows if row["problems"]]
     columns = (
         Column(key="name", title="VAULT"),
@@ -121,6 +117,20 @@ async def check(
         exit_code=errors[0].exit_code if errors else ExitCode.FINDINGS if bad else ExitCode.OK,
         plugin=PluginStatus(state=state, text=f"{len(rows)} vaults answer, {len(bad)} with problems, {len(errors)} do not"),
     )
+
+
+async def _examined(ground: "BackupGround", name: str) -> "Row | DbreError":
+    from dbre.capabilities.backup.vault.escrow import escrow_tried_at
+    from dbre.capabilities.backup.vault.opening import open_vault
+    from dbre.capabilities.backup.vault.rows import facts_row
+    from dbre.core.errors import DbreError
+
+    try:
+        async with open_vault(ground, name) as vault:
+            tried = await escrow_tried_at(ground, vault.document)
+            return {**facts_row(await vault.facts()), "escrow_tried_at": tried}
+    except DbreError as error:
+        return type(error)(f"vault {name}: {error.message}", hint=error.hint, context=error.context)
 
 
 @app.command()
