@@ -17,7 +17,7 @@ from dbre.ports.backup.model import LogFile, LogKind, Problem
 from dbre.ports.backup.repository import ForeignLog, ForeignSwitch
 from dbre.tools.wal_archive import SEGMENT_BYTES, first_page, log_file, switches_to
 
-__all__ = ["FoundLog", "conflicts", "find_log", "foreign_logs", "only_one", "switches"]
+__all__ = ["FoundLog", "conflicts", "find_log", "foreign_logs", "only_one", "switches", "unreadable"]
 
 _HEAD_BYTES = 64
 _HISTORY_BYTES = 1 << 20
@@ -83,8 +83,24 @@ def conflicts(found: Iterable[FoundLog]) -> Iterator[Problem]:
             yield Problem(rule="backup.log_conflict", message=error.message, hint=error.hint or "", is_blocking=True)
 
 
+def unreadable(directories: Iterable[Path]) -> Iterator[Problem]:
+    """Directories that may hold log, and that are not ours to read: what is missing may lie there."""
+    for one in directories:
+        if one.is_dir() and not os.access(one, os.R_OK | os.X_OK):
+            yield Problem(
+                rule="backup.unreadable",
+                message=f"{printable(str(one), limit=300)} cannot be read: log in it is not counted",
+                hint="run as its owner (sudo -u OWNER dbre ...); lost+found holds none",
+                is_blocking=False,
+            )
+
+
 def _in(directory: Path, name: str | None) -> Iterator[FoundLog]:
-    for path in directory.iterdir() if name is None else [directory / name]:
+    try:
+        paths = list(directory.iterdir()) if name is None else [directory / name]
+    except OSError:  # told by ``unreadable``
+        return
+    for path in paths:
         if log_file(path.name, segment=SEGMENT_BYTES) is None and log_file(path.name, segment=2**20) is None:
             continue
         try:

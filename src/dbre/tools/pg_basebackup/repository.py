@@ -13,7 +13,7 @@ from dbre.ports.backup.errors import CopyDamaged
 from dbre.ports.backup.model import CopyFault, CopyKind, Problem, RecoveryTarget, Tool, Verified
 from dbre.ports.backup.repository import ForeignSet, RepositoryFacts
 from dbre.tools.pg_basebackup.copies import Copy, chain_of, copy_directories, find_copies, parent_label
-from dbre.tools.pg_basebackup.log_directory import FoundLog, conflicts, find_log, foreign_logs, only_one, switches
+from dbre.tools.pg_basebackup.log_directory import FoundLog, conflicts, find_log, foreign_logs, only_one, switches, unreadable
 from dbre.tools.tablespaces import IN_PLACE
 
 __all__ = ["BaseBackupDirectory"]
@@ -52,7 +52,7 @@ class BaseBackupDirectory:
             tool=Tool(name=self.tool, version=None, path=None, problem=None),
             sets=tuple(_set(one, copies) for one in copies),
             logs=tuple(foreign_logs(logs, systems)),
-            problems=(*problems, *conflicts(logs), *_nothing_here(copies)),
+            problems=(*problems, *conflicts(logs), *unreadable(self._of_log()), *_nothing_here(copies)),
             switches=switches(logs, systems),
             segment_bytes=next((one.segment_bytes for one in logs if one.segment_bytes), None),
         )
@@ -113,9 +113,13 @@ class BaseBackupDirectory:
         raise Unsupported("pg_basebackup has no retention of its own", hint="remove directories by the rule that you have")
 
     def _logs(self, name: str | None = None) -> tuple[FoundLog, ...]:
+        return find_log(self._of_log(), name)
+
+    def _of_log(self) -> list[Path]:
+        """Directories in which log may lie. Raises: UsageError where the directory of all cannot be read."""
         copies = copy_directories(self._directory)
         beside = [self._directory, *sorted(self._directory.iterdir())] if self._directory not in copies else []
-        return find_log([*(one / _LOG for one in copies), *(one for one in beside if one not in copies)], name)
+        return [*(one / _LOG for one in copies), *(one for one in beside if one not in copies)]
 
 
 async def _unwatched(done: int, total: int | None) -> None:
