@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from sets_kit import START
-from taking_kit import Settings, Where, World, settings_in, world_of
+from taking_kit import Settings, World, settings_in, where_is, world_of
 
 from dbre.core.errors import Unsupported
 from dbre.core.store import Store, open_store
@@ -57,15 +57,7 @@ def world_settings(copied_postgres: PostgresServer, lab_site: Site) -> Iterator[
     """A world of its own, below a directory that the servers' account may pass."""
     directory = Path(tempfile.mkdtemp(prefix="sets-", dir=lab_site.directory))
     directory.chmod(0o711)
-    where = Where(
-        engine="postgresql",
-        host=copied_postgres.address.host,
-        port=copied_postgres.address.port,
-        user=copied_postgres.superuser,
-        password=copied_postgres.password.reveal(),
-        database="postgres",
-    )
-    yield settings_in(directory, lab_site.cache, where)
+    yield settings_in(directory, lab_site.cache, where_is(copied_postgres))
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -39,6 +39,7 @@ from dbre.core.operation.worker_identity import this_worker
 from dbre.core.programs.account import choose_account
 from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
+from dbre.lab.server import LabServer
 from dbre.ports.backup.model import Place
 
 CLUSTER = "orders"
@@ -55,6 +56,18 @@ class Where:
     user: str
     password: str
     database: str
+
+
+def where_is(server: LabServer, *, engine: str = "postgresql", database: str = "postgres") -> Where:
+    """Of a server of this test."""
+    return Where(
+        engine=engine,
+        host=server.address.host,
+        port=server.address.port,
+        user=server.superuser,
+        password=server.password.reveal(),
+        database=database,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from taking_kit import Where, settings_in, world_of
+from taking_kit import settings_in, where_is, world_of
 
 from dbre.capabilities.backup.catalog.drills import list_drills
 from dbre.capabilities.backup.model import SetState
@@ -23,14 +23,7 @@ async def prove(server: LabServer, site: Site, engine: str, database: str, quest
     """Take, drill, restore; gives the directory of all and the restored one."""
     directory = Path(tempfile.mkdtemp(prefix="dump-policy-", dir=site.directory))
     directory.chmod(0o711)
-    where = Where(
-        engine=engine,
-        host=server.address.host,
-        port=server.address.port,
-        user=server.superuser,
-        password=server.password.reveal(),
-        database=database,
-    )
+    where = where_is(server, engine=engine, database=database)
     drill = {
         "checks": ["extensions", "queries"],
         "queries": [{"name": "enough", "sql": question, "database": database, "at_least": {"n": 100}}],

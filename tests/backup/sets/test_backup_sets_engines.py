@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from taking_kit import Settings, Where, settings_in, world_of
+from taking_kit import Settings, settings_in, where_is, world_of
 
 from dbre.capabilities.backup.model import SetState
 from dbre.capabilities.backup.policy.reading_back import read_back
@@ -15,18 +15,10 @@ from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 
 
-def world_for(server: LabServer, site: Site, *, engine: str, user: str, database: str) -> Settings:
+def world_for(server: LabServer, site: Site, *, engine: str, database: str) -> Settings:
     directory = Path(tempfile.mkdtemp(prefix="engines-", dir=site.directory))
     directory.chmod(0o711)
-    where = Where(
-        engine=engine,
-        host=server.address.host,
-        port=server.address.port,
-        user=user,
-        password=server.password.reveal(),
-        database=database,
-    )
-    return settings_in(directory, site.cache, where)
+    return settings_in(directory, site.cache, where_is(server, engine=engine, database=database))
 
 
 @pytest.mark.parametrize("engine", ["mysql", "redis"])
@@ -34,9 +26,9 @@ async def test_a_sealed_set_comes_of_it_and_can_be_read_back(
     engine: str, mariadb: MariaDbServer, redis_server: RedisServer, lab_site: Site
 ) -> None:
     settings = (
-        world_for(mariadb, lab_site, engine="mysql", user=mariadb.superuser, database="mysql")
+        world_for(mariadb, lab_site, engine="mysql", database="mysql")
         if engine == "mysql"
-        else world_for(redis_server, lab_site, engine="redis", user="default", database="0")
+        else world_for(redis_server, lab_site, engine="redis", database="0")
     )
     try:
         async with world_of(settings) as world:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from taking_kit import Settings, Where, World, settings_in, world_of
+from taking_kit import Settings, World, settings_in, where_is, world_of
 
 from dbre.capabilities.backup.catalog.clock import list_samples
 from dbre.capabilities.backup.log.keeper import LogKeeper
@@ -58,25 +58,14 @@ async def until(check: Callable[[], Awaitable[bool]], what: str) -> None:
         await asyncio.sleep(0.1)
 
 
-def where(server: PostgresServer) -> Where:
-    return Where(
-        engine="postgresql",
-        host=server.address.host,
-        port=server.address.port,
-        user=server.superuser,
-        password=server.password.reveal(),
-        database="postgres",
-    )
-
-
 @pytest.fixture
 def settings(postgres_pair: PostgresPair, lab_site: Site) -> Iterator[Settings]:
     directory = Path(tempfile.mkdtemp(prefix="failover-", dir=lab_site.directory))
     directory.chmod(0o711)
     made = settings_in(
-        directory, lab_site.cache, where(postgres_pair.primary), vaults=["near"], log={"mode": "stream", "seal_after": "2s"}
+        directory, lab_site.cache, where_is(postgres_pair.primary), vaults=["near"], log={"mode": "stream", "seal_after": "2s"}
     )
-    yield replace(made, replica=where(postgres_pair.replica))
+    yield replace(made, replica=where_is(postgres_pair.replica))
     shutil.rmtree(directory, ignore_errors=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sets_kit import START, backup_set
 from sqlalchemy import update
-from taking_kit import VAULTS, Settings, Where, World, make_ground, world_of
+from taking_kit import VAULTS, Settings, World, make_ground, where_is, world_of
 
 from dbre.capabilities.backup.catalog.gaps import insert_gap
 from dbre.capabilities.backup.log.intervals import recovery_intervals
@@ -27,7 +27,6 @@ from dbre.core.errors import DbreError, Refused, UsageError
 from dbre.core.ids import uuid7
 from dbre.core.operation import tables
 from dbre.core.store import Store
-from dbre.lab.postgres import PostgresServer
 from dbre.ports.backup.engine import ReceiveOrder
 from dbre.ports.backup.errors import LogGap
 from dbre.ports.backup.log_source import LogBacklog
@@ -218,17 +217,6 @@ async def test_a_self_contained_set_waits_for_no_archive(world: World) -> None:
     assert (await world.newest()).details["includes_log"] is True
 
 
-def where(server: PostgresServer) -> Where:
-    return Where(
-        engine="postgresql",
-        host=server.address.host,
-        port=server.address.port,
-        user=server.superuser,
-        password=server.password.reveal(),
-        database="postgres",
-    )
-
-
 async def caught_up(pair: PostgresPair) -> None:
     """Until the replica has replayed what the primary has written by now."""
     async with await pair.primary.connect() as primary, await pair.replica.connect() as replica, asyncio.timeout(60):
@@ -250,7 +238,7 @@ async def test_a_copy_of_a_replica_is_sealed_with_the_log_of_the_primary(
     await caught_up(postgres_pair)
     async with await postgres_pair.replica.connect() as connection:
         await connection.execute("CHECKPOINT")
-    pair = replace(world_settings, source=where(postgres_pair.primary), replica=where(postgres_pair.replica))
+    pair = replace(world_settings, source=where_is(postgres_pair.primary), replica=where_is(postgres_pair.replica))
     async with world_of(pair) as bare:
         world = bare.with_policy(from_replica=True, **STREAM)
         async with keeping(world):
