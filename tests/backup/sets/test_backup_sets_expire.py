@@ -12,6 +12,7 @@ from taking_kit import World
 from dbre.capabilities.backup.catalog.sets import mark_proven, set_named
 from dbre.capabilities.backup.documents import RetentionDocument
 from dbre.capabilities.backup.model import BackupSet, SetState
+from dbre.capabilities.backup.operations import expire_backups
 from dbre.capabilities.backup.operations.expire_backups import ExpiryRefused
 from dbre.capabilities.backup.policy.reading_back import read_back
 from dbre.capabilities.backup.policy.stuck import examine_stuck
@@ -19,6 +20,7 @@ from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.taking.vaults import open_set_vault
 from dbre.core.errors import Refused, Unreachable, UsageError
 from dbre.core.operation.tables import operation
+from dbre.core.retry import RetryPolicy
 
 
 def keeping(world: World, **rules: Any) -> World:
@@ -124,17 +126,41 @@ async def test_a_set_that_is_held_between_plan_and_act_is_not_touched(world: Wor
     assert await states(world) == [SetState.SEALED, SetState.SEALED]
 
 
-async def test_a_vault_from_which_these_credentials_cannot_delete_keeps_its_sets_and_is_told(world: World) -> None:
-    world = keeping(world, grace="1ms")
+async def test_a_vault_from_which_these_credentials_cannot_delete_keeps_its_sets_and_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = keeping(world, grace="1ms").with_policy(vaults=["near", "far"])
     old, new = await take(world), await take(world)
     await prove(world, new)
     assert (await world.run("backup.expire", cluster="orders")).state == "succeeded"
-    documents = [one.model_copy(update={"can_delete": False}) for one in world.ground.vaults]
+    before = world.ground.vaults
+    documents = [one.model_copy(update={"can_delete": False}) for one in before]
     object.__setattr__(world.ground, "vaults", tuple(documents))
     planned = await world.plan("backup.expire", cluster="orders")
     assert planned.plan.steps == ()
     assert any("1 set and 0 log files lie in vaults from which" in one for one in planned.plan.warnings)
     assert (await read_back(world.ground, old, "near")).is_good
+    object.__setattr__(world.ground, "vaults", before)
+    monkeypatch.setattr(expire_backups, "_LONG", RetryPolicy(attempts=2))
+    await loses_a_vault_in_the_middle(world, old)
+
+
+async def loses_a_vault_in_the_middle(world: World, old: BackupSet) -> None:
+    """One vault is away when something was deleted from the other: the next expiry deletes the rest."""
+    expiry = await world.submit("backup.expire", cluster="orders")
+    near = world.settings.directory / "near"
+    near.rename(near.with_name("unmounted"))
+    record = await world.finish(expiry)
+    assert record.state == "succeeded", "it must not hold the backups of the cluster until somebody looks"
+    results = {step.name: step.result or {} for step in record.steps}
+    assert (results["delete:far"]["sets"], results["delete:near"]["sets_left"]) == ([old.id], [old.id])
+    left = (await world.catalog()).get(old.id)
+    assert left is not None
+    assert (left.state, left.vaults) == (SetState.TOMBSTONED, ("near",))
+    near.with_name("unmounted").rename(near)
+    done = await world.run("backup.expire", cluster="orders")
+    assert done.state == "succeeded", done.error
+    assert await states(world) == [SetState.DELETED, SetState.SEALED]
 
 
 async def test_only_what_can_be_kept_is_held(world: World) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,17 +19,25 @@ from dbre.capabilities.backup.retention.planning import TOMBSTONED_AT, plan_rete
 from dbre.capabilities.backup.retention.steps import expiry_plan, logs_by_system
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest
 from dbre.capabilities.backup.taking.vaults import open_set_vault, require_answers
-from dbre.core.errors import Refused, UsageError
+from dbre.capabilities.backup.vault.errors import VaultUnusable
+from dbre.core.errors import Denied, Refused, Unreachable, UsageError
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
+from dbre.core.retry import RetryPolicy, retry
 from dbre.core.store import Store
 from dbre.core.text import counted
+
+if TYPE_CHECKING:
+    from dbre.capabilities.backup.vault.expiring import Settled
 
 __all__ = ["ExpireBackups", "ExpireInput", "ExpiryRefused"]
 
 _LONGEST_SECONDS = 86_400.0
+_ONCE = RetryPolicy(attempts=1)  # whoever runs the steps repeats them
+_LONG = RetryPolicy(attempts=10, first_seconds=1.0, longest_seconds=15.0, total_seconds=90.0)
+"""With a vault that went away after something was deleted from another."""
 _GOING = frozenset({Fate.DELETE, Fate.COLLECT})
 _MARKED = frozenset({Fate.TOMBSTONE, Fate.IN_GRACE, *_GOING})  # a step that is begun again may find them noted
 
@@ -123,12 +131,20 @@ class ExpireBackups(Operation[ExpireInput]):
 
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)
     async def delete(self, context: StepContext) -> Mapping[str, Any]:
-        """Delete from one vault what was marked, and what never became a set."""
+        """Delete from one vault what was marked, and what never became a set.
+
+        Once something was deleted elsewhere, a vault that is away, or a set that is kept again, is left to the next expiry:
+        what was deleted cannot come back, and nothing is gained by holding the cluster's backups until somebody looks.
+        """
         given = context.input
-        kept = await self._require_still_doomed(context)
-        grace = self._ground.require_policy(given["cluster"]).retention.grace
-        async with open_set_vault(self._ground, given["vault"]) as vault:
-            done = await vault.settle(given["sets"], given["logs"], kept_logs=kept, reason=given["reason"], grace=grace)
+        has_begun = any(name.startswith("delete:") for name in context.results)
+        try:
+            done = await retry(lambda: self._settled(context), clock=context.clock, policy=_LONG if has_begun else _ONCE)
+        except (Denied, PlanChanged, Unreachable, VaultUnusable) as error:
+            if not has_begun:
+                raise
+            await context.note(f"vault {given['vault']} is left to the next expiry: {error.message}")
+            return {"vault": given["vault"], "sets": [], "bytes_freed": 0, "left": given["logs"], "sets_left": given["sets"]}
         for why in done.sets_left.values():
             await context.note(f"stays: {why}")
         for system, names in done.logs_left.items():
@@ -141,6 +157,13 @@ class ExpireBackups(Operation[ExpireInput]):
             "left": {system: list(names) for system, names in done.logs_left.items()},
             "sets_left": list(done.sets_left),
         }
+
+    async def _settled(self, context: StepContext) -> "Settled":
+        given = context.input
+        kept = await self._require_still_doomed(context)
+        grace = self._ground.require_policy(given["cluster"]).retention.grace
+        async with open_set_vault(self._ground, given["vault"]) as vault:
+            return await vault.settle(given["sets"], given["logs"], kept_logs=kept, reason=given["reason"], grace=grace)
 
     @step(timeout_seconds=600.0, idempotent=True)
     async def forget(self, context: StepContext) -> Mapping[str, Any]:
