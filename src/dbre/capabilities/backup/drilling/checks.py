@@ -116,7 +116,7 @@ def damage_checks(engine: Engine, wanted: Sequence[str]) -> list[DamageCheck]:
     """The checks that words of ``drill.checks`` stand for."""
     words = {
         "checksums": ("pages",),
-        "amcheck": ("indexes", "heaps"),
+        "amcheck": ("indexes", "heaps", "tables", "counts"),  # PostgreSQL; MySQL (CHECK TABLE); Redis (every key)
         "constraints": ("constraints", "invalid_indexes", "sequences", "collations"),
     }
     return [DamageCheck(name=name, reports=reports, engine=engine) for name, reports in words.items() if name in wanted]
