@@ -21,7 +21,7 @@ from dbre.capabilities.backup.operations.restore_backup import RestoreBackup
 from dbre.capabilities.backup.operations.restore_table import RestoreTable
 from dbre.capabilities.backup.restoring.documents import target_input
 from dbre.capabilities.backup.restoring.errors import InvalidTarget, NoSetForTarget
-from dbre.core.errors import Conflict, PrecheckFailed
+from dbre.core.errors import Conflict, PrecheckFailed, Unreachable
 from dbre.core.operation.definition import NotHappened
 from dbre.core.operation.plan import Risk
 from dbre.lab.free_port import LOOPBACK, choose_port
@@ -80,6 +80,16 @@ async def test_a_plan_says_what_would_be_done(scene: Scene) -> None:
     (_, origin) = walk.plan.changes
     assert (origin.after or "").count(" + ") == len(walk.plan.observed["chain"]) - 1
     assert not (scene.root / "planned").exists()
+
+
+async def test_a_restore_whose_vault_is_away_is_refused_before_it_begins(scene: Scene) -> None:
+    cellar = scene.root / "cellar"
+    cellar.rename(cellar.with_name("unmounted"))
+    try:
+        with pytest.raises(Unreachable, match=r"lies in no vault that can be used: cellar: .* is not there"):
+            await walk_of(scene, scene.root / "planned")
+    finally:
+        cellar.with_name("unmounted").rename(cellar)
 
 
 @pytest.mark.parametrize("what", ["file", "full", "link", "orphan"])

@@ -1,6 +1,7 @@
 """The planner picks the newest set that can be used, and says what it cannot bring back."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -293,10 +294,19 @@ def test_a_position_beyond_the_log_stands_in_the_way() -> None:
     assert [one.rule for one in plan.blocking] == ["backup.lost_tail"]
 
 
+@pytest.mark.parametrize(("beyond", "rules_told"), [(0, []), (1, ["backup.lost_tail"])])
+def test_a_position_beyond_what_was_received_and_not_stored_yet_stands_in_the_way(beyond: int, rules_told: list[str]) -> None:
+    last = max(TWO_FULLS.logs, key=lambda one: one.file.end).file
+    received = (replace(last, name="next", start=last.end, end=last.end + SEGMENT),)
+    target = RecoveryTarget(kind=TargetKind.POSITION, value="0/FF000000")
+    choice = RestoreChoice(position=position(last.end + SEGMENT + beyond), received=received)
+    assert [one.rule for one in plan_restore(TWO_FULLS, target, now=LATER, choice=choice).blocking] == rules_told
+
+
 def test_a_name_is_told_to_be_looked_for_from_the_newest_set_on() -> None:
     target = RecoveryTarget(kind=TargetKind.NAME, value="before_migration")
     assert rules(plan_restore(TWO_FULLS, target, now=LATER)) == ["backup.target_not_located"]
-    assert rules(plan_restore(TWO_FULLS, target, now=LATER, choice=RestoreChoice(set_id="a"))) == []
+    assert rules(plan_restore(TWO_FULLS, target, now=LATER, choice=RestoreChoice(set_id="a"))) == ["backup.target_not_located"]
 
 
 def test_a_set_that_lies_in_no_chosen_vault_stands_in_the_way() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from dbre.capabilities.backup.alone.restoring import rename_into_place
 from dbre.capabilities.backup.catalog.phases import RestorePhase, record_phases
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.restoring.answering import require_sources
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from
@@ -48,7 +49,8 @@ class RestoreBackup(Operation[RestoreInput]):
     async def plan(self, context: PlanContext, asked: RestoreInput) -> Plan:
         """Choose sets and log, and see that there is room.
 
-        Raises: InvalidTarget, NoSetForTarget, RestoreImpossible, PrecheckFailed; Unsupported.
+        Raises: InvalidTarget, NoSetForTarget, RestoreImpossible, PrecheckFailed; Unsupported; Unreachable where no vault
+        that holds what is needed answers.
         """
         target = parse_target(asked.target.text(), now=context.clock.now())
         directory = Path(asked.directory)
@@ -57,8 +59,9 @@ class RestoreBackup(Operation[RestoreInput]):
         plan = await plan_asked(self._ground, wanted, context.clock)
         require_possible(plan)
         await require_space(plan, staging=self._ground.directory, target=directory.parent)
+        away = await require_sources(self._ground, plan)
         tools = await port_of_plan(self._ground, plan).tools(version=plan.version_text)
-        return operation_plan(plan, asked, tools=tools, forecast=await forecast_of(self._ground, plan))
+        return operation_plan(plan, asked, tools=tools, forecast=await forecast_of(self._ground, plan), away=away)
 
     @step(timeout_seconds=600.0, idempotent=True)
     async def prepare(self, context: StepContext) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ def loss_of(
     covered, reach = found.covered, found.reach
     if target.kind is TargetKind.IMMEDIATE or reach.covers:
         return None, []
-    goes_on = any(one.start <= covered.end.value < one.end for one in choice.received)
+    goes_on = _goes_on(covered.end.value, target, choice)
     holes = f"{holes_words(covered.missing)} is missing" if covered.missing and not goes_on else None
     if at is None and holes is None:
         return None, []
@@ -34,6 +34,17 @@ def loss_of(
     seconds = (at - reach.end_at).total_seconds() if at is not None and reach.end_at is not None else None
     loss = Loss(until=reach.end_at, seconds=seconds, bytes=reach.bytes_beyond, reason=holes or beyond)
     return loss, [_lost(loss, beyond, choice)]
+
+
+def _goes_on(end: int, target: RecoveryTarget, choice: RestoreChoice) -> bool:
+    """Whether log that was received and is not stored yet leads on; to a position: whether it may lead as far as that."""
+    reached = end
+    for one in sorted(choice.received, key=lambda one: one.start):
+        if one.start <= reached:
+            reached = max(reached, one.end)
+    if target.kind is TargetKind.POSITION and choice.position is not None:
+        return end < reached >= choice.position.value
+    return reached > end
 
 
 def _without_log(

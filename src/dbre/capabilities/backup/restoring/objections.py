@@ -70,19 +70,18 @@ def _left_behind(search: Search) -> list[Problem]:
 
 
 def _unlocated(catalog: Catalog, found: Found, target: RecoveryTarget, choice: RestoreChoice) -> list[Problem]:
-    """A name or a transaction may lie before the newest set; only replay finds it."""
-    if target.kind not in (TargetKind.NAME, TargetKind.TRANSACTION) or choice.set_id is not None:
+    """A name or a transaction may lie before the newest set, or nowhere; only replay finds it."""
+    if target.kind not in (TargetKind.NAME, TargetKind.TRANSACTION):
         return []
     others = sum(one.state is SetState.SEALED for one in catalog.sets) - 1
-    if others < 1:
-        return []
     newest = found.chain.newest
+    earlier = "if it lies before that, choose an older set: --set SET; " if others > 0 and choice.set_id is None else ""
     return [
         Problem(
             rule="backup.target_not_located",
-            message=f"where {printable(target.value or '', limit=100)} lies is not known before replay; set {newest.id} of "
-            f"{moment_words(newest.started_at)} is taken",
-            hint="if it lies before that, choose an older set: --set SET",
+            message=f"whether {target.kind.value} {printable(target.value or '', limit=100)} is in the log, and where, is not"
+            f" known before replay; set {newest.id} of {moment_words(newest.started_at)} is taken",
+            hint=f"{earlier}if it is nowhere, recovery ends with an error, and nothing is left of it",
             is_blocking=False,
         )
     ]

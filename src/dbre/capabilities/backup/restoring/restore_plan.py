@@ -30,8 +30,13 @@ def target_words(target: RecoveryTarget) -> str:
     return f"{target.kind.value} {printable(target.value or '', limit=100)}"
 
 
-def operation_plan(plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[Tool], forecast: Forecast) -> Plan:
-    """What would be done. Sets and timeline are fixed with it; the log is that which is there when it is read."""
+def operation_plan(
+    plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[Tool], forecast: Forecast, away: Sequence[str] = ()
+) -> Plan:
+    """What would be done. Sets and timeline are fixed with it; the log is that which is there when it is read.
+
+    ``away`` are vaults that do not answer; others hold all that is needed.
+    """
     given: dict[str, Any] = {
         "cluster": plan.cluster,
         "target": target_input(plan.asked) | {"timeline": plan.timeline or None},  # 0: copies that no log goes with
@@ -73,7 +78,10 @@ def operation_plan(plan: RestorePlan, asked: RestoreInput, *, tools: Sequence[To
             f"{plan.cluster} itself is not asked and not changed",
             "the directory holds people's data: the same rules hold for it as for the cluster",
         ),
-        warnings=tuple(_warnings(plan, tools, forecast)),
+        warnings=(
+            *_warnings(plan, tools, forecast),
+            *(f"vault {one} cannot be used now, and others hold all that is needed (dbre vault check)" for one in away),
+        ),
         observed={"system_id": plan.system_id, "timeline": plan.timeline, "chain": given["chain"]},
         tags=("restore",),
         estimate_seconds=None if forecast.total_seconds is None else coarse(forecast.total_seconds),
