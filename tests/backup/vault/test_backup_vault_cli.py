@@ -51,6 +51,13 @@ class Shop:
                 for log in catalog.logs:
                     await insert_log(connection, log)
 
+    async def mark(self, place: str, set_id: str) -> None:
+        """As an expiry does that deletes it later."""
+        key = load_or_create_key_file(self.directory / "dbre.audit-key")
+        far = document(self.directory, name=place, path=str(self.directory / place))
+        async with open_document(ground(self.directory, key=key), far) as vault:
+            await vault.tombstone([set_id], [], "by mistake")
+
     async def vaults_of_log(self) -> tuple[str, ...]:
         async with open_store(f"sqlite:///{self.directory}/dbre.db", clock=SystemClock()) as store, store.read() as connection:
             (log,) = await list_logs(connection, "orders")
@@ -185,6 +192,11 @@ def test_a_set_is_copied_with_its_chain_and_log_once(shop: Shop) -> None:
     assert (again["set_ids"], again["log_files"]) == ([], 0)
     assert shop.items("vault", "verify", "far", "--deep") == []
     assert [one["id"] for one in shop.items("vault", "show", "far")] == [one.id for one in shop.sets]
+    asyncio.run(shop.mark("far", shop.sets[1].id))
+    assert [one["state"] for one in shop.items("vault", "show", "far")] == ["sealed", "tombstoned"]
+    (revived,) = shop.items(*words)
+    assert (revived["set_ids"], revived["bytes_stored"]) == ([shop.sets[1].id], 0)
+    assert [one["state"] for one in shop.items("vault", "show", "far")] == ["sealed", "sealed"], "else it would go soon"
     assert not list((shop.directory / "backup" / "vaults").glob("copy-*"))
 
 

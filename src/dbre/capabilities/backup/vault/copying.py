@@ -55,6 +55,11 @@ async def _copied(
     for item in chain_of(catalog, one):
         if item.id in known:
             continue
+        copied.append(item.id)
+        if (found := there.get(item.id)) is not None and found.state is SetState.TOMBSTONED:
+            tell(f"set {item.id} is marked for deletion in {target.name}: the mark is taken back")
+            await target.revive([item.id], (), f"copied from {source.name} once more")
+            continue
         tell(f"copying set {item.id} from {source.name} to {target.name}")
         directory = staging / f"copy-{secrets.token_hex(8)}"
         try:
@@ -64,7 +69,6 @@ async def _copied(
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         if target.can_read:
             await target.read_through(item.id)
-        copied.append(item.id)
     logs: list[str] = []
     if with_log:
         begin = one.start.value if one.start is not None else 0
