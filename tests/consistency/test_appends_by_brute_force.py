@@ -1,5 +1,7 @@
 """List-append against the definition: every order of the transactions is tried, and the checker says the same."""
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import pytest
@@ -7,37 +9,32 @@ from consistency_kit import Store, history_of, is_serializable, is_snapshot_isol
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from dbre.capabilities.consistency.history import Op
 from dbre.capabilities.consistency.report import Verdict
 
 LEVELS = st.sampled_from(["none", "none", "snapshot", "atomic"])
 CHANCE = st.integers(0, 1 << 30).map(Random)
 
 
+@pytest.mark.parametrize(
+    ("model", "transactions", "is_so"),
+    [
+        ("serializable", 5, partial(is_serializable, in_real_time=False)),
+        ("strict-serializable", 5, partial(is_serializable, in_real_time=True)),
+        ("snapshot-isolation", 4, is_snapshot_isolated),
+    ],
+    ids=["serializable", "strict", "snapshot"],
+)
 @settings(max_examples=100, deadline=None)
 @given(CHANCE, LEVELS)
-def test_it_says_serializable_exactly_where_there_is_an_order(chance: Random, level: str) -> None:
-    history = history_of(chance, Store(level=level), transactions=5)
-    report = judged(history, "serializable", workload="list-append")
+def test_it_says_ok_exactly_where_there_is_an_order(
+    model: str, transactions: int, is_so: Callable[[list[Op]], bool], chance: Random, level: str
+) -> None:
+    """For snapshot isolation: where begins and commits can be found."""
+    history = history_of(chance, Store(level=level), transactions=transactions)
+    report = judged(history, model, workload="list-append")
     event(report.verdict)
-    assert (report.verdict is Verdict.OK) == is_serializable(history, in_real_time=False), report
-
-
-@settings(max_examples=100, deadline=None)
-@given(CHANCE, LEVELS)
-def test_it_says_strict_exactly_where_there_is_an_order_that_time_allows(chance: Random, level: str) -> None:
-    history = history_of(chance, Store(level=level), transactions=5)
-    report = judged(history, "strict-serializable", workload="list-append")
-    event(report.verdict)
-    assert (report.verdict is Verdict.OK) == is_serializable(history, in_real_time=True), report
-
-
-@settings(max_examples=100, deadline=None)
-@given(CHANCE, LEVELS)
-def test_it_says_snapshot_isolation_exactly_where_begins_and_commits_can_be_found(chance: Random, level: str) -> None:
-    history = history_of(chance, Store(level=level), transactions=4)
-    report = judged(history, "snapshot-isolation", workload="list-append")
-    event(report.verdict)
-    assert (report.verdict is Verdict.OK) == is_snapshot_isolated(history), report
+    assert (report.verdict is Verdict.OK) == is_so(history), report
 
 
 @settings(max_examples=80, deadline=None)
