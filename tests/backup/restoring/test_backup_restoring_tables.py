@@ -233,7 +233,7 @@ async def test_a_copy_has_every_row_the_types_and_the_key_and_is_dropped_by_its_
         await COPIES.drop(now, TABLE, mark="dbre operation 2")
     assert await COPIES.copied(now, TABLE, mark="dbre operation 1") is not None
     assert await COPIES.drop(now, TABLE, mark="dbre operation 1")
-    assert not await COPIES.exists(now, TABLE)
+    assert await COPIES.copied(now, TABLE, mark="dbre operation 1") is None
     assert not await COPIES.drop(now, TABLE, mark="dbre operation 1")
 
 
@@ -249,7 +249,7 @@ async def test_a_copy_that_fails_leaves_nothing(then_and_now: tuple[Access, Acce
     await run(then, sql.SQL("CREATE TABLE odd_type (a int PRIMARY KEY, b only_then)"))
     with pytest.raises(Unsupported, match=r"column b was of type public\.only_then, and there is no such type in database"):
         await COPIES.copy(then, now, TableName("public", "odd_type"), into=TableName("public", "copy"), mark="m")
-    assert not await COPIES.exists(now, TableName("public", "copy"))
+    assert await COPIES.copied(now, TableName("public", "copy"), mark="m") is None
 
 
 @pytest.mark.parametrize(

@@ -104,11 +104,6 @@ class PostgresTableCopies:
             columns_only_now=tuple(one for one in names_now if one not in names_then),
         )
 
-    async def exists(self, access: Access, table: TableName) -> bool:
-        """Whether a relation of that name is there."""
-        async with _session(access) as connection:
-            return bool(await run(connection, access, "table_copies_mark", table.schema, table.name))
-
     async def copy(self, source: Access, target: Access, table: TableName, *, into: TableName, mark: str) -> CopiedTable:
         """One transaction: after a crash the table is there with all its rows and its mark, or not at all."""
         async with _session(source, is_then=True) as reader, _session(target) as writer:

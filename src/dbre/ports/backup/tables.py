@@ -82,10 +82,6 @@ class TableCopies(Protocol):
         """
         ...
 
-    async def exists(self, access: Access, table: TableName) -> bool:
-        """Whether something of that name is there."""
-        ...
-
     async def copy(self, source: Access, target: Access, table: TableName, *, into: TableName, mark: str) -> CopiedTable:
         """Make a new table with the columns, types and primary key of another and all its rows, in one transaction.
 
