@@ -39,6 +39,7 @@ class BaseBackupDirectory:
             raise UsageError("pg_basebackup has no configuration file", hint="leave out --config")
         self._port = port
         self._directory = directory
+        self._of_log: list[Path] = []
 
     async def look(self) -> RepositoryFacts:
         """Copies by their label and manifest, log by its first pages; no server is asked."""
@@ -52,7 +53,7 @@ class BaseBackupDirectory:
             tool=Tool(name=self.tool, version=None, path=None, problem=None),
             sets=tuple(_set(one, copies) for one in copies),
             logs=tuple(foreign_logs(logs, systems)),
-            problems=(*problems, *conflicts(logs), *unreadable(self._of_log()), *_nothing_here(copies)),
+            problems=(*problems, *conflicts(logs), *unreadable(self._of_log), *_nothing_here(copies)),
             switches=switches(logs, systems),
             segment_bytes=next((one.segment_bytes for one in logs if one.segment_bytes), None),
         )
@@ -113,13 +114,17 @@ class BaseBackupDirectory:
         raise Unsupported("pg_basebackup has no retention of its own", hint="remove directories by the rule that you have")
 
     def _logs(self, name: str | None = None) -> tuple[FoundLog, ...]:
-        return find_log(self._of_log(), name)
+        if name is None or not self._of_log:  # thousands of files are fetched by name: nothing is listed for each
+            self._of_log = self._found_of_log()
+        return find_log(self._of_log, name)
 
-    def _of_log(self) -> list[Path]:
+    def _found_of_log(self) -> list[Path]:
         """Directories in which log may lie. Raises: UsageError where the directory of all cannot be read."""
         copies = copy_directories(self._directory)
-        beside = [self._directory, *sorted(self._directory.iterdir())] if self._directory not in copies else []
-        return [*(one / _LOG for one in copies), *(one for one in beside if one not in copies)]
+        if self._directory in copies:
+            return [self._directory / _LOG]
+        beside = sorted(one for one in self._directory.iterdir() if one not in copies and one.is_dir())
+        return [*(one / _LOG for one in copies), self._directory, *beside]
 
 
 async def _unwatched(done: int, total: int | None) -> None:
