@@ -148,6 +148,14 @@ def test_never_checked_is_unknown_and_not_a_long_time() -> None:
 def test_moments_are_utc_by_the_offset_of_their_row() -> None:
     first = read(history())[0]
     assert first.started_at.timestamp() == history()[0]["started_local"] - 3600
+    for wrong in (
+        {"started_local": 10**12},
+        {"offset_minutes": 10**17},
+        {"started_local": -62_135_596_800, "offset_minutes": 1},
+    ):
+        (one,) = read([history()[0] | wrong])
+        with pytest.raises(ProgramFailed, match="a moment that is none"):
+            _ = one.started_at
 
 
 def test_a_heading_of_the_column_is_no_part_of_the_document() -> None:

@@ -5,7 +5,7 @@ Sources: Microsoft, "backupset (Transact-SQL)": type is D (full), I (differentia
 """
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -93,7 +93,7 @@ class Described(msgspec.Struct, frozen=True):
 
 
 def _utc(local: int, minutes: int) -> datetime:
-    return moment_of_epoch(local, who="msdb") - timedelta(minutes=minutes)
+    return moment_of_epoch(local - minutes * 60, who="msdb")
 
 
 def parse_history(text: str) -> tuple[Backup, ...]:
