@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from dbre.core.errors import Unsupported
 from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.dumps.port import MySqlDumps
@@ -19,6 +20,7 @@ from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.wire import WirePort
 
 __all__ = ["MySqlEngine"]
 
@@ -45,6 +47,13 @@ class MySqlEngine:
     def dumps(self, place: Place) -> BackupPort:
         """Copies of a MariaDB server as statements, and their recovery; a survey says no to MySQL."""
         return MySqlDumps(place)
+
+    def wire(self) -> WirePort:
+        """The grammar of its protocol."""
+        raise Unsupported(
+            "a fault proxy does not read the protocol of MySQL yet",
+            hint="leave the engine out: then toxics of connections work, and none of queries",
+        )
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""

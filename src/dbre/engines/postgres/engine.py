@@ -20,11 +20,13 @@ from dbre.engines.postgres.server import PostgresServer
 from dbre.engines.postgres.setting_changes import COMPOSED
 from dbre.engines.postgres.table_copies import PostgresTableCopies
 from dbre.engines.postgres.table_queries import COMPOSED as TABLES_COMPOSED
+from dbre.engines.postgres.wire import PostgresWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.horizon import WriteHorizon
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.wire import WirePort
 
 __all__ = ["PostgresEngine"]
 
@@ -62,6 +64,10 @@ class PostgresEngine:
     def table_copies(self) -> PostgresTableCopies:
         """Rows of tables between two servers (``ports.backup.tables``)."""
         return PostgresTableCopies()
+
+    def wire(self) -> WirePort:
+        """The grammar of its protocol, for one who stands between client and server."""
+        return PostgresWire()
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""

@@ -17,6 +17,7 @@ from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.wire import WirePort
 
 __all__ = ["RedisEngine"]
 
@@ -43,6 +44,13 @@ class RedisEngine:
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
         raise Unsupported(f"Redis is not dumped by {place.account.name}")
+
+    def wire(self) -> WirePort:
+        """The grammar of its protocol."""
+        raise Unsupported(
+            "a fault proxy does not read the protocol of Redis yet",
+            hint="leave the engine out: then toxics of connections work, and none of queries",
+        )
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from redis-py nor from the network."""

@@ -1,0 +1,257 @@
+"""One direction of one connection: bytes go from a source to a sink, spliced by the kernel or through the stages of toxics."""
+
+import os
+import socket
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from dbre.capabilities.chaos.proxy.fifo import DelayFifo
+from dbre.capabilities.chaos.proxy.loop import Loop
+from dbre.capabilities.chaos.proxy.pipes import Pipe, Pipes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dbre.capabilities.chaos.proxy.stage import Stage
+    from dbre.ports.wire import Passed
+
+__all__ = ["Link", "Side"]
+
+_CHUNK = 64 * 1024
+_MOST_HELD = 1 << 20  # bytes between reading and writing: then the sender has to wait, as it would for a slow receiver
+_MOST_ROUNDS = 16  # until the others have their turn
+_FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
+
+
+class Side:
+    """A socket and what epoll last said about it."""
+
+    __slots__ = ("fd", "is_ended", "is_readable", "is_writable", "socket")
+
+    def __init__(self, found: socket.socket) -> None:
+        self.socket, self.fd = found, found.fileno()
+        self.is_readable = self.is_writable = self.is_ended = False
+
+
+class Link:
+    """Copies until the source has ended and everything has been written."""
+
+    def __init__(self, loop: Loop, pipes: Pipes, source: Side, sink: Side, *, broken: "Callable[[], None]") -> None:
+        self.loop, self._pipes, self.source, self.sink = loop, pipes, source, sink
+        self._broken = broken  # called when either socket was reset
+        self.done: Callable[[], None] = broken  # called when the end of the source has been told to the sink
+        self.front: Callable[[bytes], Passed] | None = None  # the wire session while it frames
+        self.at_end: Callable[[], Passed] | None = None  # what it gives out when the source has ended
+        self.ends_all = False  # a toxic wants the whole connection to end when the end has been told
+        self.stages: list[Stage] = []
+        self.frozen = 0  # blackholes: nothing is read or written
+        self.is_deaf = False  # half-open: what comes is thrown away
+        self.is_done = False
+        self.bytes_in = self.bytes_out = 0
+        self.held = 0
+        self._out: deque[bytes | memoryview] = deque()
+        self._fifo = DelayFifo(loop, self._into_stages)
+        self._pipe: Pipe | None = None
+        self._has_end = False  # the source has ended
+        self._end_is_due = False  # and all that came before has passed the stages
+        self._is_pumping = False
+
+    @property
+    def mode(self) -> str:
+        """``splice``, ``bytes`` or ``wire``."""
+        return "wire" if self.front else "splice" if self._is_spliced() else "bytes"
+
+    def pump(self) -> None:
+        """Do what can be done without waiting."""
+        if self.frozen or self.is_done or self._is_pumping:
+            return
+        self._is_pumping = True
+        try:
+            for _ in range(_MOST_ROUNDS):
+                if not (self._splice() if self._is_spliced() else self._copy()):
+                    return
+        except OSError:  # blocking is caught where it happens: this side or that one was reset
+            self._broken()
+            return
+        finally:
+            self._is_pumping = False
+        self.loop.soon(self.pump)
+
+    def insert(self, data: bytes) -> None:
+        """Send something that did not come from the source."""
+        self.held += len(data)
+        self._out.append(data)
+        self.pump()
+
+    def rechain(self) -> None:
+        """The stages are others now: put each one's exit to the next one's entry, and what is in the pipe before them all."""
+        exits = [stage.push for stage in self.stages[1:]]
+        for stage, following in zip(self.stages, [*exits, self._emit], strict=False):
+            stage.following = following
+        self._empty_pipe()
+
+    def dropped(self, count: int) -> None:
+        """A stage has thrown so many bytes away."""
+        self.held -= count
+
+    def onward(self, passed: "Passed") -> None:
+        """Take over what a wire session gives out."""
+        waiting = b""
+        for delay, data in passed.onward:
+            if delay > 0 or len(self._fifo):
+                waiting = self._past_fifo(waiting)
+                self.held += len(data)
+                self._fifo.push(time.monotonic() + delay, data)
+            else:
+                waiting = waiting + data if waiting else data
+        self._past_fifo(waiting)
+
+    def close(self) -> None:
+        """Forget everything that is still under way."""
+        self.is_done = True
+        self._fifo.clear()
+        self._out.clear()
+        for stage in self.stages:
+            stage.stop()
+        if self._pipe is not None:
+            self._pipes.give(self._pipe)
+            self._pipe = None
+
+    def _past_fifo(self, data: bytes) -> bytes:
+        if data:
+            self.held += len(data)
+            self._into_stages(data)
+        return b""
+
+    def _into_stages(self, data: bytes | None) -> None:
+        if self.stages:
+            self.stages[0].push(data)
+        else:
+            self._emit(data)
+
+    def _emit(self, data: bytes | None) -> None:
+        if data is None:
+            self._end_is_due = True
+        elif data:
+            self._out.append(data)
+        if not self._is_pumping:
+            self.loop.soon(self.pump)
+
+    def _is_spliced(self) -> bool:
+        return not (self.front or self.stages or self._out or len(self._fifo) or self.is_deaf)
+
+    def _splice(self) -> bool:
+        """One round by the kernel; False: nothing more can be done now."""
+        pipe = self._pipe
+        if pipe is None:
+            if not self.source.is_readable or self._has_end:
+                self._finish()
+                return False
+            try:
+                pipe = self._pipe = self._pipes.take()
+            except OSError:
+                return self._copy()  # no more files: copy it by hand
+        if not pipe.filled:
+            try:
+                count = os.splice(self.source.fd, pipe.writer, 1 << 20, flags=_FLAGS)
+            except BlockingIOError:
+                self.source.is_readable = False
+                self._drop_pipe()
+                return False
+            if count == 0:
+                self._drop_pipe()
+                self._has_end = self._end_is_due = True
+                self._finish()
+                return False
+            pipe.filled = count
+            self.bytes_in += count
+            if count < pipe.slots and not self.source.is_ended:  # else the pipe may have been full of small pieces
+                self.source.is_readable = False
+        if not self.sink.is_writable:
+            return False
+        try:
+            count = os.splice(pipe.reader, self.sink.fd, pipe.filled, flags=_FLAGS)
+        except BlockingIOError:
+            self.sink.is_writable = False
+            return False
+        pipe.filled -= count
+        self.bytes_out += count
+        if not pipe.filled:
+            self._drop_pipe()
+        return bool(pipe.filled) or self.source.is_readable
+
+    def _copy(self) -> bool:
+        """One round through this process; False: nothing more can be done now."""
+        self._empty_pipe()
+        has_read = self._read()
+        return self._write() and has_read
+
+    def _read(self) -> bool:
+        source = self.source
+        if not source.is_readable or self._has_end or self.held > _MOST_HELD:
+            return False
+        try:
+            data = source.socket.recv(_CHUNK)
+        except BlockingIOError:
+            source.is_readable = False
+            return False
+        if len(data) < _CHUNK and not source.is_ended:
+            source.is_readable = False
+        if not data:
+            self._has_end = True
+            if self.at_end is not None:
+                self.onward(self.at_end())
+            self._fifo.push(0.0, None)
+            return False
+        self.bytes_in += len(data)
+        if self.is_deaf:
+            return True
+        if self.front is not None:
+            self.onward(self.front(data))
+        elif len(self._fifo):
+            self.held += len(data)
+            self._fifo.push(0.0, data)
+        else:
+            self._past_fifo(data)
+        return True
+
+    def _write(self) -> bool:
+        out, sink = self._out, self.sink
+        while out:
+            if not sink.is_writable:
+                return False
+            try:
+                count = sink.socket.send(out[0])
+            except BlockingIOError:
+                sink.is_writable = False
+                return False
+            self.held -= count
+            self.bytes_out += count
+            if count == len(out[0]):
+                out.popleft()
+            else:
+                out[0] = memoryview(out[0])[count:]
+        self._finish()
+        return not self.is_done
+
+    def _finish(self) -> None:
+        if self._end_is_due and not self._out and self._pipe is None and not self.is_done:
+            self.is_done = True
+            self.done()
+
+    def _drop_pipe(self) -> None:
+        if self._pipe is not None:
+            self._pipes.give(self._pipe)
+            self._pipe = None
+
+    def _empty_pipe(self) -> None:
+        """What the kernel holds goes out first: it has passed."""
+        if self._pipe is None:
+            return
+        while self._pipe.filled:
+            data = os.read(self._pipe.reader, self._pipe.filled)
+            self._pipe.filled -= len(data)
+            self.held += len(data)
+            self._out.append(data)
+        self._drop_pipe()
