@@ -9,7 +9,9 @@ from restoring_kit import NOON, backup_set
 from dbre.app import Engines
 from dbre.capabilities.backup.documents import BackupDocument
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.log.places import spool_directory
 from dbre.capabilities.backup.model import Catalog
+from dbre.capabilities.backup.restoring.errors import NoSetForTarget
 from dbre.capabilities.backup.restoring.request import Asked, plan_over
 from dbre.core.clock import SystemClock
 from dbre.core.errors import DbreError, Unsupported, UsageError
@@ -88,6 +90,18 @@ def test_a_target_that_the_engine_does_not_know_is_refused_when_planning(
 def test_a_target_that_the_engine_knows_passes(tmp_path: Path, engine: str, target: RecoveryTarget) -> None:
     ground = ground_in(tmp_path)
     ground.engines.get(engine).backups(ground.place).require_target(target)
+
+
+def test_a_file_that_leaves_the_spool_while_a_restore_is_planned_is_no_error(tmp_path: Path) -> None:
+    """The keeper removes what it has stored at any time; a link to nothing is a file that was there a moment ago."""
+    ground = ground_in(tmp_path)
+    found = catalog_of("postgresql")
+    spool = spool_directory(tmp_path, "orders", found.sets[0].system_id)
+    spool.mkdir(parents=True)
+    (spool / f"{1:024X}").symlink_to("nowhere")
+    asked = Asked(cluster="orders", target=RecoveryTarget(kind=TargetKind.IMMEDIATE), set_id="set-1")
+    with pytest.raises(NoSetForTarget, match="which is missing"):  # the set's own log, and not an error of the file system
+        plan_over(ground, found, (), asked, SystemClock())
 
 
 def test_the_number_of_a_transaction_is_never_read_as_octal() -> None:

@@ -165,7 +165,8 @@ class Receiving:
         aside = self._spool / f"{SET_ASIDE}{uuid7(self._clock)}"
         for path in [one for one in self._spool.iterdir() if not one.name.startswith(".")]:
             aside.mkdir(mode=0o700, exist_ok=True)
-            path.rename(aside / path.name)
+            with suppress(FileNotFoundError):  # stored and let go meanwhile: then the gap must be written down all the same
+                path.rename(aside / path.name)
         if aside.is_dir():
             give(aside, self._account)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -194,7 +195,11 @@ def _spool_size(ground: BackupGround, cluster: str, system_id: str | None) -> tu
         return 0, 0
     directory = spool_directory(ground.directory, cluster, system_id)
     try:
-        sizes = [one.lstat().st_size for one in directory.iterdir() if not one.name.startswith(".")]
+        paths = [one for one in directory.iterdir() if not one.name.startswith(".")]
     except (FileNotFoundError, PermissionError):  # of the control plane, which is another user or another machine
         return 0, 0
+    sizes = []
+    for path in paths:
+        with suppress(FileNotFoundError):  # stored and let go while we looked: the others still count
+            sizes.append(path.lstat().st_size)
     return len(sizes), sum(sizes)

@@ -112,7 +112,10 @@ def _received(ground: BackupGround, catalog: Catalog, cluster: str) -> tuple[Log
             continue
         port = ground.engines.get(engine).backups(ground.place)
         for path in sorted(spool.iterdir()):
-            size = path.stat().st_size
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:  # stored and let go while we looked
+                continue
             one = port.log_file(path.name.removesuffix(_PARTIAL), size=size, sha256="", segment_bytes=size)
             if one is not None and one.kind is LogKind.SEGMENT:
                 found.append(one)
