@@ -23,9 +23,9 @@ class Found:
         self.counts: dict[str, int] = {}
         self.examples: dict[str, Example] = {}
 
-    def add(self, name: str, ops: Sequence[int], *proof: str) -> None:
-        """One more case of an anomaly."""
-        self.counts[name] = self.counts.get(name, 0) + 1
+    def add(self, name: str, ops: Sequence[int], *proof: str, times: int = 1) -> None:
+        """One more case of an anomaly, or several that are alike and need one proof."""
+        self.counts[name] = self.counts.get(name, 0) + times
         kept = self.examples.get(name)
         if kept is None or len(ops) < len(kept.ops):
             self.examples[name] = Example(proof=proof, ops=tuple(ops))

@@ -109,6 +109,5 @@ class Ledger:
                 f"{plain(overlap.new)} acknowledged first at op {int(overlap.new_first_at)}",
                 f"{plain(overlap.old)} acknowledged {len(after)} writes that were sent later, first op {min(after)}",
             )
-            found.add("overlap", [min(after)], *proof)
-            found.counts["overlap"] += len(after) - 1
+            found.add("overlap", [min(after)], *proof, times=len(after))
         return found

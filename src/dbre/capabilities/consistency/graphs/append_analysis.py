@@ -15,8 +15,8 @@ __all__ = ["judge_appends"]
 def judge_appends(history: AppendHistory, limits: Limits, budget: Budget) -> Judged:
     """Everything that is wrong with a history; its ``found`` grows by what the graph shows."""
     versions = versions_of(history)
-    for row, append in intermediate_reads(history, versions):
-        _add_intermediate(history, row, append)
+    if between := intermediate_reads(history, versions):
+        _add_intermediate(history, *between[0], times=len(between))
     try:
         graph = append_graph(history, versions, most=limits.edges)
     except TooManyEdges:
@@ -24,7 +24,7 @@ def judge_appends(history: AppendHistory, limits: Limits, budget: Budget) -> Jud
     return judge_graph(graph, history.found, budget, lambda hop: _reason(hop, history, versions))
 
 
-def _add_intermediate(history: AppendHistory, row: int, append: int) -> None:
+def _add_intermediate(history: AppendHistory, row: int, append: int, *, times: int) -> None:
     writer = history.append_row[append]
     key, element = _appended(history, append)
     history.found.add(
@@ -32,6 +32,7 @@ def _add_intermediate(history: AppendHistory, row: int, append: int) -> None:
         [history.calls.began[writer], history.calls.began[row]],
         f"{history.calls.name(writer)} appended {shown(element)} to {shown(key)}, and more to it afterwards",
         f"{history.calls.name(row)} read it as it was in between",
+        times=times,
     )
 
 

@@ -5,6 +5,7 @@ as its length alone. Source: Kingsbury and Alvaro, "Elle: Inferring Isolation An
 """
 
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from functools import cached_property
 from typing import Any
@@ -120,12 +121,22 @@ class AppendHistory:
         )
         self.strays.append((row, key, value))
 
+    def readers(self, key: int, place: int) -> tuple[int, int]:
+        """Who first read the element at a place of a key, and how many did; once the history is complete."""
+        rows, longest, lengths = self._reads_by_key[key]
+        return rows[bisect_right(longest, place)], len(lengths) - bisect_right(lengths, place)
+
     @cached_property
-    def reads_by_key(self) -> dict[int, list[tuple[int, int]]]:
-        """Who read how many elements of each key; once the history is complete."""
-        found: dict[int, list[tuple[int, int]]] = {}
+    def _reads_by_key(self) -> dict[int, tuple[list[int], list[int], list[int]]]:
+        """By key: who read it, the longest that was read up to each of them, and all lengths in order."""
+        found: dict[int, tuple[list[int], list[int], list[int]]] = {}
         for row, key, length in zip(self.read_row, self.read_key, self.read_length, strict=True):
-            found.setdefault(key, []).append((row, length))
+            rows, longest, lengths = found.setdefault(key, ([], [], []))
+            rows.append(row)
+            longest.append(max(length, longest[-1] if longest else 0))
+            lengths.append(length)
+        for _, _, lengths in found.values():
+            lengths.sort()
         return found
 
     def repeated(self, row: int, key: int, value: list[Item]) -> None:

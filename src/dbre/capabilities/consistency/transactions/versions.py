@@ -64,10 +64,11 @@ def _examine(history: AppendHistory, key: int, elements: list[Item], found: list
         if element in known:
             _repeated(history, key, elements[: place + 1])
         elif made < 0:
-            _garbage(history, _reader(history, key, place), key, element, elements[: place + 1])
+            _garbage(history, history.readers(key, place)[0], key, element, elements[: place + 1])
         elif history.calls.is_failed(history.append_row[made]):
             failed_before = made
-            _aborted(history, _readers(history, key, place), key, element, history.append_row[made])
+            row, times = history.readers(key, place)
+            _aborted(history, row, key, element, history.append_row[made], times=times)
         else:
             if failed_before is not None:
                 _dirty(history, key, failed_before, made)
@@ -86,20 +87,12 @@ def _ranks(length: int, kept: list[int]) -> list[int]:
     return ranks
 
 
-def _readers(history: AppendHistory, key: int, place: int) -> list[int]:
-    return [row for row, length in history.reads_by_key.get(key, ()) if length > place]
-
-
-def _reader(history: AppendHistory, key: int, place: int) -> int:
-    return _readers(history, key, place)[0]
-
-
 def _places(history: AppendHistory, *rows: int) -> list[int]:
     return [history.calls.began[row] for row in rows]
 
 
 def _repeated(history: AppendHistory, key: int, elements: list[Item]) -> None:
-    history.repeated(_reader(history, key, len(elements) - 1), key, elements)
+    history.repeated(history.readers(key, len(elements) - 1)[0], key, elements)
 
 
 def _garbage(history: AppendHistory, row: int, key: int, element: Item, elements: list[Item]) -> None:
@@ -111,14 +104,14 @@ def _garbage(history: AppendHistory, row: int, key: int, element: Item, elements
     )
 
 
-def _aborted(history: AppendHistory, readers: list[int], key: int, element: Item, writer: int) -> None:
-    for row in readers:
-        history.found.add(
-            "G1a",
-            _places(history, writer, row),
-            f"{history.calls.name(writer)} appended {shown(element)} to {shown(history.keys[key])}, and failed",
-            f"{history.calls.name(row)} read it all the same",
-        )
+def _aborted(history: AppendHistory, row: int, key: int, element: Item, writer: int, *, times: int = 1) -> None:
+    history.found.add(
+        "G1a",
+        _places(history, writer, row),
+        f"{history.calls.name(writer)} appended {shown(element)} to {shown(history.keys[key])}, and failed",
+        f"{history.calls.name(row)} read it all the same",
+        times=times,
+    )
 
 
 def _dirty(history: AppendHistory, key: int, failed: int, made: int) -> None:
@@ -141,7 +134,7 @@ def _examine_strays(history: AppendHistory) -> None:
             if made is None:
                 _garbage(history, row, key, element, elements[: place + 1])
             elif history.calls.is_failed(history.append_row[made]):
-                _aborted(history, [row], key, element, history.append_row[made])
+                _aborted(history, row, key, element, history.append_row[made])
 
 
 def _lost_updates(history: AppendHistory) -> None:
