@@ -8,8 +8,8 @@ from log_plane import CLUSTER, Plane, plane, sealed_set, until
 
 from dbre.capabilities.backup.catalog.loading import load_catalog
 from dbre.capabilities.backup.log.gaps import coverage
+from dbre.capabilities.backup.log.missing import find_missing
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
-from dbre.capabilities.backup.log.status import find_missing
 from dbre.capabilities.backup.model import LogState, RecoveryGap, StoredLog
 from dbre.capabilities.backup.vault.opening import open_vault
 from dbre.core.events import recent

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dbre.capabilities.backup.log.status import find_missing
+from dbre.capabilities.backup.log.missing import find_missing
 from dbre.capabilities.backup.model import BackupSet, Catalog, LogState, SetState, StoredLog, TimelineSwitch
 from dbre.ports.backup.model import ChecksumState, CopyKind, LogFile, LogKind, LogPosition
 

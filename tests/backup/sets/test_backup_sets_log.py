@@ -15,9 +15,9 @@ from taking_kit import VAULTS, Settings, World, make_ground, where_is, world_of
 from dbre.capabilities.backup.catalog.gaps import insert_gap
 from dbre.capabilities.backup.log.intervals import recovery_intervals
 from dbre.capabilities.backup.log.keeper import LogKeeper
+from dbre.capabilities.backup.log.missing import find_missing
 from dbre.capabilities.backup.log.origin import find_origin, receiver_name
 from dbre.capabilities.backup.log.places import make_spool
-from dbre.capabilities.backup.log.status import find_missing
 from dbre.capabilities.backup.model import BackupSet, RecoveryGap, SetState
 from dbre.capabilities.backup.policy.asking import ask_servers
 from dbre.capabilities.backup.taking.completing import LogWait, log_coverage, wait_for_log

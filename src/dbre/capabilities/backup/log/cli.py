@@ -75,7 +75,7 @@ async def status(ctx: typer.Context, cluster: SomeCluster = None) -> View:
 async def gaps(ctx: typer.Context, cluster: SomeCluster = None) -> View:
     """Parts of the log that are missing: those that were noted with what is done about them, and holes found just now."""
     from dbre.capabilities.backup.catalog.loading import load_catalog
-    from dbre.capabilities.backup.log.status import find_missing
+    from dbre.capabilities.backup.log.missing import find_missing
     from dbre.core.errors import ExitCode
 
     parts = runtime(ctx)

@@ -1,7 +1,7 @@
 """How the log of one cluster stands: what the server keeps, what lies in the spool, what is in the vaults, what is missing."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,19 +9,19 @@ from datetime import datetime, timedelta
 from dbre.capabilities.backup.catalog.clock import list_samples
 from dbre.capabilities.backup.catalog.loading import read_catalog
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.log.gaps import MissingLog, ancestry, coverage
-from dbre.capabilities.backup.log.intervals import usable_sets
+from dbre.capabilities.backup.log.gaps import MissingLog
+from dbre.capabilities.backup.log.missing import find_missing
 from dbre.capabilities.backup.log.news import Trouble, lasting_troubles
 from dbre.capabilities.backup.log.origin import LogOrigin, find_origin, receiver_name
 from dbre.capabilities.backup.log.places import spool_directory
-from dbre.capabilities.backup.model import Catalog, LogState, RecoveryGap, StoredLog, TimelineSwitch
-from dbre.core.errors import Conflict, DbreError
+from dbre.capabilities.backup.model import LogState, RecoveryGap, StoredLog
+from dbre.core.errors import DbreError
 from dbre.core.store import Store
 from dbre.core.text import printable
 from dbre.ports.backup.log_source import BacklogState, LogBacklog
-from dbre.ports.backup.model import LogKind, LogPosition
+from dbre.ports.backup.model import LogKind
 
-__all__ = ["LogStatus", "find_missing", "log_status"]
+__all__ = ["LogStatus", "log_status"]
 
 _VAULTED = frozenset({LogState.VAULTED, LogState.VERIFIED})
 _SILENCE = timedelta(minutes=1)
@@ -140,46 +140,6 @@ async def log_status(ground: BackupGround, store: Store, cluster: str) -> LogSta
         asked_at=ground.clock.now(),
         error=error,
     )
-
-
-def find_missing(catalog: Catalog, *, only_open: bool = False) -> tuple[MissingLog, ...]:
-    """Holes in the log behind the oldest usable set of each system, on every timeline that has log, each hole once.
-
-    ``only_open`` leaves out those behind which a full copy began: what is written since can be recovered.
-    """
-    found: dict[tuple[int, int], MissingLog] = {}
-    usable = usable_sets(catalog)
-    for system_id in sorted({one.system_id for one in usable}):
-        logs = [one for one in catalog.logs if one.system_id == system_id]
-        for timeline in sorted({one.file.timeline for one in logs if one.file.kind is LogKind.SEGMENT}):
-            for one in (one for one in usable if one.system_id == system_id):
-                if (start := one.needs_log_from) is None:
-                    continue
-                try:
-                    seen = coverage(logs, catalog.switches, start=start, timeline=timeline, system_id=system_id)
-                except Conflict:  # a set of another branch
-                    continue
-                holes = [hole for hole in seen.missing if not only_open or not _is_made_up_for(hole, catalog, system_id)]
-                found |= {(hole.timeline, hole.end.value): hole for hole in holes}
-                break
-    return tuple(found[key] for key in sorted(found))
-
-
-def _is_made_up_for(hole: MissingLog, catalog: Catalog, system_id: str) -> bool:
-    """Whether a full copy begins behind it, on a way that leads over it: one of another branch makes up for nothing here."""
-    switches = [one for one in catalog.switches if one.system_id == system_id]
-    fulls = [one for one in usable_sets(catalog) if one.parent_id is None and one.system_id == system_id]
-    return any(_leads_over(hole, switches, one.start) for one in fulls if one.start is not None)
-
-
-def _leads_over(hole: MissingLog, switches: Sequence[TimelineSwitch], start: LogPosition) -> bool:
-    if start.value < hole.end.value:
-        return False
-    try:
-        line = ancestry(switches, start.timeline)
-    except Conflict:  # nobody knows on which way it lies
-        return False
-    return any(one.timeline == hole.timeline and (one.end is None or hole.end.value <= one.end) for one in line)
 
 
 def _utc(moment: datetime) -> str:
