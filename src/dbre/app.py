@@ -65,6 +65,7 @@ def sections() -> "Sequence[Section[Any]]":
     """Every section that ``dbre.yaml`` may have, in the order in which documentation lists them."""
     from dbre.capabilities.backup.documents import BACKUP, VAULTS
     from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES
+    from dbre.capabilities.chaos.config_document import CHAOS
     from dbre.capabilities.incident import RECEIVERS
     from dbre.capabilities.incident.channels.documents import CHANNELS
     from dbre.capabilities.incident.incidents_document import INCIDENTS
@@ -115,6 +116,7 @@ def sections() -> "Sequence[Section[Any]]":
         VAULTS,
         BACKUP,
         PROVEN_RESTORE_POLICIES,
+        CHAOS,
         STATE,
         AUDIT,
         ACCESS,
@@ -203,10 +205,11 @@ class Application:
     @cached_property
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
-        from dbre.assembly import backup_ground, kinds_of
+        from dbre.assembly import backup_ground, chaos_ground, kinds_of
 
         backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
-        return kinds_of(self._fleet, self.engines, self.clock, statuses=None, backups=backups)
+        chaos = chaos_ground(self.config, self._fleet, self.engines, self.clock, statuses=None)
+        return kinds_of(self._fleet, self.engines, self.clock, statuses=None, backups=backups, chaos=chaos)
 
     async def principal(self) -> "Principal":
         """Who runs this command. Raises: Denied where identities are configured and the token is missing or wrong."""

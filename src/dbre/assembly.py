@@ -1,6 +1,7 @@
 """How operations are put together over an open state store: the same for the control plane, a worker and a single command."""
 
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +41,7 @@ from dbre.ports.report_sources import IncidentFact, SloFact
 if TYPE_CHECKING:
     from dbre.capabilities.backup.documents import PolicyDocument
     from dbre.capabilities.backup.ground import BackupGround
+    from dbre.capabilities.chaos.ground import ChaosGround, SloLook
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
@@ -53,6 +55,7 @@ __all__ = [
     "StoredReportSources",
     "assemble",
     "backup_ground",
+    "chaos_ground",
     "gates_of",
     "kinds_of",
     "schedules_of_installation",
@@ -136,12 +139,14 @@ def kinds_of(
     store: Store | None = None,
     definitions: "Sequence[Definition]" = (),
     backups: "BackupGround | None" = None,
+    chaos: "ChaosGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
     Without ``store`` SLOs cannot be corrected.
     """
     from dbre.capabilities.backup.operations import operations as backup_operations
+    from dbre.capabilities.chaos.operations import operations as chaos_operations
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
@@ -153,6 +158,7 @@ def kinds_of(
         CorrectSlo(definitions=definitions, fleet=fleet, store=store),
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
         *(backup_operations(backups) if backups is not None else ()),
+        *(chaos_operations(chaos) if chaos is not None else ()),
     )
 
 
@@ -194,6 +200,35 @@ def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: 
         find_place=find_place,
         find_signing_key=find_signing_key,
     )
+
+
+def chaos_ground(
+    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, *, statuses: "RecentStatuses | None"
+) -> "ChaosGround":
+    """What experiments stand on. Without ``statuses`` no SLO can be watched."""
+    from dbre.capabilities.chaos.config_document import state_directory
+    from dbre.capabilities.chaos.ground import ChaosGround
+
+    return ChaosGround(
+        fleet=fleet,
+        engines=engines,
+        clock=clock,
+        directory=state_directory(config),
+        program=(sys.executable, "-P", "-m", "dbre.chaos_injector"),
+        slo=_slo_look(statuses) if statuses is not None else None,
+    )
+
+
+def _slo_look(statuses: "RecentStatuses") -> "SloLook":
+    from dbre.capabilities.chaos.ground import Burn
+
+    read = _slo_source(statuses)
+
+    async def look(slo: str, cluster: str) -> Burn:
+        found = await read(slo, cluster)
+        return Burn(rate=found.burn_rate, is_paging=found.is_paging)
+
+    return look
 
 
 def schedules_of_installation(config: Config, fleet: Fleet) -> tuple[Schedule, ...]:
@@ -385,8 +420,9 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
     journal = Journal(audit, EventLog(clock), clock)
     definitions = definitions_from(ground.config.get(SLOS))
     backups = backup_ground(ground.config, ground.fleet, ground.engines, clock, store)
+    chaos = chaos_ground(ground.config, ground.fleet, ground.engines, clock, statuses=known)
     registry = kinds_of(
-        ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups
+        ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups, chaos=chaos
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(

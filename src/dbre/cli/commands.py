@@ -57,6 +57,9 @@ COMMANDS: dict[str, CommandEntry] = {
         "dbre.capabilities.consistency.cli",
         "Judge a history of what clients did and saw: 0 ok, 3 anomalies, 9 unknown.",
     ),
+    "chaos": CommandEntry(
+        "Operate", "dbre.capabilities.chaos.cli", "Faults on purpose: with a lease, and proof that they are gone."
+    ),
     "op": CommandEntry("Operate", "dbre.cli.op_cli", "Operations: list, show, follow, approve and steer them."),
     "export": CommandEntry(
         "Operate", "dbre.cli.export_cli", "Write DAGs for Airflow and flows for Prefect that run operations."

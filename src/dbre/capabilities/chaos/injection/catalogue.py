@@ -1,0 +1,40 @@
+"""Every fault that can be injected, by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from dbre.capabilities.chaos.injection.faults.ballast import BALLAST
+from dbre.capabilities.chaos.injection.faults.crashing import CRASH
+from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
+from dbre.capabilities.chaos.injection.faults.freezing import FREEZE
+from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
+from dbre.core.errors import UsageError
+from dbre.core.text import closest, printable, quoted
+
+__all__ = ["CATALOGUE", "fault_kind", "parameters_of"]
+
+CATALOGUE: Mapping[str, FaultKind] = {one.name: one for one in (CRASH, BALLAST, FREEZE, EXHAUSTION)}
+
+
+def fault_kind(name: str) -> FaultKind:
+    """The fault of that name. Raises: UsageError with a did-you-mean."""
+    if name not in CATALOGUE:
+        near = closest(name, list(CATALOGUE))
+        hint = f"did you mean {near}?" if near else f"known: {', '.join(CATALOGUE)}; see dbre chaos faults"
+        raise UsageError(f"{quoted(name, limit=100)} is not a fault", hint=hint)
+    return CATALOGUE[name]
+
+
+def parameters_of(name: str, given: Mapping[str, Any]) -> Parameters:
+    """What a fault is asked, validated. Raises: UsageError naming each key that is wrong."""
+    kind = fault_kind(name)
+    try:
+        return kind.parameters.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or name}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+        )
+        known = ", ".join(kind.parameters.model_fields) or "none"
+        raise UsageError(f"{name}: {printable(wrong, limit=500)}", hint=f"its parameters: {known}") from error

@@ -1,0 +1,1 @@
+"""The faults themselves, one a module."""

@@ -1,0 +1,131 @@
+"""``crash``: a server's processes are killed at once, as by a machine that loses its memory but not its disk."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dbre.capabilities.chaos.injection.local_process import family, is_listening, known, main_process, noted, signal_all
+from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
+from dbre.core.errors import PrecheckFailed
+from dbre.core.programs.run import clean_environment
+
+__all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
+
+_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_START_SECONDS = 20.0
+
+
+class Restart(StrEnum):
+    """Who brings the server back."""
+
+    SUPERVISOR = "supervisor"  # whoever runs it: systemd, Patroni; the injector only waits for it
+    SAME = "same"  # the injector, with the words it was started with
+
+
+class CrashParameters(Parameters):
+    """How a crash ends."""
+
+    restart: Restart = Field(Restart.SUPERVISOR, description="who starts the server again: its supervisor, or the injector")
+
+
+class Crash(Fault):
+    """SIGKILL to the server's main process and to all that descend from it."""
+
+    async def prepare(self) -> Mapping[str, Any]:
+        """Find the server's processes, and how the main one was started."""
+        main = await asyncio.to_thread(main_process, self.scene.access.address)
+        found: dict[str, Any] = noted(family(main))
+        if self.scene.parameters.restart is Restart.SAME:
+            found["start"] = _how_it_was_started(main.pid)
+        return found
+
+    async def begin(self, inverse: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Kill the main process first, so that it cannot replace its children."""
+        deadline = time.monotonic() + _SECONDS
+        while living := known(inverse):
+            if time.monotonic() > deadline:
+                raise InjectionFailed(f"{len(living)} processes of {self.scene.instance} survive SIGKILL")
+            signal_all(living, signal.SIGKILL)
+            await asyncio.sleep(_POLL_SECONDS)
+        return {**inverse, "killed": True}
+
+    async def look(self, inverse: Mapping[str, Any]) -> Sighting:
+        """Whether a server listens again; one that never died is none that crashed."""
+        if not inverse.get("killed") and known(inverse):
+            return Sighting(False, "the server was not killed")
+        is_back = await asyncio.to_thread(is_listening, self.scene.access.address)
+        return Sighting(not is_back, f"{'somebody' if is_back else 'nobody'} listens at {self.scene.access.address}")
+
+    async def end(self, inverse: Mapping[str, Any]) -> None:
+        """Start it again if that is ours to do, and nobody did; wait a while for it to listen."""
+        address = self.scene.access.address
+        if "start" in inverse and not known(inverse) and not is_listening(address):
+            _start(inverse["start"])
+        deadline = time.monotonic() + _START_SECONDS
+        while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _how_it_was_started(pid: int) -> dict[str, Any]:
+    process = Path(f"/proc/{pid}")
+    try:
+        words = process.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        owner = process.stat()
+        if len(words) < 2:  # Redis writes its address there; most servers leave their words alone
+            raise PrecheckFailed(
+                f"process {pid} has replaced the words it was started with by a title", hint="leave its start to its supervisor"
+            )
+        return {
+            "program": os.readlink(process / "exe"),  # noqa: PTH115 - text
+            "words": [os.fsdecode(word) for word in words],
+            "directory": os.readlink(process / "cwd"),  # noqa: PTH115 - text
+            "user": owner.st_uid,
+            "group": owner.st_gid,
+        }
+    except OSError as error:
+        raise PrecheckFailed(
+            f"how process {pid} was started cannot be read: {error.strerror}",
+            hint="run it as the server's own account, or as root; or leave its start to its supervisor",
+        ) from error
+
+
+def _start(given: Mapping[str, Any]) -> None:
+    as_other = {"user": given["user"], "group": given["group"], "extra_groups": ()} if os.geteuid() == 0 else {}
+    subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
+        given["words"],
+        executable=given["program"],
+        cwd=given["directory"],
+        env=clean_environment(Path(given["directory"])),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        umask=0o077,
+        **as_other,
+    )
+
+
+def _make(scene: Scene) -> Fault:
+    return Crash(scene)
+
+
+CRASH = FaultKind(
+    name="crash",
+    summary="the server's processes are killed",
+    privilege="the server's account or root, on its machine",
+    proof="the processes are gone, and nobody listens at the address",
+    undo="its supervisor starts it, or the injector does with the same words; seen to listen again",
+    parameters=CrashParameters,
+    make=_make,
+    is_local=True,
+    is_outage=True,
+)

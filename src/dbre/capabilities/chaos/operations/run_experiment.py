@@ -1,0 +1,164 @@
+"""``chaos.run``: an experiment from its baseline to its proof that nothing of it is left."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dbre.capabilities.chaos.documents import Experiment, When
+from dbre.capabilities.chaos.experiment_plan import check_names, check_outage, plan_of
+from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.chaos.injection.healing import Healed, heal
+from dbre.capabilities.chaos.injection.model import NotReverted, Phase
+from dbre.capabilities.chaos.injection.record import Record, read_records
+from dbre.capabilities.chaos.probing import ask_all, until_all_hold
+from dbre.capabilities.chaos.watching import Watch
+from dbre.core.errors import DbreError, PrecheckFailed, UsageError
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.operation.context import PlanContext, StepContext
+from dbre.core.operation.definition import NotHappened, Operation, Verification, step
+from dbre.core.operation.plan import Plan
+from dbre.core.secrets import prepare_secrets
+from dbre.ports.contact import contact
+
+__all__ = ["RunExperiment"]
+
+_LONGEST_SECONDS = 3 * 3600.0
+
+
+class RunExperiment(Operation[Experiment]):
+    """Faults on one cluster, held by processes of their own; its exclusive target lock keeps other experiments away."""
+
+    kind, version = "chaos.run", 1
+    document = Experiment
+
+    def __init__(self, ground: ChaosGround) -> None:
+        self._ground = ground
+
+    async def plan(self, context: PlanContext, asked: Experiment) -> Plan:
+        """Ask every instance who it is. Raises: UsageError for unknown names; PrecheckFailed where nobody would be left."""
+        cluster = self._ground.fleet.cluster(asked.cluster)
+        check_names(asked, cluster)
+        await self._check_objectives(asked)
+        answers = await self._roles(cluster, context.application_name)
+        check_outage(asked, answers)
+        return plan_of(asked, answers)
+
+    @step(timeout_seconds=300.0, idempotent=True)
+    async def baseline(self, context: StepContext) -> Mapping[str, Any]:
+        """Heal what is left over, and see that the hypothesis holds. Raises: PrecheckFailed."""
+        experiment = _experiment(context)
+        healed = await self._heal()
+        left = [one for one in healed if one.outcome in ("stuck", "held") and one.record.cluster == experiment.cluster]
+        if left:
+            raise PrecheckFailed(
+                f"{left[0].record.fault} on {left[0].record.instance} is still there: {left[0].detail}", hint="dbre chaos heal"
+            )
+        found = await ask_all(self._ground, experiment, When.BEFORE)
+        for one in found:
+            if not one.holds:
+                raise PrecheckFailed(
+                    f"{one.probe} does not hold before anything was done: {one.detail}",
+                    hint="mend it first, or correct the hypothesis",
+                )
+        return {"before": [one.document() for one in found]}
+
+    @step(timeout_seconds=_LONGEST_SECONDS)
+    async def inject(self, context: StepContext) -> Mapping[str, Any]:
+        """Begin the faults, watch, and see each one go."""
+        experiment = _experiment(context)
+        await prepare_secrets([self._ground.fleet.cluster(experiment.cluster).password])
+        try:
+            return await Watch(self._ground, experiment, context).run()
+        except NotReverted:
+            await self._heal()  # what a dead injector left; the error stays
+            raise
+
+    @inject.probe
+    async def _(self, context: StepContext) -> Mapping[str, Any]:
+        """Whoever injected is gone: its faults have been taken back by their injectors, or are now."""
+        mine = await self._mine(context)
+        if not mine:
+            raise NotHappened("no fault of this experiment was begun")
+        await self._heal_mine(context)
+        faults = [
+            {
+                "id": one.id,
+                "fault": one.fault,
+                "instance": one.instance,
+                "is_reverted": True,
+                "detail": one.detail,
+                "why": one.why,
+            }
+            for one in mine
+        ]
+        return {"faults": faults, "during": [], "interrupted": True}
+
+    @step(timeout_seconds=300.0, idempotent=True)
+    async def heal(self, context: StepContext) -> Mapping[str, Any]:
+        """Take back what is left of this experiment's faults."""
+        return {"healed": [one.record.fault for one in await self._heal_mine(context)]}
+
+    @step(timeout_seconds=3600.0, idempotent=True)
+    async def settle(self, context: StepContext) -> Mapping[str, Any]:
+        """See that the hypothesis holds again, and forget the faults."""
+        experiment = _experiment(context)
+        found = await until_all_hold(self._ground, experiment, When.AFTER, limit_seconds=experiment.settle.total_seconds())
+        for record in await self._mine(context):
+            if record.phase in (Phase.REVERTED, Phase.FAILED):
+                await asyncio.to_thread(record.remove, self._ground.directory)
+        return {"after": [one.document() for one in found]}
+
+    async def verify(self, context: StepContext) -> Sequence[Verification]:
+        """Every fault was seen to be gone, and the one who injected lived to see it."""
+        injected = context.results.get("inject", {})
+        found = [
+            Verification(subject=f"{one['instance']}: {one['fault']}", holds=one["is_reverted"], detail=one["detail"])
+            for one in injected.get("faults", [])
+        ]
+        if injected.get("interrupted"):
+            detail = "the process that ran it died: its faults were taken back early, and what was measured is lost"
+            found.append(Verification(subject="the experiment", holds=False, detail=detail))
+        return found
+
+    async def _check_objectives(self, asked: Experiment) -> None:
+        named = [rule.slo for rule in asked.abort] + [one.slo for one in asked.hypothesis if one.slo is not None]
+        for slo in named:
+            if self._ground.slo is None:
+                raise UsageError("no SLO can be watched here", hint="leave out abort and probes of kind burn")
+            await self._ground.slo(slo, asked.cluster)
+
+    async def _roles(self, cluster: Cluster, purpose: str) -> dict[str, str | None]:
+        async def one(instance: Instance) -> str | None:
+            try:
+                async with contact(self._ground.engines, cluster, instance.address, purpose=purpose) as server:
+                    return (await server.session.identify()).role.value
+            except DbreError:
+                return None
+
+        said = await asyncio.gather(*(one(instance) for instance in cluster.instances))
+        return {instance.name: answer for instance, answer in zip(cluster.instances, said, strict=True)}
+
+    async def _mine(self, context: StepContext) -> list[Record]:
+        found = await asyncio.to_thread(read_records, self._ground.directory)
+        return [one for one in found if one.operation == str(context.token.operation_id)]
+
+    async def _heal(self) -> Sequence[Healed]:
+        ground = self._ground
+        return await heal(ground.directory, ground.fleet, ground.engines, ground.clock)
+
+    async def _heal_mine(self, context: StepContext) -> list[Healed]:
+        """Raises: NotReverted where one is left after the injectors had their time."""
+        operation = str(context.token.operation_id)
+        for _ in range(20):
+            mine = [one for one in await self._heal() if one.record.operation == operation]
+            if not any(one.outcome == "held" for one in mine):
+                break
+            await asyncio.sleep(1.0)  # an injector whose runner is gone takes it back within its lease
+        left = [one for one in mine if one.outcome in ("held", "stuck")]
+        if left:
+            raise NotReverted(f"{left[0].record.fault} on {left[0].record.instance}: {left[0].detail}", hint="dbre chaos heal")
+        return mine
+
+
+def _experiment(context: StepContext) -> Experiment:
+    return Experiment.model_validate(context.input["experiment"])
