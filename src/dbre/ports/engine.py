@@ -16,6 +16,7 @@ from dbre.ports.replication import ReplicationPort
 from dbre.ports.session import SessionPort
 from dbre.ports.settings import SettingsPort
 from dbre.ports.statistics import StatisticsPort
+from dbre.ports.topology import TopologyPort
 
 if TYPE_CHECKING:  # it needs Access from here
     from dbre.ports.backup.engine import BackupPort
@@ -43,6 +44,7 @@ class Facet(StrEnum):
     PROBE = "probe"
     ACTIVITY = "activity"
     REPLICATION = "replication"
+    TOPOLOGY = "topology"
     SETTINGS = "settings"
     STATISTICS = "statistics"
     BACKUP = "backup"
@@ -131,6 +133,11 @@ class Server(Protocol):
     @property
     def replication(self) -> ReplicationPort:
         """Who follows whom, and how far behind."""
+        ...
+
+    @property
+    def topology(self) -> TopologyPort:
+        """Itself and its neighbours, with positions that can be compared."""
         ...
 
     @property

@@ -60,6 +60,9 @@ FEATURES: tuple[Feature, ...] = (
     *_on_mariadb(Facet.ACTIVITY, "who blocks whom", PROCESS),
     *_on_both(Facet.REPLICATION, "upstream, lag in bytes and seconds", MONITOR),
     *_on_both(Facet.REPLICATION, "replicas that are fed", PROCESS, note="the primary does not know their lag"),
+    *_on_both(Facet.TOPOLOGY, "itself and its upstreams, by GTID", MONITOR),
+    *_on_both(Facet.TOPOLOGY, "its followers", PROCESS, note="they do not tell their port"),
+    *_on_both(Facet.TOPOLOGY, "lag in seconds by heartbeat", READ_HEARTBEAT),
     *_on_both(Facet.SETTINGS, "parameters with value and source"),
     *_on_mariadb(Facet.SETTINGS, "defaults, and what needs a restart"),
     Feature(

@@ -9,7 +9,7 @@ from dbre.engines.mysql.session import role_of, server_time
 from dbre.ports.replication import ReplicaLink, ReplicationStatus
 from dbre.ports.session import Role
 
-__all__ = ["MySqlReplication", "replay_lag_bytes", "replay_lag_seconds"]
+__all__ = ["MySqlReplication", "in_new_words", "replay_lag_bytes", "replay_lag_seconds"]
 
 
 class MySqlReplication:
@@ -24,7 +24,7 @@ class MySqlReplication:
 
 
 async def _status(conversation: Conversation) -> ReplicationStatus:
-    upstreams = [_in_new_words(row) for row in await conversation.rows("upstreams")]
+    upstreams = [in_new_words(row) for row in await conversation.rows("upstreams")]
     feeds = await conversation.rows("feeds")
     synchronous = await conversation.rows("semisync") if feeds else ()
     found = await conversation.row("identify")
@@ -40,7 +40,7 @@ async def _status(conversation: Conversation) -> ReplicationStatus:
     )
 
 
-def _in_new_words(row: Row) -> Row:
+def in_new_words(row: Row) -> Row:
     """Columns in the words of MySQL 8.0.22, whatever the server still calls them."""
     return {name.lower().replace("master", "source").replace("slave", "replica"): value for name, value in row.items()}
 

@@ -8,6 +8,7 @@ from dbre.engines.mysql.replication import MySqlReplication
 from dbre.engines.mysql.session import MySqlSession
 from dbre.engines.mysql.settings import MySqlSettings
 from dbre.engines.mysql.statistics import MySqlStatistics
+from dbre.engines.mysql.topology import MySqlTopology
 from dbre.ports.engine import Access
 
 __all__ = ["MySqlServer"]
@@ -21,6 +22,7 @@ class MySqlServer:
         self.session = MySqlSession(self._link)
         self.activity = MySqlActivity(self._link)
         self.replication = MySqlReplication(self._link)
+        self.topology = MySqlTopology(self._link)
         self.settings = MySqlSettings(self._link)
         self.statistics = MySqlStatistics(self._link)
         self.canary = MySqlCanary(access)

@@ -50,6 +50,10 @@ FEATURES = (
     _feature(
         Facet.REPLICATION, "a replica's own lag and upstream", MONITOR, note="seconds are unknown while the primary is idle"
     ),
+    _feature(Facet.TOPOLOGY, "itself, its upstream, its followers, stage by stage", MONITOR),
+    _feature(Facet.TOPOLOGY, "slots, and what they keep", MONITOR, note="inactive since when: from version 17 on"),
+    _feature(Facet.TOPOLOGY, "publications and subscriptions in use", MONITOR),
+    _feature(Facet.TOPOLOGY, "lag in seconds by heartbeat", READ_HEARTBEAT),
     _feature(Facet.SETTINGS, "parameters, defaults, pending restarts"),
     _feature(Facet.SETTINGS, "parameters reserved for superusers", MONITOR, note="left out of the list without it"),
     _feature(Facet.SETTINGS, "what the server's files say", READ_FILES, note="opt-in", is_opt_in=True),

@@ -9,6 +9,7 @@ from dbre.engines.postgres.replication import PostgresReplication
 from dbre.engines.postgres.session import PostgresSession
 from dbre.engines.postgres.settings import PostgresSettings
 from dbre.engines.postgres.statistics import PostgresStatistics
+from dbre.engines.postgres.topology import PostgresTopology
 from dbre.ports.engine import Access
 
 __all__ = ["PostgresServer"]
@@ -22,6 +23,7 @@ class PostgresServer:
         self.session = PostgresSession(self._link)
         self.activity = PostgresActivity(self._link)
         self.replication = PostgresReplication(self._link)
+        self.topology = PostgresTopology(self._link)
         self.settings = PostgresSettings(self._link)
         self.statistics = PostgresStatistics(self._link)
         self.canary = PostgresCanary(access)

@@ -21,6 +21,8 @@ _TABLE: tuple[tuple[Facet, str, tuple[str, ...], str], ...] = (
     (Facet.ACTIVITY, "sessions used last", ("sessions",), ""),
     (Facet.REPLICATION, "upstream, lag in bytes", ("info", "time"), "nobody measures the lag's age"),
     (Facet.REPLICATION, "replicas that are fed, with lag in bytes", ("info", "time"), ""),
+    (Facet.TOPOLOGY, "itself, its upstream, its followers", ("info", "time"), "slots and timelines do not exist"),
+    (Facet.TOPOLOGY, "lag in seconds by heartbeat", ("heartbeat_read",), ""),
     (Facet.SETTINGS, "parameters with value", ("settings",), "no defaults, no source"),
     (Facet.STATISTICS, "counters, memory, keys", ("info",), ""),
     (Facet.STATISTICS, "calls and time by command", ("command_statistics",), ""),

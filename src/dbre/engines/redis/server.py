@@ -8,6 +8,7 @@ from dbre.engines.redis.replication import RedisReplication
 from dbre.engines.redis.session import RedisSession
 from dbre.engines.redis.settings import RedisSettings
 from dbre.engines.redis.statistics import RedisStatistics
+from dbre.engines.redis.topology import RedisTopology
 from dbre.ports.engine import Access
 
 __all__ = ["RedisServer"]
@@ -21,6 +22,7 @@ class RedisServer:
         self.session = RedisSession(self._link)
         self.activity = RedisActivity(self._link)
         self.replication = RedisReplication(self._link)
+        self.topology = RedisTopology(self._link)
         self.settings = RedisSettings(self._link)
         self.statistics = RedisStatistics(self._link)
         self.canary = RedisCanary(access)

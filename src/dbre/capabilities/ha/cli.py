@@ -1,0 +1,87 @@
+"""``dbre ha``: who is primary, who follows, how far behind, and what is wrong. Everything only reads."""
+
+from typing import Annotated
+
+import typer
+
+from dbre.core.view import View
+from dbre.ports.runtime import runtime
+
+__all__ = ["app"]
+
+app = typer.Typer(help="High availability: topology, lag, what is wrong with them.", no_args_is_help=True)
+
+ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
+
+
+@app.command()
+async def status(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    *,
+    seed: Annotated[
+        str | None, typer.Option("--seed", metavar="INSTANCE", help="Begin at this one alone; default: at every instance.")
+    ] = None,
+    slot_limit: Annotated[
+        str, typer.Option("--slot-limit", metavar="BYTES", help="What a slot that nobody uses may keep of the log.")
+    ] = "1GiB",
+) -> View:
+    """The live topology and what is wrong with it; ends with 3 for a finding from warning on, 6 where nobody answers."""
+    from dbre.capabilities.ha.looking import read_status
+    from dbre.capabilities.ha.status import status_document, status_text
+    from dbre.core.checks import Severity, exit_code_of
+    from dbre.core.errors import ExitCode
+    from dbre.core.units import parse_bytes
+
+    parts = runtime(ctx)
+    found = await read_status(
+        parts.engines, parts.fleet, parts.fleet.cluster(cluster), seed=seed, slot_limit_bytes=parse_bytes(slot_limit)
+    )
+    errors = [one.error for one in found.topology.nodes if one.error is not None]
+    nobody = all(one.view is None for one in found.topology.nodes)
+    return View(
+        kind="HaStatus",
+        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now())],
+        single=True,
+        text=status_text(found.topology, found.findings, found.judgement),
+        errors=errors,
+        exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
+    )
+
+
+@app.command()
+async def lag(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    *,
+    max_bytes: Annotated[
+        str | None, typer.Option("--max-bytes", metavar="BYTES", help="End with 3 where a replica is further behind.")
+    ] = None,
+    max_seconds: Annotated[
+        str | None, typer.Option("--max-lag", metavar="TIME", help="End with 3 where what is missing may be older.")
+    ] = None,
+) -> View:
+    """How far each replica is behind, stage by stage; unknown is -, and idle is not behind."""
+    from dbre.capabilities.ha.lag_view import LAG_COLUMNS, is_beyond, lag_row
+    from dbre.capabilities.ha.looking import read_lag
+    from dbre.core.errors import ExitCode
+    from dbre.core.units import parse_bytes, parse_duration
+
+    parts = runtime(ctx)
+    limit_bytes = parse_bytes(max_bytes) if max_bytes is not None else None
+    limit_seconds = parse_duration(max_seconds).total_seconds() if max_seconds is not None else None
+    topology, lags = await read_lag(parts.engines, parts.fleet, parts.fleet.cluster(cluster))
+    errors = [one.error for one in topology.nodes if one.error is not None]
+    code = ExitCode.OK
+    if all(one.view is None for one in topology.nodes):
+        code = ExitCode.UNREACHABLE
+    elif any(is_beyond(one, limit_bytes, limit_seconds) for one in lags):
+        code = ExitCode.FINDINGS
+    return View(
+        kind="ReplicaLagList",
+        items=[lag_row(one) for one in lags],
+        columns=LAG_COLUMNS,
+        errors=errors,
+        exit_code=code,
+        empty="no replica answers" if errors else "the cluster has no replicas",
+    )

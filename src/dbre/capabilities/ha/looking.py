@@ -1,0 +1,66 @@
+"""Sweeps for commands: the status of a cluster, and the lag of its replicas."""
+
+import asyncio
+from dataclasses import dataclass
+
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.evidence import evidence_of
+from dbre.capabilities.ha.findings import findings_of
+from dbre.capabilities.ha.lag import ReplicaLag, lags_of
+from dbre.capabilities.ha.model import Topology
+from dbre.capabilities.ha.nodes import Nodes, views_of
+from dbre.capabilities.ha.verdict import Judgement, judge
+from dbre.core.checks import Finding
+from dbre.core.errors import UsageError
+from dbre.core.fleet import Cluster, Fleet, Instance, UnknownInstance
+from dbre.core.text import closest, quoted
+from dbre.ports.engine import EngineRegistry
+
+__all__ = ["Status", "read_lag", "read_status", "seeds_of"]
+
+_HERE = "here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A topology, what is wrong with it, and what is to be thought of its primary."""
+
+    topology: Topology
+    findings: list[Finding]
+    judgement: Judgement | None
+
+
+async def read_status(
+    engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None, slot_limit_bytes: int
+) -> Status:
+    """Sweep once, from the seed or from all instances of a cluster. Raises: UnknownInstance, SecretUnavailable."""
+    async with Nodes(engines, fleet) as nodes:
+        topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, seed))
+    findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
+    evidence = evidence_of(topology, findings, observer=_HERE)
+    return Status(topology=topology, findings=findings, judgement=judge(evidence) if evidence is not None else None)
+
+
+async def read_lag(engines: EngineRegistry, fleet: Fleet, cluster: Cluster) -> tuple[Topology, list[ReplicaLag]]:
+    """Sweep, then read the replicas again: so upstreams were read before them. Raises: SecretUnavailable."""
+    async with Nodes(engines, fleet) as nodes:
+        topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, None))
+        followers = {edge.downstream for edge in topology.edges}
+        again = [one.instance for one in topology.nodes if one.name in followers]
+        after = views_of(await asyncio.gather(*(nodes.ask(one) for one in again)))
+    return topology, lags_of(topology, after)
+
+
+def seeds_of(cluster: Cluster, seed: str | None) -> tuple[Instance, ...]:
+    """The instance of that name, or all of the cluster. Raises: UnknownInstance, UsageError where there is none."""
+    if not cluster.instances:
+        raise UsageError(f"cluster {cluster.name} has no instances", hint="add them under fleet: clusters: in dbre.yaml")
+    if seed is None:
+        return cluster.instances
+    found = tuple(one for one in cluster.instances if one.name == seed)
+    if not found:
+        names = [one.name for one in cluster.instances]
+        near = closest(seed, names)
+        hint = f"did you mean {near}?" if near else f"it has {', '.join(names)}"
+        raise UnknownInstance(f"cluster {cluster.name} has no instance {quoted(seed, limit=100)}", hint=hint)
+    return found

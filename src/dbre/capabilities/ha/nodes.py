@@ -1,0 +1,95 @@
+"""Servers of a fleet, asked for their view side by side, each within its time; connections are kept between sweeps."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from dbre.capabilities.ha.model import Node
+from dbre.core.errors import DbreError, Unreachable
+from dbre.core.fleet import Fleet, Instance
+from dbre.core.secrets import prepare_secrets
+from dbre.ports.engine import Access, EngineRegistry, Server, Timeouts
+from dbre.ports.topology import Contact, NodeView
+
+__all__ = ["NODE_SECONDS", "Nodes", "views_of"]
+
+NODE_SECONDS = 5.0
+"""What one node may take, whatever its driver does."""
+
+_TIMEOUTS = Timeouts(connect_seconds=1.5, statement_seconds=2.0, lock_seconds=0.5)
+_AT_WORK = 24  # servers that are talked to at once: more would make each other late, and look dead
+_QUIET_SECONDS = 0.15  # one that has not answered by then costs nothing but waiting, and holds up nobody
+
+
+class Nodes:
+    """Handles on the instances of a fleet; an asynchronous context, which closes them."""
+
+    def __init__(self, engines: EngineRegistry, fleet: Fleet, *, limit_seconds: float = NODE_SECONDS) -> None:
+        self._engines = engines
+        self._clusters = {cluster.name: cluster for cluster in fleet.clusters}
+        self._limit_seconds = min(limit_seconds, NODE_SECONDS)
+        self._open: dict[str, Server] = {}
+        self._places = asyncio.Semaphore(_AT_WORK)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        servers, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(one.aclose() for one in servers))
+
+    async def prepare(self, clusters: Sequence[str]) -> None:
+        """Read the passwords of some clusters. Raises: SecretUnavailable."""
+        await prepare_secrets([self._clusters[name].password for name in clusters])
+
+    async def ask(self, instance: Instance) -> Node:
+        """The view of one instance; never raises for its sake, and never takes longer than the limit once it is begun."""
+        await self._places.acquire()
+        asking = asyncio.create_task(self._ask(instance))
+        try:
+            await asyncio.wait({asking}, timeout=_QUIET_SECONDS)
+        finally:
+            self._places.release()
+        try:
+            return await asking
+        finally:
+            asking.cancel()
+
+    async def _ask(self, instance: Instance) -> Node:
+        try:
+            server = self._server(instance)
+        except DbreError as error:  # a driver that is not installed
+            return Node(instance=instance, contact=Contact.UNKNOWN, view=None, error=error)
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                view = await server.topology.view(heartbeat=instance.cluster)
+        except TimeoutError:
+            await self._forget(instance)
+            late = Unreachable(f"{instance.name} at {instance.address} did not answer within {self._limit_seconds:g} s")
+            return Node(instance=instance, contact=Contact.TIMEOUT, view=None, error=late)
+        except DbreError as error:
+            await self._forget(instance)
+            return Node(instance=instance, contact=server.topology.contact(error), view=None, error=error)
+        return Node(instance=instance, contact=Contact.ANSWERED, view=view)
+
+    async def _forget(self, instance: Instance) -> None:
+        """Ask anew next time: a handle that has failed often would say so without looking."""
+        server = self._open.pop(instance.name, None)
+        if server is not None:
+            await server.aclose()
+
+    def _server(self, instance: Instance) -> Server:
+        if instance.name not in self._open:
+            cluster = self._clusters[instance.cluster]
+            access = Access.to(cluster, instance.address, timeouts=_TIMEOUTS, application_name="dbre:ha")
+            self._open[instance.name] = self._engines.get(cluster.engine).connect(replace(access, max_connections=1))
+        return self._open[instance.name]
+
+
+def views_of(nodes: Sequence[Node]) -> dict[str, NodeView]:
+    """The views of those who answered, by name."""
+    return {one.name: one.view for one in nodes if one.view is not None}
