@@ -17,6 +17,7 @@ from dbre.ports.session import SessionPort
 from dbre.ports.settings import SettingsPort
 from dbre.ports.statistics import StatisticsPort
 from dbre.ports.topology import TopologyPort
+from dbre.ports.wire import WirePort
 
 if TYPE_CHECKING:  # it needs Access from here
     from dbre.ports.backup.engine import BackupPort
@@ -50,6 +51,7 @@ class Facet(StrEnum):
     BACKUP = "backup"
     CANARY = "canary"
     INTEGRITY = "integrity"
+    WIRE = "wire"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +234,10 @@ class Engine(Protocol):
 
     def dumps(self, place: "Place") -> "BackupPort":
         """Copies as statements or rows, and their recovery. Raises: Unsupported."""
+        ...
+
+    def wire(self) -> WirePort:
+        """The grammar of its protocol, for one who stands between client and server. Raises: Unsupported."""
         ...
 
     def classify(self, error: BaseException) -> Verdict | None:

@@ -70,5 +70,8 @@ FEATURES = (
     _feature(Facet.INTEGRITY, "digests of tables, pages, foreign keys, sequences", READ_TABLES, note="opt-in", is_opt_in=True),
     _feature(Facet.INTEGRITY, "invalid indexes, collations, extensions"),
     _feature(Facet.INTEGRITY, "indexes and rows by amcheck", CHECK_INDEXES, note="opt-in", is_opt_in=True),
+    _feature(
+        Facet.WIRE, "queries seen by a proxy: delayed, failed, dropped", note="nothing is asked of the server; not through TLS"
+    ),
     _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),
 )
