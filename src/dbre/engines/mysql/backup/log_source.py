@@ -28,7 +28,8 @@ class MariaDbLogSource:
 
     async def backlog(self, name: str) -> LogBacklog:  # noqa: ARG002 - the server knows no names of receivers
         """Where the log ends. What was removed before it was received is found by the receiver."""
-        source, position = await read_source(self._access), await self._position()
+        source = await read_source(self._access)
+        position = await require_position(self._access, source)
         (mark,), files = await ask(self._access, "backup_log_mark", "backup_logs")
         return LogBacklog(
             state=BacklogState.KEPT,
