@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -101,6 +102,8 @@ async def test_a_chain_of_others_is_looked_at_verified_and_drilled(newest: kit.S
     """Two copies beside each other and the log behind them, as a script of somebody keeps them."""
     home = lab_site.make_directory(room / "copies")
     full = await asyncio.to_thread(copy, newest, home / "monday")
+    ledger = list(newest.ledger)  # its own from here on: the log that the other tests share ends before these rows
+    newest = replace(newest, ledger=ledger)
     await kit.append(newest, 3)
     wal = lab_site.make_directory(home / "wal")
     await archive(newest, wal)
