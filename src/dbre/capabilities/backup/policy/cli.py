@@ -9,6 +9,8 @@ from dbre.core.view import Column, PluginState, PluginStatus, Row, View
 from dbre.ports.runtime import runtime
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.backup.model import BackupSet
     from dbre.core.checks import Finding
@@ -258,15 +260,19 @@ async def tools(ctx: typer.Context, cluster: AnyCluster = None) -> View:
 
 
 async def _tools(ground: "BackupGround", clusters: "list[Cluster]") -> "tuple[list[tuple[str, Tool]], list[Any]]":
-    from dbre.core.errors import DbreError
+    import asyncio
 
+    from dbre.core.errors import DbreError
+    from dbre.ports.contact import CONCURRENT_SERVERS
+
+    limit = asyncio.Semaphore(CONCURRENT_SERVERS)
+    versions = await asyncio.gather(*(_version_of(ground, one, limit) for one in clusters))
     found: list[tuple[str, Tool]] = []
     errors: list[DbreError] = []
     asked: set[tuple[str, str, str | None]] = set()
-    for cluster in clusters:
+    for cluster, version in zip(clusters, versions, strict=True):
         policy = ground.policy_of(cluster.name)
         provider = policy.provider if policy is not None else "native"
-        version = await _version_of(ground, cluster)
         if (cluster.engine, provider, version) in asked:
             continue
         asked.add((cluster.engine, provider, version))
@@ -278,19 +284,15 @@ async def _tools(ground: "BackupGround", clusters: "list[Cluster]") -> "tuple[li
     return found, errors
 
 
-async def _version_of(ground: "BackupGround", cluster: "Cluster") -> str | None:
+async def _version_of(ground: "BackupGround", cluster: "Cluster", limit: "asyncio.Semaphore") -> str | None:
     """The version of the first server that answers: its programs are what is looked for; None: the newest."""
     from dbre.core.errors import DbreError
-    from dbre.ports.engine import Access
+    from dbre.ports.contact import contact
 
     for instance in cluster.instances:
         try:
-            access = Access.to(cluster, instance.address, application_name="dbre:backup")
-            server = ground.engines.get(cluster.engine).connect(access)
-            try:
+            async with limit, contact(ground.engines, cluster, instance.address, purpose="backup") as server:
                 return (await server.session.identify()).version_text
-            finally:
-                await server.aclose()
         except DbreError:  # the next one; fleet check is who tells that a server is down
             continue
     return None
