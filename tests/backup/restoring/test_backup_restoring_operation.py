@@ -176,6 +176,14 @@ async def test_a_full_copy_alone_is_not_copied_again_and_is_fetched_again_where_
     assert (made / "PG_VERSION").stat().st_ino == inode
     assert not fetched.exists()
     (made / "base" / "1" / "PG_VERSION").unlink()  # as a server that was killed may leave it
+    vault, away = scene.root / "cellar", scene.root / "cellar.away"
+    vault.rename(away)
+    try:
+        with pytest.raises(Unreachable):
+            await walk.do("combine")
+        assert not made.exists(), "it goes before anything is fetched: there was to be room for one of them only"
+    finally:
+        away.rename(vault)
     again = await walk.do("combine")
     assert [one["name"] for one in again["phases"]] == ["fetch", "verify", "combine"]
     assert (made / "base" / "1" / "PG_VERSION").exists()

@@ -203,6 +203,7 @@ class RestoreBackup(Operation[RestoreInput]):
     async def _combined(self, context: StepContext, plan: RestorePlan, staging: Staging) -> list[Phase]:
         unfinished, port, phases = _unfinished(context), port_of_plan(self._ground, plan), list[Phase]()
         if not await has_members(plan, staging):  # what was fetched became the directory of an attempt that was killed
+            await asyncio.to_thread(remove_tree, unfinished)  # there was to be room for one of them only
             async with self._vaults(plan) as vaults:
                 phases += await fetch_members(plan, staging, vaults, _tell(context))
             phases += await verify_members(plan, staging, port, _tell(context))
