@@ -92,11 +92,12 @@ def test_it_is_written_for_elle_and_judged_the_same(capsys: pytest.CaptureFixtur
         (["history.jsonl", "--model", "serialisable"], "did you mean serializable?"),
         (["history.jsonl", "--model", "linearizable"], "is no model of workload list-append"),
         (["history.jsonl", "--workload", "bank"], "f 'txn' is no act of this workload"),
+        (["history.jsonl", "--total", "5"], "terms of a bank, and this is list-append"),
         (["history.jsonl", "--time-limit", "soon"], "soon"),
         (["history.jsonl", "--max-ops", "3"], "more than 3 ops"),
         (["empty.jsonl"], "no op of a client"),
     ],
-    ids=["missing", "directory", "workload", "model", "other-model", "other-workload", "time", "ops", "empty"],
+    ids=["missing", "directory", "workload", "model", "other-model", "other-workload", "terms", "time", "ops", "empty"],
 )
 def test_bad_input_is_one_error_with_a_remedy(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     written(SKEW)

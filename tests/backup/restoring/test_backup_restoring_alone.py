@@ -9,6 +9,7 @@ from restoring_scene_kit import CLUSTER, Scene, ground_of
 from dbre.capabilities.backup.alone.restoring import plan_alone, restore_alone
 from dbre.capabilities.backup.restoring.errors import NoSetForTarget
 from dbre.capabilities.backup.restoring.request import Asked
+from dbre.core.errors import UsageError
 from dbre.core.fleet import Fleet
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
 
@@ -33,3 +34,6 @@ async def test_a_vault_that_has_no_set_of_the_cluster_says_so(scene: Scene) -> N
     ground = ground_of(scene.given, None)
     with pytest.raises(NoSetForTarget, match="no sealed set"):
         await plan_alone(ground, Asked(cluster=CLUSTER, target=RecoveryTarget(kind=TargetKind.LATEST), vault="attic"))
+    with pytest.raises(UsageError, match="vault cellar has no set of a cluster 'ordres'") as caught:
+        await plan_alone(ground, Asked(cluster="ordres", target=RecoveryTarget(kind=TargetKind.LATEST), vault="cellar"))
+    assert caught.value.hint == f"it has sets of: {CLUSTER}"

@@ -121,6 +121,10 @@ def test_vaults_are_listed_checked_and_shown(shop: Shop) -> None:
     for vault in ([], ["cellar", "--path", str(shop.directory / "vault")]):
         code, _, err = shop.run("vault", "restore-state", *vault, "--to", "new.db")
         assert (code, "one vault is needed" in err) == (2, True), err
+    code, _, err = shop.run("vault", "copy", "nothing", "--from", "cellar", "--to", "far")
+    assert (code, "has no set 'nothing'" in err) == (2, True), err
+    (far,) = shop.items("vault", "check", "far", code=3)
+    assert "or take from this machine the right to delete (can_delete: false)" in str(far["problems"])
 
 
 def test_a_vault_is_read_when_the_state_store_is_gone(shop: Shop) -> None:

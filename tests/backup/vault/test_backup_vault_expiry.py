@@ -145,12 +145,13 @@ async def test_a_bucket_with_object_lock_refuses_what_others_try_and_still_gives
     bucket = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:32]
     s3_client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     settings, fleet = _settings()
-    place = document(tmp_path, **s3_values(tmp_path, s3_endpoint, bucket), object_lock="compliance")
+    place = document(tmp_path, **s3_values(tmp_path, s3_endpoint, bucket), object_lock="compliance", is_offsite=True)
     here = ground(tmp_path, clock=SystemClock(), settings=settings, fleet=fleet)
     async with open_document(here, place) as vault:
         one = await _put(vault, tmp_path, stopped_at=SystemClock().now())
         facts = await vault.facts()
         assert (facts.lock, facts.is_versioned) == (LockStrength.ENFORCED, True)
+        assert facts.problems == (), "this machine can read, write and delete, but not what is locked"
         objects = s3_client.list_object_versions(Bucket=bucket, Prefix="backups/v1/")["Versions"]
         for kind in ("data-", "manifest-", "/index/"):
             found = next(item for item in objects if kind in item["Key"])

@@ -57,6 +57,11 @@ def checker_of(workload: str, terms: BankTerms) -> Checker:
             f"{quoted(workload, limit=60)} is no workload",
             hint=f"did you mean {near}?" if near else f"known: {', '.join(WORKLOADS)}",
         )
+    if terms != BankTerms():
+        raise UsageError(
+            f"a total and negative balances are terms of a bank, and this is {workload}",
+            hint="leave --total and --negative-balances out; --workload bank where it is one",
+        )
     return WORKLOADS[workload]()
 
 

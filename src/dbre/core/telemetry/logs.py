@@ -18,7 +18,19 @@ from dbre.core.telemetry.redaction import clean, redact_text
 __all__ = ["configure_logging", "correlated", "logger"]
 
 _FIRST = ("timestamp", "level", "event", "logger")
-_NOISY = ("alembic", "uvicorn", "sqlalchemy.engine", "aiosqlite", "asyncio", "httpx", "httpcore", "psycopg.pool", "urllib3")
+_NOISY = (
+    "alembic",
+    "uvicorn",
+    "sqlalchemy.engine",
+    "aiosqlite",
+    "asyncio",
+    "httpx",
+    "httpcore",
+    "psycopg.pool",
+    "urllib3",
+    "paramiko",  # three lines for each connection to a vault
+    "botocore",
+)
 
 EventDict = MutableMapping[str, Any]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.backup.own_state.model import CLUSTER as STATE_CLUSTER
 from dbre.capabilities.backup.restoring.booting import assemble_members, booted, log_of, port_of_plan, recover_order
 from dbre.capabilities.backup.restoring.claims import claimed
 from dbre.capabilities.backup.restoring.finishing import finish
@@ -19,6 +20,8 @@ from dbre.capabilities.backup.restoring.request import Asked, plan_over, require
 from dbre.capabilities.backup.restoring.sources import SourceVault
 from dbre.capabilities.backup.restoring.staging import Staging, remove_tree, require_new, staging_root
 from dbre.capabilities.backup.restoring.telling import Tell
+from dbre.core.errors import UsageError
+from dbre.core.text import printable, quoted
 from dbre.ports.backup.model import Phase, RecoveryOutcome
 
 __all__ = ["RestoredAlone", "plan_alone", "rename_into_place", "restore_alone"]
@@ -36,13 +39,24 @@ class RestoredAlone:
 async def plan_alone(ground: BackupGround, asked: Asked) -> RestorePlan:
     """Plan over what the vault says of itself. The times of commits are not known from it, only those of sets.
 
-    Raises: as ``plan_restore``; UsageError where no vault is named.
+    Raises: as ``plan_restore``; UsageError where no vault is named, or neither it nor the inventory knows the cluster.
     """
     from dbre.capabilities.backup.vault.opening import open_vault
 
     async with open_vault(ground, asked.vault or "") as vault:
         catalog = await vault.catalog(asked.cluster)
+        if not catalog.sets:
+            _require_name(ground, asked, {one.cluster for one in (await vault.catalog()).sets} - {STATE_CLUSTER})
     return plan_over(ground, catalog, (), asked, ground.clock)
+
+
+def _require_name(ground: BackupGround, asked: Asked, there: set[str]) -> None:
+    """Where the inventory is lost with all else, the vault itself says which names there are."""
+    if asked.cluster not in {one.name for one in ground.fleet.clusters}:
+        raise UsageError(
+            f"vault {asked.vault} has no set of a cluster {quoted(asked.cluster, limit=100)}",
+            hint=f"it has sets of: {', '.join(printable(one, limit=100) for one in sorted(there)) or 'none'}",
+        )
 
 
 async def restore_alone(ground: BackupGround, plan: RestorePlan, directory: Path, tell: Tell | None = None) -> RestoredAlone:

@@ -60,7 +60,7 @@ class CanaryWriter:
     async def run(self) -> None:
         """Write until cancelled; without any cluster, only wait."""
         if self._ground.store is None:
-            raise UsageError("canaries are witnessed in a state store, and none is open here", hint="dbre serve")
+            raise UsageError("canaries are witnessed in a state store, and none is open here", hint="dbre server")
         if not self._clusters:
             await asyncio.Event().wait()
         async with asyncio.TaskGroup() as group:

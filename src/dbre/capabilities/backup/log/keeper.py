@@ -95,5 +95,5 @@ class LogKeeper:
 
 def _store_of(ground: BackupGround) -> Store:
     if ground.store is None:
-        raise Unsupported("log is kept beside a state store, and none is open here", hint="dbre serve")
+        raise Unsupported("log is kept beside a state store, and none is open here", hint="dbre server")
     return ground.store

@@ -147,7 +147,7 @@ class StateBackups:
     @property
     def _store(self) -> Store:
         if self._ground.store is None:
-            raise UsageError("there is no open state store to be copied", hint="dbre serve")
+            raise UsageError("there is no open state store to be copied", hint="dbre server")
         return self._ground.store
 
 

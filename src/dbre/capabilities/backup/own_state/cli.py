@@ -31,7 +31,7 @@ async def restore_state(
 ) -> View:
     """Bring our own state store back from a vault alone, every byte compared.
 
-    With --path nothing else is needed: no state store, no configuration. A SQLite store is a file that `dbre serve` starts
+    With --path nothing else is needed: no state store, no configuration. A SQLite store is a file that `dbre server` starts
     with; a store in PostgreSQL comes as the directory of its dump, for pg_restore.
     """
     from pathlib import Path

@@ -11,6 +11,7 @@ from dbre.capabilities.backup.model import BackupSet, LogState, SetState, Stored
 from dbre.capabilities.backup.vault.errors import NotInVault
 from dbre.capabilities.backup.vault.escrow import chain_of
 from dbre.capabilities.backup.vault.vault import Vault
+from dbre.core.errors import UsageError
 from dbre.core.text import quoted
 from dbre.ports.backup.model import LogKind
 
@@ -35,7 +36,7 @@ async def copy_set(
 
     ``staging`` is a directory that is made and removed.
 
-    Raises: NotInVault, NoIdentity, and whatever reading one and writing the other may raise.
+    Raises: UsageError for an unknown set, NotInVault, NoIdentity, and whatever reading one and writing the other may raise.
     """
     try:
         return await _copied(source, target, set_id, staging=staging, with_log=with_log, tell=tell)
@@ -49,7 +50,7 @@ async def _copied(
     catalog, there = await source.catalog(), await target.catalog()
     one = catalog.get(set_id)
     if one is None or one.state is not SetState.SEALED:
-        raise NotInVault(f"vault {source.name} has no set {quoted(set_id, limit=60)}", hint=f"dbre vault show {source.name}")
+        raise UsageError(f"vault {source.name} has no set {quoted(set_id, limit=60)}", hint=f"dbre vault show {source.name}")
     known = {item.id for item in there.sets if item.state is SetState.SEALED}
     stored, copied = 0, []
     for item in chain_of(catalog, one):

@@ -43,8 +43,13 @@ def facts_of(home: VaultHome) -> VaultFacts:
         problems.append("no signer is configured: entries are trusted by the key that the vault itself names")
     if not home.memory.is_usable:
         problems.append("this machine cannot note what it saw of the index: a rollback would go unnoticed")
-    if document.identity is not None and home.key is not None and document.can_delete and document.is_offsite:
-        problems.append("one machine can write, read and delete this off-site vault: who takes it over has all three")
+    can_all = document.identity is not None and home.key is not None and document.can_delete
+    is_held = place.lock is LockStrength.ENFORCED and document.object_lock == "compliance"  # nobody can delete before it ends
+    if can_all and document.is_offsite and not is_held:
+        problems.append(
+            "one machine can write, read and delete this off-site vault: who takes it over has all three; lock it"
+            " (object_lock: compliance), or take from this machine the right to delete (can_delete: false) or the identity"
+        )
     return VaultFacts(
         name=document.name,
         kind=document.kind,
