@@ -145,12 +145,14 @@ def followed_view(followed: "Followed", *, now: datetime, view: "Callable[[Opera
 
 def _left(followed: "Followed", *, now: datetime) -> Acted:
     from dbre.cli.following import Ending
+    from dbre.core.operation.states import OperationState
 
     record = followed.record
     if followed.ran_here:
         state = f"operation {record.id} was run by this process and stands still now: dbre op watch {record.id} --run goes on"
     else:
-        state = f"operation {record.id} goes on: dbre op watch {record.id} follows it"
+        goes = "waits" if record.state is OperationState.QUEUED else "goes on"  # nobody may live who would run it
+        state = f"operation {record.id} {goes}: dbre op watch {record.id} follows it"
     notes = [f"{state}; dbre op cancel {record.id} ends it"]
     if followed.ending is Ending.TIMED_OUT:
         return Acted(view=replace(operation_view(record, now=now), notes=notes, exit_code=ExitCode.PENDING))
