@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, Denied
 from dbre.ports.faults import Faults
 from dbre.ports.topology import Contact
 
@@ -19,8 +19,8 @@ _NETWORK = {
 def contact_of(error: DbreError, faults: Faults, words: Mapping[str, Contact]) -> Contact:
     """What an error of a facet says of the server; ``words`` are the codes of the engine, or their first characters."""
     cause = error.__cause__
-    if cause is None:
-        return Contact.UNKNOWN
+    if cause is None:  # ours, after the server had told its version and our privileges; or before it was asked at all
+        return Contact.REFUSED if isinstance(error, Denied) else Contact.UNKNOWN
     verdict = faults.classify(cause)
     code = verdict.code if verdict is not None else None
     if code is None:

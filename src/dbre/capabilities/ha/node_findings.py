@@ -14,7 +14,7 @@ __all__ = ["node_findings"]
 _UNREACHED = {
     Contact.EXHAUSTED: "lives, and has no connection left",
     Contact.STARTING: "lives, and serves nobody: it starts, stops or recovers",
-    Contact.REFUSED: "lives, and refuses our login",
+    Contact.REFUSED: "lives, and refuses our login or what it asks",
     Contact.TLS: "answers, and not as tls of its cluster demands",
     Contact.RESET: "refuses or cuts connections: no server listens there",
     Contact.TIMEOUT: "does not answer: dead, hung, or cut off from here",

@@ -57,7 +57,9 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
     stamp = await _stamp(conversation, heartbeat) if heartbeat is not None else None
     found = await conversation.row("topology_node")
     control = await conversation.row("topology_control") if await conversation.may(READ_CONTROL) else None
-    links = await conversation.rows("topology_downstreams")
+    links = await conversation.rows("topology_downstreams") if found.has_downstreams else ()
+    slots = await conversation.rows("topology_slots") if found.has_slots else ()
+    subscriptions = await conversation.rows("topology_subscriptions") if found.has_subscriptions else ()
     system = control.system_id if control else None
     is_replica: bool = found.is_in_recovery
     return NodeView(
@@ -71,10 +73,10 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         has_upstream_configured=found.has_upstream_configured if is_replica else None,
         upstreams=(_upstream(found),) if is_replica else (),
         downstreams=tuple(_downstream(row) for row in links if not row.is_logical),
-        slots=tuple(_slot(row) for row in await conversation.rows("topology_slots")),
+        slots=tuple(_slot(row) for row in slots),
         logical=(
             *(_published(row) for row in links if row.is_logical),
-            *(_subscribed(row) for row in await conversation.rows("topology_subscriptions")),
+            *(_subscribed(row) for row in subscriptions),
         ),
         is_replay_paused=found.is_replay_paused,
         min_apply_delay_seconds=found.min_apply_delay_seconds if is_replica else None,

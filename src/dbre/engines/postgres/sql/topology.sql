@@ -30,6 +30,10 @@ SELECT here.is_in_recovery,
        w.slot_name::text AS upstream_slot,
        w.received_tli AS received_timeline,
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - w.last_msg_receipt_time)::double precision AS last_message_seconds,
+       -- Most nodes feed nobody: the questions below are asked of those that do.
+       EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_senders()) AS has_downstreams,
+       EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots()) AS has_slots,
+       EXISTS (SELECT FROM pg_catalog.pg_subscription) AS has_subscriptions,
        pg_catalog.clock_timestamp() AS measured_at
   FROM (SELECT pg_catalog.pg_is_in_recovery() AS is_in_recovery,
                CASE WHEN pg_catalog.pg_is_in_recovery()

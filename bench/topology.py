@@ -1,0 +1,116 @@
+"""How long one sweep of ``dbre ha`` takes over many nodes, some of which never answer.
+
+A few real servers listen on many addresses of the loopback network, so that each node costs a login and a view of its own;
+black holes accept connections and say nothing. Goal: 500 nodes in 2 s, and the sweep never longer than its slowest node.
+
+    python bench/topology.py [--nodes 500] [--holes 20] [--engine redis|postgresql] [--rounds 3]
+"""
+
+import argparse
+import asyncio
+import json
+import socket
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from dbre.app import Engines
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.nodes import Nodes
+from dbre.core.fleet import Address, Cluster, Fleet, Instance, TlsMode
+from dbre.engines.postgres.binaries import find_postgres
+from dbre.lab.postgres import PostgresServer
+from dbre.lab.redis import RedisServer, find_redis
+from dbre.lab.server import LabServer
+from dbre.lab.site import Site
+from dbre.lab.temporary_site import temporary_site
+from dbre.ports.topology import Contact
+from dbre.testing.fixtures import running
+
+_SERVERS = 2
+
+
+async def _server(engine: str, number: int, site: Site) -> LabServer:
+    if engine == "redis":
+        return RedisServer(f"r{number}", site, program=find_redis(account=site.account), settings={"bind": "0.0.0.0"})
+    binaries = await find_postgres(account=site.account, cache=site.cache)
+    settings = {"listen_addresses": "*", "max_connections": "700"}
+    return PostgresServer(f"p{number}", site, binaries=binaries, settings=settings)
+
+
+def _hole() -> socket.socket:
+    """A port that completes connections, and never reads or writes."""
+    listener = socket.socket()
+    listener.bind(("0.0.0.0", 0))
+    listener.listen(1024)
+    return listener
+
+
+def _fleet(engine: str, servers: list[LabServer], hole: socket.socket, *, nodes: int, holes: int) -> Fleet:
+    every = nodes // holes if holes else nodes + 1
+    instances = []
+    for number in range(nodes):
+        host = f"127.0.{1 + number // 250}.{1 + number % 250}"
+        is_hole = number % every == every - 1
+        port = hole.getsockname()[1] if is_hole else servers[number % len(servers)].address.port
+        instances.append(Instance(name=f"n{number}", cluster="many", address=Address(host, port)))
+    first = servers[0]
+    for one in servers[1:]:
+        one._password = first.password  # noqa: SLF001 - one login for all of the cluster
+    cluster = Cluster(
+        name="many",
+        environment="bench",
+        engine=engine,
+        instances=tuple(instances),
+        endpoints=(),
+        databases=("postgres",) if engine == "postgresql" else (),
+        user=first.superuser,
+        password=first.password,
+        tls=TlsMode.DISABLE,
+        tls_ca_file=None,
+    )
+    return Fleet(clusters=(cluster,))
+
+
+async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(running(await _server(engine, 0, site)))]
+        hole = stack.enter_context(_hole())
+        fleet = _fleet(engine, servers, hole, nodes=options.nodes, holes=options.holes)
+        cold, warm, cpu, answered = [], [], [], []
+        for _ in range(options.rounds):
+            async with Nodes(Engines(), fleet) as nodes:
+                for found in (cold, warm):
+                    began, burnt = time.perf_counter(), time.process_time()
+                    topology = await discover(nodes, fleet, fleet.clusters[0])
+                    found.append(time.perf_counter() - began)
+                    cpu.append(time.process_time() - burnt)
+            contacts = [one.contact for one in topology.nodes]
+            aliases = sum(len(one.aliases) for one in topology.nodes)
+            answered.append(contacts.count(Contact.ANSWERED) + aliases)
+            assert contacts.count(Contact.TIMEOUT) == options.nodes - answered[-1], contacts
+        return {
+            "engine": engine,
+            "nodes": options.nodes,
+            "black_holes": options.nodes - answered[-1],
+            "cold_seconds": [round(one, 2) for one in cold],
+            "warm_seconds": [round(one, 2) for one in warm],
+            "own_cpu_seconds": [round(one, 2) for one in cpu],
+        }
+
+
+def main() -> None:
+    """Measure, and print one JSON document an engine."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nodes", type=int, default=500)
+    parser.add_argument("--holes", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", action="append", choices=["redis", "postgresql"])
+    options = parser.parse_args()
+    for engine in options.engine or ["redis", "postgresql"]:
+        with temporary_site(prefix="dbre-bench-", parent=None) as site:
+            print(json.dumps(asyncio.run(_measure(engine, site, options))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
