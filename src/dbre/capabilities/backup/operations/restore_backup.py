@@ -16,7 +16,7 @@ from dbre.capabilities.backup.restoring.booting import assemble_members, booted,
 from dbre.capabilities.backup.restoring.documents import RestoreInput, TargetInput
 from dbre.capabilities.backup.restoring.finishing import finish, outcome_document, phase_documents, phases_from
 from dbre.capabilities.backup.restoring.leftovers import tidy
-from dbre.capabilities.backup.restoring.members import fetch_members, has_members, verify_members
+from dbre.capabilities.backup.restoring.members import fetch_members, fetched_note, has_members, verify_members
 from dbre.capabilities.backup.restoring.plan import RestorePlan
 from dbre.capabilities.backup.restoring.planned_log import fetch_log, scan_planned_log
 from dbre.capabilities.backup.restoring.recovering import planned_source, require_possible
@@ -206,9 +206,12 @@ class RestoreBackup(Operation[RestoreInput]):
             await asyncio.to_thread(remove_tree, unfinished)  # there was to be room for one of them only
             async with self._vaults(plan) as vaults:
                 phases += await fetch_members(plan, staging, vaults, _tell(context))
+            for one in plan.chain:  # who comes after us verifies what it uses: the step that does is over
+                await staging.forget_note(fetched_note(one))
             phases += await verify_members(plan, staging, port, _tell(context))
         phases += await assemble_members(plan, staging, port, unfinished, _tell(context))
         await asyncio.to_thread(give_tree, unfinished, self._ground.place.account)
+        await asyncio.to_thread(os.sync)  # after a loss of power a server is started on what this step left
         return phases
 
     async def _plan(self, context: StepContext) -> RestorePlan:
