@@ -1,6 +1,6 @@
 """How long one sweep of ``dbre ha`` takes over many nodes, some of which never answer.
 
-A few real servers listen on many addresses of the loopback network, so that each node costs a login and a view of its own;
+A real server listens on many addresses of the loopback network, so that each node costs a login and a view of its own;
 black holes accept connections and say nothing. Goal: 500 nodes in 2 s, and the sweep never longer than its slowest node.
 
     python bench/topology.py [--nodes 500] [--holes 20] [--engine redis|postgresql] [--rounds 3]
@@ -26,8 +26,6 @@ from dbre.lab.site import Site
 from dbre.lab.temporary_site import temporary_site
 from dbre.ports.topology import Contact
 from dbre.testing.fixtures import running
-
-_SERVERS = 2
 
 
 async def _server(engine: str, number: int, site: Site) -> LabServer:
@@ -77,7 +75,10 @@ async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict
         servers = [await stack.enter_async_context(running(await _server(engine, 0, site)))]
         hole = stack.enter_context(_hole())
         fleet = _fleet(engine, servers, hole, nodes=options.nodes, holes=options.holes)
-        cold, warm, cpu, answered = [], [], [], []
+        cold: list[float] = []
+        warm: list[float] = []
+        cpu: list[float] = []
+        answered: list[int] = []
         for _ in range(options.rounds):
             async with Nodes(Engines(), fleet) as nodes:
                 for found in (cold, warm):

@@ -19,6 +19,10 @@ class TestReplication(conformance.ReplicationConformance):
     pass
 
 
+class TestTopology(conformance.TopologyConformance):
+    pass
+
+
 class TestSettings(conformance.SettingsConformance):
     pass
 

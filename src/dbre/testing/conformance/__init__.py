@@ -5,7 +5,7 @@
 
 import pytest
 
-for _module in ("activity", "catalog", "connections", "probe", "replication", "session", "settings", "statistics"):
+for _module in ("activity", "catalog", "connections", "probe", "replication", "session", "settings", "statistics", "topology"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from dbre.testing.conformance.activity import ActivityConformance  # noqa: E402 - after the registration above
@@ -17,6 +17,7 @@ from dbre.testing.conformance.session import SessionConformance  # noqa: E402
 from dbre.testing.conformance.settings import SettingsConformance  # noqa: E402
 from dbre.testing.conformance.statistics import StatisticsConformance  # noqa: E402
 from dbre.testing.conformance.subject import LiveServer, Subject  # noqa: E402
+from dbre.testing.conformance.topology import TopologyConformance  # noqa: E402
 
 __all__ = [
     "ActivityConformance",
@@ -29,4 +30,5 @@ __all__ = [
     "SettingsConformance",
     "StatisticsConformance",
     "Subject",
+    "TopologyConformance",
 ]
