@@ -128,3 +128,12 @@ def test_servers_outside_of_the_inventory_are_told() -> None:
     stranger = follows(1)
     found = topology(replica(2, replace(stranger, address=replace(instance(1).address, host="192.0.2.1"), received=at(5))))
     assert [(one.node, one.is_upstream, one.address) for one in found.outsiders] == [("n2", True, "192.0.2.1:5432")]
+
+
+def test_the_primary_of_a_cluster_is_its_own_before_that_of_a_source() -> None:
+    source = primary(1, timeline=9, system_id="s9")
+    source = replace(source, instance=replace(source.instance, cluster="elsewhere"))
+    own = primary(2)
+    found = topology(source, own)
+    assert found.primary == own
+    assert rules(found) == []

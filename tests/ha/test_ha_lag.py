@@ -72,3 +72,10 @@ def test_limits() -> None:
     assert is_beyond(found, 989, None)
     assert not is_beyond(found, 990, 20.0)
     assert is_beyond(found, None, 19.0)
+
+
+def test_heartbeats_of_two_clusters_are_not_compared() -> None:
+    follower = replica(2, follows(1), position=at(10), heartbeat=beat(20))
+    elsewhere = replace(follower, instance=replace(follower.instance, cluster="dr"))
+    found = lag(primary(1, feeds=(2,), heartbeat=beat(0)), elsewhere)
+    assert (found.total_bytes, found.seconds, found.seconds_at_most) == (990, None, None)

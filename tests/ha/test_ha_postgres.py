@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from psycopg import sql
 
 from dbre.capabilities.ha.cli import lag, status
 from dbre.core.errors import ExitCode, Unsupported, UsageError
-from dbre.core.fleet import UnknownInstance
+from dbre.core.fleet import Fleet, UnknownInstance
+from dbre.core.secrets import SecretReference
 from dbre.engines.postgres.binaries import find_postgres
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.site import Site
@@ -61,6 +63,7 @@ async def _dropped(admin: Any, slot: str) -> bool:
 async def test_a_cascade_from_discovery_to_a_split(cascade: dict[str, PostgresServer]) -> None:
     here = context(fleet_of("postgresql", cascade, database="postgres"))
     await _found_from_its_end(here)
+    await _found_in_another_cluster(here.obj.fleet)
     await _measured(here, cascade)
     await _split(here, cascade)
 
@@ -81,6 +84,25 @@ async def _found_from_its_end(here: Any) -> None:
         await status(here, "shop", seed="ha9")
     with pytest.raises(UsageError):
         await status(here, "shop", slot_limit="much")
+
+
+async def _found_in_another_cluster(fleet: Fleet) -> None:
+    """Followers that the inventory holds elsewhere are found; those that it does not hold are only told."""
+    (whole,) = fleet.clusters
+    first, *rest = whole.instances
+    shop = replace(whole, instances=(first,))
+    elsewhere = replace(whole, name="dr", instances=tuple(replace(one, cluster="dr") for one in rest))
+    both = (await status(context(Fleet(clusters=(shop, elsewhere))), "shop")).items[0]
+    assert [(one["name"], one["cluster"]) for one in both["nodes"]] == [("ha1", "shop"), ("ha2", "dr"), ("ha3", "dr")]
+    assert (both["outsiders"], both["findings"]) == ([], [])
+
+    alone = (await status(context(Fleet(clusters=(shop,))), "shop")).items[0]
+    assert [one["name"] for one in alone["nodes"]] == ["ha1"]
+    assert [(one["name"], one["is_upstream"]) for one in alone["outsiders"]] == [("ha2", False)]
+
+    locked = replace(elsewhere, password=SecretReference.parse("env:DBRE_NO_SUCH_SECRET").secret())
+    dark = (await status(context(Fleet(clusters=(shop, locked))), "shop")).items[0]
+    assert {one["name"]: one["contact"] for one in dark["nodes"]} == {"ha1": "answered", "ha2": "unknown"}
 
 
 async def _measured(here: Any, cascade: dict[str, PostgresServer]) -> None:

@@ -16,7 +16,7 @@ __all__ = ["discover"]
 async def discover(nodes: Nodes, fleet: Fleet, cluster: Cluster, *, seeds: Sequence[Instance] = ()) -> Topology:
     """Ask the seeds, and everyone in the inventory whom an answer names; by default the seeds are the cluster's instances.
 
-    What is not in the inventory is never connected to. Raises: SecretUnavailable.
+    What is not in the inventory is never connected to.
     """
     book = AddressBook(fleet, cluster.engine)
     order = {one.name: place for place, one in enumerate(book.instances)}

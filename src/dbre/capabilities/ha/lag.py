@@ -56,7 +56,9 @@ def _lag(before: Topology, edge: Edge, replica: NodeView) -> ReplicaLag:
     )
     replay = told.behind_bytes if told.behind_bytes is not None else _behind(replica.position, told.received)
     is_caught_up = None if total is None and transactions is None else not total and not transactions
-    seconds, at_most = (0.0, 0.0) if is_caught_up else _seconds(primary, replica)
+    node = before.node(edge.downstream)
+    has_one_row = root is not None and node is not None and root.instance.cluster == node.instance.cluster
+    seconds, at_most = (0.0, 0.0) if is_caught_up else _seconds(primary, replica) if has_one_row else (None, None)
     return ReplicaLag(
         replica=edge.downstream,
         upstream=edge.upstream or (str(edge.address) if edge.address is not None else None),

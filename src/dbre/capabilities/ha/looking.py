@@ -13,6 +13,7 @@ from dbre.capabilities.ha.verdict import Judgement, judge
 from dbre.core.checks import Finding
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Cluster, Fleet, Instance, UnknownInstance
+from dbre.core.secrets import prepare_secrets
 from dbre.core.text import closest, quoted
 from dbre.ports.engine import EngineRegistry
 
@@ -34,6 +35,7 @@ async def read_status(
     engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None, slot_limit_bytes: int
 ) -> Status:
     """Sweep once, from the seed or from all instances of a cluster. Raises: UnknownInstance, SecretUnavailable."""
+    await prepare_secrets([cluster.password])
     async with Nodes(engines, fleet) as nodes:
         topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, seed))
     findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
@@ -43,6 +45,7 @@ async def read_status(
 
 async def read_lag(engines: EngineRegistry, fleet: Fleet, cluster: Cluster) -> tuple[Topology, list[ReplicaLag]]:
     """Sweep, then read the replicas again: so upstreams were read before them. Raises: SecretUnavailable."""
+    await prepare_secrets([cluster.password])
     async with Nodes(engines, fleet) as nodes:
         topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, None))
         followers = {edge.downstream for edge in topology.edges}

@@ -94,6 +94,9 @@ class Topology:
 
     @property
     def primary(self) -> Node | None:
-        """The only writable primary; of several the one on the newest timeline; None where there is none."""
-        found = sorted(self.primaries, key=lambda one: (one.view.timeline or 0) if one.view else 0, reverse=True)
-        return found[0] if found else None
+        """The only writable primary; of several the cluster's own on the newest timeline; None where there is none."""
+
+        def rank(node: Node) -> tuple[bool, int]:
+            return node.instance.cluster == self.cluster, (node.view.timeline or 0) if node.view is not None else 0
+
+        return max(self.primaries, key=rank, default=None)

@@ -9,7 +9,7 @@ from typing import Self
 from dbre.capabilities.ha.model import Node
 from dbre.core.errors import DbreError, Unreachable
 from dbre.core.fleet import Fleet, Instance
-from dbre.core.secrets import prepare_secrets
+from dbre.core.secrets import SecretUnavailable, prepare_secrets
 from dbre.ports.engine import Access, EngineRegistry, Server, Timeouts
 from dbre.ports.topology import Contact, NodeView
 
@@ -31,6 +31,7 @@ class Nodes:
         self._clusters = {cluster.name: cluster for cluster in fleet.clusters}
         self._limit_seconds = min(limit_seconds, NODE_SECONDS)
         self._open: dict[str, Server] = {}
+        self._without_password: dict[str, DbreError] = {}
         self._places = asyncio.Semaphore(_AT_WORK)
 
     async def __aenter__(self) -> Self:
@@ -43,8 +44,12 @@ class Nodes:
         await asyncio.gather(*(one.aclose() for one in servers))
 
     async def prepare(self, clusters: Sequence[str]) -> None:
-        """Read the passwords of some clusters. Raises: SecretUnavailable."""
-        await prepare_secrets([self._clusters[name].password for name in clusters])
+        """Read the passwords of some clusters. One that cannot be read is the answer of every node there."""
+        for name in clusters:
+            try:
+                await prepare_secrets([self._clusters[name].password])
+            except SecretUnavailable as error:
+                self._without_password[name] = error
 
     async def ask(self, instance: Instance) -> Node:
         """The view of one instance; never raises for its sake, and never takes longer than the limit once it is begun."""
@@ -60,6 +65,9 @@ class Nodes:
             asking.cancel()
 
     async def _ask(self, instance: Instance) -> Node:
+        missing = self._without_password.get(instance.cluster)
+        if missing is not None:
+            return Node(instance=instance, contact=Contact.UNKNOWN, view=None, error=missing)
         try:
             server = self._server(instance)
         except DbreError as error:  # a driver that is not installed
