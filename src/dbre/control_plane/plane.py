@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbre import __version__
-from dbre.assembly import Ground, StoredReportSources, assemble, schedules_of_installation, slo_snapshots
+from dbre.assembly import Ground, StoredReportSources, assemble, chaos_ground, schedules_of_installation, slo_snapshots
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
 from dbre.capabilities.incident.delivery.wiring import Telling, telling
 from dbre.capabilities.observe import EXPORTER, PROBE, Exporter, Prober
@@ -24,6 +24,7 @@ from dbre.capabilities.slo.polling.run import Polling, SourceGround
 from dbre.capabilities.slo.recent_statuses import live_statuses
 from dbre.capabilities.stack.checker import StackChecker
 from dbre.control_plane.backups import PlaneBackups
+from dbre.control_plane.chaos import heal_leftovers
 from dbre.control_plane.incidents import incident_parts, incident_services, slack_receiver
 from dbre.control_plane.ingest import PlaneIngest
 from dbre.control_plane.operations import PlaneOperations
@@ -154,6 +155,7 @@ class ControlPlane:
         )
         services = replace(services, ingest=ingest.app, readiness=ingest.readiness(services.readiness))
         evaluation_interval = self._config.get(ALERTING).evaluation_interval
+        chaos = chaos_ground(self._config, self._fleet, ground.engines, self._clock, statuses=None)
         parts = {
             "events": events.run,
             "slo": slo.run,
@@ -170,6 +172,7 @@ class ControlPlane:
             **incidents.parts,
             **people.parts,
             **backups.parts(),
+            "chaos-leftovers": lambda: heal_leftovers(chaos),
             **operations.parts(),
         }
         identity = {"version": __version__, "pid": os.getpid()}

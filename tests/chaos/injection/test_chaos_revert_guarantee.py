@@ -71,7 +71,8 @@ async def test_what_a_killed_injector_leaves_is_healed_by_its_state_file(victim:
     assert [one.outcome for one in healed] == ["reverted", "reverted"]
     assert not victim.is_frozen
     assert not ballasts(tmp_path)
-    assert read_records(tmp_path / "state") == []
+    assert [one.phase for one in read_records(tmp_path / "state")] == [Phase.REVERTED, Phase.REVERTED]
+    assert await heal(tmp_path / "state", fleet, ENGINES, clock) == []
 
 
 async def test_a_stopped_injector_is_replaced_by_healing(victim: RedisServer, tmp_path: Path) -> None:

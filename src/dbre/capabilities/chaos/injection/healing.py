@@ -11,7 +11,7 @@ from dbre.capabilities.chaos.injection.catalogue import fault_kind
 from dbre.capabilities.chaos.injection.injector import take_back
 from dbre.capabilities.chaos.injection.model import Phase, Sighting
 from dbre.capabilities.chaos.injection.order import Order
-from dbre.capabilities.chaos.injection.record import Record, read_records, sweeping
+from dbre.capabilities.chaos.injection.record import Record, read_record, read_records, sweeping
 from dbre.core.clock import Clock
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.fleet import Fleet
@@ -22,6 +22,7 @@ from dbre.ports.engine import EngineRegistry
 __all__ = ["Healed", "heal"]
 
 _GRACE = timedelta(seconds=10)  # past its deadline an injector that still lives hangs, or its target does not let go
+_KEPT = timedelta(days=1)  # what is gone is kept so long: the operation that it belongs to may still ask
 _TRY_SECONDS = 40.0
 _DEATH_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -32,7 +33,7 @@ class Healed:
     """What became of one state file."""
 
     record: Record
-    outcome: str  # reverted, gone already, held, stuck
+    outcome: str  # reverted, held, stuck
     detail: str
 
     @property
@@ -48,28 +49,32 @@ async def heal(
 
     Raises: Conflict where another process heals; RecordUnreadable.
     """
+    if not directory.exists():  # noqa: ASYNC240 - one look
+        return []
     with sweeping(directory) as is_ours:
         if not is_ours:
             raise Conflict(f"another process heals in {directory} at the moment", hint="wait for it, and look again")
-        return [await _heal_one(record, directory, fleet, engines, clock, force) for record in read_records(directory)]
+        found = [await _heal_one(record, directory, fleet, engines, clock, force) for record in read_records(directory)]
+        return [one for one in found if one is not None]
 
 
 async def _heal_one(
     record: Record, directory: Path, fleet: Fleet, engines: EngineRegistry, clock: Clock, force: bool
-) -> Healed:
+) -> Healed | None:
     if record.phase in (Phase.REVERTED, Phase.FAILED):
-        if record.holder() is None:
+        if clock.now() > record.ends_at + _KEPT:
             record.remove(directory)
-        return Healed(record=record, outcome="gone already", detail=record.detail)
+        return None
     holder = record.holder()
     if holder is not None:
         if not force and not holder.is_stopped and clock.now() < record.ends_at + _GRACE:
             return Healed(record=record, outcome="held", detail=f"process {holder.pid} holds it until {record.until}")
         await _kill(holder)
+        record = read_record(record.path(directory))  # its last word
     sighting = await _take_back(record, fleet, engines)
     if sighting.is_on:
         return Healed(record=record, outcome="stuck", detail=sighting.detail)
-    record.remove(directory)
+    record.at(Phase.REVERTED, detail=sighting.detail, why="it was healed").write(directory)
     return Healed(record=record, outcome="reverted", detail=sighting.detail)
 
 

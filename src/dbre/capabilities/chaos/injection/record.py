@@ -17,7 +17,7 @@ from dbre.core.errors import DbreError
 from dbre.core.text import printable
 from dbre.lab.processes import Process
 
-__all__ = ["Record", "RecordUnreadable", "boot_id", "new_fault_id", "read_records", "sweeping"]
+__all__ = ["Record", "RecordUnreadable", "boot_id", "new_fault_id", "read_record", "read_records", "sweeping"]
 
 _SUFFIX = ".fault.json"
 
@@ -98,11 +98,12 @@ def read_records(directory: Path) -> list[Record]:
     found = []
     for path in sorted(directory.glob(f"*{_SUFFIX}")) if directory.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # its injector has just ended
-            found.append(_read(path))
+            found.append(read_record(path))
     return found
 
 
-def _read(path: Path) -> Record:
+def read_record(path: Path) -> Record:
+    """One state file. Raises: RecordUnreadable; FileNotFoundError."""
     try:
         given = json.loads(path.read_text())
         return Record(**{**given, "phase": Phase(given["phase"])})

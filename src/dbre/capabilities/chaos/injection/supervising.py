@@ -20,6 +20,12 @@ _LEAVING_SECONDS = 10.0  # of a process that has nothing left to do
 _FORWARDED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "VIRTUAL_ENV")
 
 
+def _remove_empty(log: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if os.stat(log).st_size == 0:  # noqa: PTH116 - a blocking call, and a short one
+            os.unlink(log)  # noqa: PTH108 - as above
+
+
 class Injection:
     """One fault in the hands of its injector."""
 
@@ -121,6 +127,7 @@ class Injection:
             self._process.stdin.close()  # whatever else goes wrong: the end of the pipe ends the fault
         if self.is_reverted or self._failure is not None:
             await asyncio.wait(self._tasks[:1], timeout=_LEAVING_SECONDS)
+            _remove_empty(f"{self.order.directory}/{self.order.id}.log")
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
