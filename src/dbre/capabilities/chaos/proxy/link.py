@@ -184,18 +184,22 @@ class Link:
     def _copy(self) -> bool:
         """One round through this process; False: nothing more can be done now."""
         self._empty_pipe()
-        has_read = self._read()
-        return self._write() and has_read
+        self._read()
+        return self._write() and self._may_read()
 
-    def _read(self) -> bool:
+    def _may_read(self) -> bool:
+        """Whether there is more, and room for it: also what was left when there was none, which epoll tells only once."""
+        return self.source.is_readable and not self._has_end and self.held <= _MOST_HELD
+
+    def _read(self) -> None:
         source = self.source
-        if not source.is_readable or self._has_end or self.held > _MOST_HELD:
-            return False
+        if not self._may_read():
+            return
         try:
             data = source.socket.recv(_CHUNK)
         except BlockingIOError:
             source.is_readable = False
-            return False
+            return
         if len(data) < _CHUNK and not source.is_ended:
             source.is_readable = False
         if not data:
@@ -203,10 +207,10 @@ class Link:
             if self.at_end is not None:
                 self.onward(self.at_end())
             self._fifo.push(0.0, None)
-            return False
+            return
         self.bytes_in += len(data)
         if self.is_deaf:
-            return True
+            return
         if self.front is not None:
             self.onward(self.front(data))
         elif len(self._fifo):
@@ -214,7 +218,6 @@ class Link:
             self._fifo.push(0.0, data)
         else:
             self._past_fifo(data)
-        return True
 
     def _write(self) -> bool:
         out, sink = self._out, self.sink
