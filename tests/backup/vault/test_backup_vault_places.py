@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -117,6 +118,25 @@ async def test_a_missing_mount_is_no_empty_vault(tmp_path: Path) -> None:
         with pytest.raises(Unreachable, match="is not there"):
             await vault.catalog()
     assert not (tmp_path / "vault").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system, which only root may")
+async def test_a_full_disk_of_a_vault_is_told_and_what_was_begun_is_gone(tmp_path: Path) -> None:
+    cellar = document(tmp_path)
+    size = ["-t", "tmpfs", "-o", "size=512k,mode=0700"]
+    mounted = subprocess.run(["mount", *size, "tmpfs", cellar.path], capture_output=True, text=True, check=False)  # noqa: ASYNC221
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount here: {mounted.stderr.strip()}")
+    try:
+        copy = make_copy(tmp_path / "copy", size=4_000_000)
+        async with open_document(ground(tmp_path), cellar) as vault:
+            with pytest.raises(VaultUnusable, match=r"objects cannot be prepared in .*: No space left on device"):
+                await vault.put_set(record(copy), copy)
+            assert not list(Path(cellar.path).rglob("*.part"))
+            small = make_copy(tmp_path / "small", size=1_000)
+            await vault.put_set(record(small), small)  # and there is room again
+    finally:
+        subprocess.run(["umount", "-l", cellar.path], check=True)  # noqa: ASYNC221
 
 
 async def test_a_link_in_a_vault_leads_nowhere(tmp_path: Path) -> None:

@@ -118,11 +118,12 @@ def staged_ids(ground: BackupGround) -> tuple[str, ...]:
 
 def require_space(ground: BackupGround, needed: int) -> None:
     """Raises: PrecheckFailed where a copy of so many bytes does not fit, with a fifth to spare."""
-    directory = next(one for one in (ground.directory, *ground.directory.parents) if one.exists())
+    staging = ground.directory / "sets"  # it may be a disk of its own
+    directory = next(one for one in (staging, *staging.parents) if one.exists())
     free, wanted = shutil.disk_usage(directory).free, needed * 6 // 5
     if free < wanted:
         raise PrecheckFailed(
-            f"{printable(str(ground.directory), limit=200)} has {format_bytes(free)} free; the copy needs"
+            f"{printable(str(directory), limit=200)} has {format_bytes(free)} free; the copy needs"
             f" {format_bytes(wanted)} ({format_bytes(needed)} and a fifth to spare)",
             hint="free some space, or set backup.directory to a larger disk",
             context={"free_bytes": free, "needed_bytes": wanted},

@@ -1,6 +1,7 @@
 """Files and directories on their way into a vault and out of it: sealed, sent, fetched, compared, unpacked. It blocks."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import queue
@@ -17,7 +18,7 @@ from typing import Any
 from pyrage import x25519
 
 from dbre.capabilities.backup.vault.envelope import Binding, Readable, Sealed, seal, unseal
-from dbre.capabilities.backup.vault.errors import ObjectDamaged
+from dbre.capabilities.backup.vault.errors import ObjectDamaged, VaultUnusable
 from dbre.capabilities.backup.vault.flow import Flow
 from dbre.capabilities.backup.vault.storage import Storage
 from dbre.capabilities.backup.vault.tar_unpacking import unpack_tar
@@ -91,7 +92,10 @@ class Contents:
         place = self._storage.staging
         is_in_place = place is not None
         with self._staged(place) as path:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            with (
+                _told_of_no_room(path.parent),
+                os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file,
+            ):
                 pace = flow.pace if is_in_place else _only_check(flow)
                 sealed = seal(source, file, binding=binding, recipients=self._recipients, pace=pace)
             key = key_of(sealed.sha256)
@@ -150,6 +154,20 @@ class Contents:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
+
+
+@contextmanager
+def _told_of_no_room(directory: Path) -> Iterator[None]:
+    """Only what is written there can lack room; what is read is the copy's own. Raises: VaultUnusable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise VaultUnusable(
+            f"objects cannot be prepared in {quoted(str(directory))}: {error.strerror}",
+            hint="make room: dbre backup expire, or a larger disk",
+        ) from error
 
 
 def _only_check(flow: Flow) -> Callable[[int], None]:

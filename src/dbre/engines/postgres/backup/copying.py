@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 from collections.abc import AsyncIterator
@@ -153,9 +154,12 @@ async def _follow(child: Child, told: _Told, progress: CopyProgress, access: Acc
         )
     if status != 0:
         error = child.failure(status)
+        is_full = os.strerror(errno.ENOSPC) in error.message  # a full disk of the server is said in the same words
         raise CopyFailed(
             f"PostgreSQL at {access.address}: {error.message}",
-            hint="see what stands in the way: the survey of the cluster (dbre backup check) names what the login lacks",
+            hint="make room where the message says: in backup.directory, or on the server's disk"
+            if is_full
+            else "see what stands in the way: the survey of the cluster (dbre backup check) names what the login lacks",
             context=error.context,
         ) from error
 
