@@ -15,6 +15,7 @@ from dbre.capabilities.chaos.proxy.service import Proxies
 from dbre.core.fleet import Address
 from dbre.core.secrets import Secret
 from dbre.engines.postgres.wire import PostgresWire
+from dbre.engines.redis.wire import RedisWire
 from dbre.ports.wire import WirePort
 
 PATIENCE = 60.0
@@ -58,7 +59,7 @@ class Driver:
 
 
 def wires(name: str) -> WirePort:
-    return {"postgresql": PostgresWire()}[name]
+    return {"postgresql": PostgresWire(), "redis": RedisWire()}[name]
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from dbre.engines.redis.features import FEATURES
 from dbre.engines.redis.grants import grant_script
 from dbre.engines.redis.probe import RedisHeartbeat
 from dbre.engines.redis.server import RedisServer
+from dbre.engines.redis.wire import RedisWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
@@ -46,11 +47,8 @@ class RedisEngine:
         raise Unsupported(f"Redis is not dumped by {place.account.name}")
 
     def wire(self) -> WirePort:
-        """The grammar of its protocol."""
-        raise Unsupported(
-            "a fault proxy does not read the protocol of Redis yet",
-            hint="leave the engine out: then toxics of connections work, and none of queries",
-        )
+        """The grammar of its protocol, for one who stands between client and server."""
+        return RedisWire()
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from redis-py nor from the network."""

@@ -25,6 +25,7 @@ _TABLE: tuple[tuple[Facet, str, tuple[str, ...], str], ...] = (
     (Facet.TOPOLOGY, "lag in seconds by heartbeat", ("heartbeat_read",), ""),
     (Facet.SETTINGS, "parameters with value", ("settings",), "no defaults, no source"),
     (Facet.STATISTICS, "counters, memory, keys", ("info",), ""),
+    (Facet.WIRE, "commands seen by a proxy: delayed, failed, dropped", (), "nothing is asked of the server; not through TLS"),
     (Facet.STATISTICS, "calls and time by command", ("command_statistics",), ""),
 )
 
