@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
+from dbre.core.errors import Unsupported
+from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.redis import RedisServer, find_redis
 from dbre.lab.site import Site
-from dbre.testing.fixtures import installed, running
+from dbre.testing.fixtures import installed, leave_out, running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -14,4 +16,16 @@ async def victim(lab_site: Site) -> AsyncIterator[RedisServer]:
     """Redis, because it starts in a tenth of a second."""
     program = installed(lambda: find_redis(account=lab_site.account))
     async with running(RedisServer("chaos-victim", lab_site, program=program)) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def small_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
+    """PostgreSQL with places for 20 sessions."""
+    try:
+        binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
+    except Unsupported as error:
+        leave_out(error)
+    server = PostgresServer("chaos-small", lab_site, binaries=binaries, settings={"max_connections": "20"})
+    async with running(server):
         yield server

@@ -1,5 +1,6 @@
 """Each fault on a real server: refused where it must be, seen to be on, taken back, seen to be gone."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -54,45 +55,49 @@ async def is_refused(server: PostgresServer) -> bool:
     return False
 
 
-async def test_exhausted_places_leave_those_of_administrators(fresh_postgres: PostgresServer, tmp_path: Path) -> None:
-    await make_client(fresh_postgres)
-    client = fresh_postgres.access(user="chaos_client", password=Secret(PASSWORD))
-    order = order_on(fresh_postgres, "pool-exhaustion", tmp_path, access=client)
+async def test_exhausted_places_leave_those_of_administrators(small_postgres: PostgresServer, tmp_path: Path) -> None:
+    await make_client(small_postgres)
+    client = small_postgres.access(user="chaos_client", password=Secret(PASSWORD))
+    order = order_on(small_postgres, "pool-exhaustion", tmp_path, access=client)
     async with runner(order):
-        assert await is_refused(fresh_postgres)
-        async with await fresh_postgres.connect() as admin:  # a superuser's place is still there
+        assert await is_refused(small_postgres)
+        async with await small_postgres.connect() as admin:  # a superuser's place is still there
             assert await (await admin.execute("SELECT 1")).fetchone() == (1,)
         os.kill(record_of(order).pid, signal.SIGKILL)  # sessions die with whoever holds them
         await until(partial(has_no_injector, order))
-        while await is_refused(fresh_postgres):
+        while await is_refused(small_postgres):
             pass
-    again = order_on(fresh_postgres, "pool-exhaustion", tmp_path / "again", access=client, seconds=1.0)
+    again = order_on(small_postgres, "pool-exhaustion", tmp_path / "again", access=client, seconds=1.0)
     async with runner(again):
         await until(partial(is_over, again))
-    assert not await is_refused(fresh_postgres)
-    assert "is a superuser" in await failure_of(order_on(fresh_postgres, "pool-exhaustion", tmp_path / "refused"))
+    assert not await is_refused(small_postgres)
+    assert "is a superuser" in await failure_of(order_on(small_postgres, "pool-exhaustion", tmp_path / "refused"))
 
 
-async def test_a_crashed_server_is_started_again_with_its_own_words(fresh_postgres: PostgresServer, tmp_path: Path) -> None:
-    before = fresh_postgres.pid
-    order = order_on(fresh_postgres, "crash", tmp_path, restart="same")
+async def test_a_crashed_server_is_started_again_with_its_own_words(small_postgres: PostgresServer, tmp_path: Path) -> None:
+    before = small_postgres.pid
+    order = order_on(small_postgres, "crash", tmp_path, restart="same")
     async with runner(order) as process:
-        assert not fresh_postgres.is_running
+        assert not small_postgres.is_running
         process.kill()
         await until(partial(is_over, order))
-    async with await fresh_postgres.connect() as admin:
+    async with await small_postgres.connect() as admin:
         assert await (await admin.execute("SELECT 1")).fetchone() == (1,)
-    (main,) = [one for one in fresh_postgres.processes() if one.parent not in {two.pid for two in fresh_postgres.processes()}]
+    (main,) = [one for one in small_postgres.processes() if one.parent not in {two.pid for two in small_postgres.processes()}]
     assert main.pid != before
 
 
 async def test_processes_are_refused_that_are_not_a_server_here(victim: RedisServer, tmp_path: Path) -> None:
     given = victim.access()
     elsewhere = type(given)(address=Address("192.0.2.1", 6379), user=None, password=None, database=None)
-    assert "is not an address of this machine" in await failure_of(order_on(victim, "freeze", tmp_path, access=elsewhere))
     nobody = type(given)(address=Address("127.0.0.1", 1), user=None, password=None, database=None)
-    assert "nobody listens" in await failure_of(order_on(victim, "freeze", tmp_path, access=nobody))
-    assert "replaced the words" in await failure_of(order_on(victim, "crash", tmp_path, restart="same"))
+    found = await asyncio.gather(
+        failure_of(order_on(victim, "freeze", tmp_path / "one", access=elsewhere)),
+        failure_of(order_on(victim, "freeze", tmp_path / "two", access=nobody)),
+        failure_of(order_on(victim, "crash", tmp_path / "three", restart="same")),
+    )
+    for words, message in zip(("not an address of this machine", "nobody listens", "replaced the words"), found, strict=True):
+        assert words in message
     assert victim.is_running
     assert not victim.is_frozen
 
