@@ -3,13 +3,15 @@
 import asyncio
 import hashlib
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis_copies_kit import RedisHistory, client, order_for
 
-from dbre.core.errors import UsageError
+from dbre.core.errors import Denied, UsageError
+from dbre.core.secrets import Secret
 from dbre.engines.redis.canary import RedisCanary
 from dbre.engines.redis.integrity import RedisIntegrity
 from dbre.lab.redis import RedisServer
@@ -89,6 +91,21 @@ async def test_a_digest_does_not_see_encodings_or_keys_that_go(redis_server: Red
         connection.srem("set", *(f"more-{number}" for number in range(1000)))
         connection.set("goes", "later", ex=2000)
         assert (await integrity.digest(ZERO)).digest == before.digest
+
+
+async def test_who_may_not_read_every_key_is_told_what_that_takes(redis_server: RedisServer) -> None:
+    access = replace(redis_server.access(), user="reader", password=Secret("word"))
+    with client(redis_server.access()) as connection:
+        fill(connection)
+        connection.execute_command(
+            "ACL", "SETUSER", "reader", "on", ">word", "-@all", "+client|setname", "+client|id", "+acl|whoami", "+info"
+        )
+        with pytest.raises(Denied, match="NOPERM") as refused:
+            await RedisIntegrity(access).digest(ZERO)
+        hint = refused.value.hint or ""
+        connection.execute_command(*hint.partition(": ")[2].split())
+        assert await RedisIntegrity(access).digest(ZERO) is not None
+        connection.execute_command("ACL", "DELUSER", "reader")
 
 
 async def test_buckets_divide_the_keys_and_counts_agree(redis_server: RedisServer) -> None:

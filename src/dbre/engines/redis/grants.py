@@ -29,7 +29,7 @@ def grant_script(user: str) -> str:
 def backup_grants(user: str) -> tuple[str, ...]:
     """What a login needs besides, to back the server up and to write the canary; it keeps what it could do before.
 
-    Digests read every key. That takes ``%R~* +@read`` as well, which nobody gets by the way.
+    Digests read every key. That takes ``%R~* +@read +select`` as well, which nobody gets by the way.
 
     Raises: UsageError where ``user`` cannot be the name of a user.
     """

@@ -2,10 +2,11 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from dbre.core.errors import UsageError
+from dbre.core.errors import Denied, UsageError
 from dbre.core.text import printable, quoted
 from dbre.engines.redis.backup.asking import conversation
 from dbre.engines.redis.commands import named
@@ -41,7 +42,7 @@ class RedisIntegrity:
 
     async def tables(self) -> Sequence[TableName]:
         """Logical databases that have keys."""
-        async with conversation(self._access, what="integrity") as connection:
+        async with _reading(self._access) as connection:
             fields = sections_of(await connection.run(named("keyspace"), limit_seconds=self._limit))
         numbers = sorted(int(name.removeprefix("db")) for name in fields if name.startswith("db"))
         return [TableName("", str(number)) for number in numbers]
@@ -52,7 +53,7 @@ class RedisIntegrity:
             raise UsageError(f"there is no bucket {bucket[0]} of {bucket[1]}", hint="count from 0")
         began = time.monotonic()
         total, seen = 0, set[bytes]()
-        async with conversation(self._access, what="integrity") as connection:
+        async with _reading(self._access) as connection:
             await self._select(connection, table)
             cursor = b"0"
             while True:
@@ -84,7 +85,7 @@ class RedisIntegrity:
         faults: list[IntegrityFault] = []
         looked_at = 0
         for table in await self.tables():
-            async with conversation(self._access, what="integrity") as connection:
+            async with _reading(self._access) as connection:
                 await self._select(connection, table)
                 before = int(await connection.run(named("size"), limit_seconds=self._limit))
                 found = await self._count(connection)
@@ -99,7 +100,7 @@ class RedisIntegrity:
 
     async def extensions(self) -> Sequence[tuple[str, str, bool]]:
         """Modules; a server that lacks one does not start on data that needs it."""
-        async with conversation(self._access, what="integrity") as connection:
+        async with _reading(self._access) as connection:
             answer = await connection.run(named("modules"), limit_seconds=self._limit)
         found = [dict(zip(one[::2], one[1::2], strict=True)) for one in answer]
         return [(str(one["name"]), str(one["ver"]), True) for one in found]
@@ -128,6 +129,20 @@ class RedisIntegrity:
             value = _sorted(kind, value)
         digest = hashlib.sha256(_framed([key, kind, _framed(value)]))
         return int.from_bytes(digest.digest(), "big")
+
+
+@asynccontextmanager
+async def _reading(access: Access) -> AsyncIterator[Connection]:
+    """A connection; a user who may not read every key is told what that takes, as no grants of ours give it by the way."""
+    try:
+        async with conversation(access, what="integrity") as connection:
+            yield connection
+    except Denied as error:
+        if "NOPERM" not in error.message:
+            raise
+        user = printable(access.user or "default", limit=100)
+        hint = f"digests and counts read every key: ACL SETUSER {user} %R~* +@read +select"
+        raise type(error)(error.message, hint=hint, context=error.context) from error
 
 
 def _sorted(kind: bytes, value: Sequence[bytes]) -> list[Any]:
