@@ -23,6 +23,7 @@ from dbre.lab.redis import RedisServer
 from dbre.testing.fixtures import leave_out
 
 PASSWORD = "s3cret"
+REFUSALS = ("not an address of this machine", "nobody listens", "replaced the words", "main process of one has 'redis'")
 
 
 async def failure_of(order: Order) -> str:
@@ -87,6 +88,20 @@ async def test_a_crashed_server_is_started_again_with_its_own_words(small_postgr
     assert main.pid != before
 
 
+async def test_one_process_of_a_server_is_frozen_and_the_others_serve(small_postgres: PostgresServer, tmp_path: Path) -> None:
+    order = order_on(small_postgres, "freeze", tmp_path, only="checkpointer")
+    async with runner(order) as process:
+        assert record_of(order).detail == "1 of 1 processes stopped"
+        (stopped,) = [one for one in small_postgres.processes() if one.is_stopped]
+        assert "checkpointer" in Path(f"/proc/{stopped.pid}/cmdline").read_text()
+        async with await small_postgres.connect() as admin:
+            assert await (await admin.execute("SELECT 1")).fetchone() == (1,)
+        process.kill()
+        await until(partial(is_over, order))
+    assert not any(one.is_stopped for one in small_postgres.processes())
+    assert "has 'replayer' in its title" in await failure_of(order_on(small_postgres, "freeze", tmp_path, only="replayer"))
+
+
 async def test_processes_are_refused_that_are_not_a_server_here(victim: RedisServer, tmp_path: Path) -> None:
     given = victim.access()
     elsewhere = type(given)(address=Address("192.0.2.1", 6379), user=None, password=None, database=None)
@@ -95,8 +110,9 @@ async def test_processes_are_refused_that_are_not_a_server_here(victim: RedisSer
         failure_of(order_on(victim, "freeze", tmp_path / "one", access=elsewhere)),
         failure_of(order_on(victim, "freeze", tmp_path / "two", access=nobody)),
         failure_of(order_on(victim, "crash", tmp_path / "three", restart="same")),
+        failure_of(order_on(victim, "freeze", tmp_path / "four", only="redis")),
     )
-    for words, message in zip(("not an address of this machine", "nobody listens", "replaced the words"), found, strict=True):
+    for words, message in zip(REFUSALS, found, strict=True):
         assert words in message
     assert victim.is_running
     assert not victim.is_frozen

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from dbre.core.errors import DbreError, ExitCode
 from dbre.ports.engine import Access, EngineRegistry
 
-__all__ = ["Fault", "FaultKind", "InjectionFailed", "NoParameters", "NotReverted", "Parameters", "Phase", "Scene", "Sighting"]
+__all__ = ["Fault", "FaultKind", "InjectionFailed", "NotReverted", "Parameters", "Phase", "Scene", "Sighting"]
 
 
 class InjectionFailed(DbreError):
@@ -40,10 +40,6 @@ class Parameters(BaseModel):
     """Base of what a fault is asked: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NoParameters(Parameters):
-    """For a fault that needs to know nothing besides its target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
