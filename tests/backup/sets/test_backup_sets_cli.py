@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,7 @@ def test_a_backup_from_the_first_copy_to_its_expiry(run: Run, world_settings: Se
     worst = json.loads(out)["items"][0]
     assert (worst["rule"], worst["subject"], worst["severity"]) == ("backup.vault_not_ready", "vault near", "critical"), out
 
+    _see_that_a_vault_begun_anew_is_told_and_gets_a_full_copy(run, near)
     code, _, err = run("backup", "hold", increment["id"], "--reason", "case 17")
     assert code == 0, err
     assert [one["hold"] for one in _items(run, "backup", "list", "--held")] == ["case 17"]
@@ -142,6 +145,26 @@ def test_a_backup_from_the_first_copy_to_its_expiry(run: Run, world_settings: Se
     code, _, err = run("backup", "expire", "orders", "--accept-unproven", "--yes")
     assert code == 0, err
     assert [one["state"] for one in _items(run, "backup", "list")] == ["sealed", "tombstoned", "tombstoned"]
+
+
+def _see_that_a_vault_begun_anew_is_told_and_gets_a_full_copy(run: Run, near: Path) -> None:
+    """The state store believes that the sets lie there; the vault, which answers well, has none of them."""
+    near.rename(near.with_name("lost"))
+    near.mkdir(mode=0o700)
+    code, _, err = run("backup", "take", "orders", "--dry-run")
+    assert code == ExitCode.REFUSED
+    assert "v1/vault.json is not in vault near, of which this machine saw" in err, err
+    (head,) = re.findall(r"remove (\S+\.json)", err)
+    Path(head).unlink()  # as the hint says
+    (planned,) = _items(run, "backup", "take", "orders", "--dry-run")
+    assert planned["summary"] == "take a full copy of orders-1 into near", "an increment there would stand on nothing"
+    code, out, _ = run("backup", "check", "orders", "-o", "json")
+    assert code == ExitCode.FINDINGS
+    told = {one["rule"]: one["summary"] for one in json.loads(out)["items"]}
+    assert "vault near does not have 2 sealed sets that were stored in it" in told["backup.not_in_vault"]
+    shutil.rmtree(near)
+    near.with_name("lost").rename(near)
+    assert "backup.not_in_vault" not in run("backup", "check", "orders", "-o", "json")[1]
 
 
 @pytest.mark.timeout(120)

@@ -87,7 +87,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         """
         cluster = self.ground.fleet.cluster(asked.cluster)
         policy = self.ground.require_policy(cluster.name)
-        vault_doubts = await require_vaults(self.ground, policy)
+        ready = await require_vaults(self.ground, policy, cluster.name)
         port = self.ground.port_of(cluster, provider=policy.provider)
         source = await find_source(
             port, cluster, from_replica=policy.from_replica, instance=asked.instance, application_name=context.application_name
@@ -95,7 +95,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
         doubts = require_copyable(source)
         catalog = await load_catalog(self.store_of_sets, cluster.name)
         kind = None if asked.kind == "auto" else CopyKind(asked.kind)
-        choice = choose(kind, port.kinds(), catalog, policy, source.survey, vaults=self.ground.vaults)
+        choice = choose(kind, port.kinds(), ready.corrected(catalog), policy, source.survey, vaults=self.ground.vaults)
         has_log = source.survey.position is not None
         includes_log = has_log and (asked.self_contained or policy.log.mode == "none")
         if has_log and not includes_log:
@@ -104,7 +104,7 @@ class TakeBackup(TakingParts, Operation[TakeBackupInput]):
                 includes_log = True
                 doubts = (own_log_only(why), *doubts)
         needs_log = has_log and not includes_log
-        warnings = (*told_warnings(catalog, source, policy, needs_log=needs_log), *doubts, *vault_doubts)
+        warnings = (*told_warnings(catalog, source, policy, needs_log=needs_log), *doubts, *ready.doubts)
         mends = choice.parent is None and await is_remedy(
             self.store_of_sets, cluster.name, catalog, source.survey, now=context.clock.now()
         )

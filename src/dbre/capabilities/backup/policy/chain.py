@@ -70,12 +70,14 @@ def choose(
     if parent is not None and asked is CopyKind.DIFFERENTIAL:
         full = chain_of(catalog, parent)[0]
         if (forgotten := _forgotten(full, survey)) is not None:
-            raise NoSuchCopy(f"no {asked} copy can be made: {forgotten}", hint="take a full one: dbre backup take --kind full")
+            raise NoSuchCopy(
+                f"no {asked} copy can be made: {forgotten}", hint="take a full one: dbre backup take CLUSTER --kind full"
+            )
         return Choice(kind=asked, parent=full, reason=f"what changed since full set {full.id}")
     if parent is not None:
         return Choice(kind=CopyKind.INCREMENTAL, parent=parent, reason=reason)
     if asked is not None:
-        raise NoSuchCopy(f"no {asked} copy can be made: {reason}", hint="take a full one: dbre backup take --kind full")
+        raise NoSuchCopy(f"no {asked} copy can be made: {reason}", hint="take a full one: dbre backup take CLUSTER --kind full")
     return Choice(kind=whole, parent=None, reason=reason)
 
 

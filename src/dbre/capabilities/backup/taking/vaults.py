@@ -1,13 +1,14 @@
 """The vaults of a policy, and what sets need of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dbre.capabilities.backup.documents import PolicyDocument
 from dbre.capabilities.backup.ground import BackupGround
-from dbre.capabilities.backup.model import BackupSet
+from dbre.capabilities.backup.model import BackupSet, Catalog, SetState
 from dbre.capabilities.backup.taking.staging import SetStaging, forget_manifest, kept_manifest
 from dbre.core.errors import DbreError, PrecheckFailed, Unreachable, UsageError
 from dbre.core.text import closest, quoted
@@ -16,13 +17,28 @@ from dbre.ports.backup.errors import CopyDamaged
 if TYPE_CHECKING:  # what encrypts and reaches storages costs half a second
     from dbre.capabilities.backup.vault.vault import Vault
 
-__all__ = ["VaultNotReady", "fetch_manifest", "open_set_vault", "require_answers", "require_vaults"]
+__all__ = ["VaultNotReady", "VaultsReady", "fetch_manifest", "open_set_vault", "require_answers", "require_vaults"]
 
 
 class VaultNotReady(PrecheckFailed):
     """A vault of the policy could not take the set; nothing was copied."""
 
     code = "backup.vault_not_ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaultsReady:
+    """The vaults of a policy, each of which could take a set just now."""
+
+    doubts: tuple[str, ...]  # what is doubtful about them, as sentences
+    sets: Mapping[str, frozenset[str]]  # by vault: sealed sets of the cluster, as its own index tells
+
+    def corrected(self, catalog: Catalog) -> Catalog:
+        """A catalog in which no set lies where its vault no longer has it: one was lost and begun anew, or put back."""
+        return replace(catalog, sets=tuple(replace(one, vaults=self._vaults_of(one)) for one in catalog.sets))
+
+    def _vaults_of(self, one: BackupSet) -> tuple[str, ...]:
+        return tuple(name for name in one.vaults if name not in self.sets or one.id in self.sets[name])
 
 
 def open_set_vault(ground: BackupGround, name: str) -> "AbstractAsyncContextManager[Vault]":
@@ -32,8 +48,8 @@ def open_set_vault(ground: BackupGround, name: str) -> "AbstractAsyncContextMana
     return open_vault(ground, name)
 
 
-async def require_vaults(ground: BackupGround, policy: PolicyDocument) -> tuple[str, ...]:
-    """Open and try every vault of a policy before anything is copied; what is doubtful about them, as sentences.
+async def require_vaults(ground: BackupGround, policy: PolicyDocument, cluster: str) -> VaultsReady:
+    """Open and try every vault of a policy before anything of a cluster is copied.
 
     Raises: UsageError where one is not configured; VaultNotReady with everything that is wrong with them; Unreachable.
     """
@@ -44,11 +60,14 @@ async def require_vaults(ground: BackupGround, policy: PolicyDocument) -> tuple[
             hint = f"did you mean {near}?" if near else f"configured: {', '.join(known) or 'none'}; add it under vaults:"
             raise UsageError(f"policy {policy.name} names vault {quoted(name, limit=80)}, and there is none", hint=hint)
     doubts: list[str] = []
+    sets: dict[str, frozenset[str]] = {}
     errors: dict[str, DbreError] = {}
     for name in policy.vaults:
         try:
             async with open_set_vault(ground, name) as vault:
                 doubts += [f"vault {name}: {one}" for one in await vault.try_writing()]
+                there = await vault.catalog(cluster)
+                sets[name] = frozenset(one.id for one in there.sets if one.state is SetState.SEALED)
         except DbreError as error:
             errors[name] = error
     if errors:
@@ -59,7 +78,7 @@ async def require_vaults(ground: BackupGround, policy: PolicyDocument) -> tuple[
             hint="; ".join(dict.fromkeys(one.hint for one in errors.values() if one.hint)) or "dbre vault check",
             context={"policy": policy.name, "vaults": list(errors)},
         )
-    return tuple(doubts)
+    return VaultsReady(doubts=tuple(doubts), sets=sets)
 
 
 async def require_answers(ground: BackupGround, names: Sequence[str]) -> None:

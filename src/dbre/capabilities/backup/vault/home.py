@@ -122,10 +122,15 @@ class VaultHome:
     def _made(self, system_id: str, *, whole: bool) -> SystemIndex | None:
         try:
             vault_id, trusted = self.vault_id, self.trusted()
-        except ObjectMissing:
-            if self.memory.recall(system_id) is not None:
-                raise
-            return None
+        except ObjectMissing as error:
+            seen = self.memory.recall(system_id)
+            if seen is None:
+                return None
+            raise IndexBroken(
+                f"{keys.VAULT} is not in vault {self.document.name}, of which this machine saw {seen.number} entries",
+                hint="it was emptied, or is not what is mounted there; to begin it anew, remove "
+                + printable(str(self.memory.path_of(system_id))),
+            ) from error
         return SystemIndex(
             self.storage,
             vault_id=vault_id,
@@ -138,8 +143,9 @@ class VaultHome:
 
     def _described(self) -> dict[str, str]:
         if self._about is None:
+            data = self.storage.read(keys.VAULT, limit=_LARGEST)
             try:
-                value = json.loads(self.storage.read(keys.VAULT, limit=_LARGEST))
+                value = json.loads(data)
                 self._about = {name: str(value[name]) for name in ("format", "id", "signer")}
             except (ValueError, KeyError, TypeError) as error:
                 raise IndexBroken(f"{keys.VAULT} of vault {self.document.name} is no description of a vault") from error
