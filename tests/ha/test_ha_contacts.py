@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from ha_live import context, fleet_of
+from ha_live import Engines, context, fleet_of
 
 from dbre.capabilities.ha.cli import lag, status
+from dbre.capabilities.ha.nodes import Nodes
 from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import Address, Cluster, Fleet, Instance
 from dbre.core.secrets import Secret
@@ -57,6 +58,20 @@ async def test_silence_and_refusal_hold_up_nobody(postgres18: PostgresServer, bl
     assert found == {"live": "answered", "hole": "timeout", "gone": "reset", "unnamed": "unknown"}
     assert view.items[0]["primary"] == "live"
     assert (len(view.errors), view.exit_code) == (3, ExitCode.FINDINGS)
+
+
+async def test_the_silent_are_asked_first_the_next_time(
+    postgres18: PostgresServer, black_hole: Address, nobody: Address
+) -> None:
+    live = fleet_of("postgresql", {"live": postgres18}, database="postgres")
+    fleet = with_instances(live, gone=nobody, hole=black_hole)
+    instances = fleet.clusters[0].instances
+    async with Nodes(Engines(), fleet, limit_seconds=0.5) as nodes:
+        assert nodes.silent_first(instances) == list(instances)
+        found = [await nodes.ask(one) for one in instances]
+        assert [one.contact.value for one in found] == ["answered", "reset", "timeout"]
+        assert [one.name for one in nodes.silent_first(instances)] == ["hole", "live", "gone"]
+        assert (await nodes.ask(instances[0])).contact.value == "answered"
 
 
 async def test_a_server_that_refuses_us_lives(postgres18: PostgresServer) -> None:

@@ -14,6 +14,7 @@ from dbre.capabilities.ha.cli import lag, status
 from dbre.core.errors import ExitCode, Unsupported, UsageError
 from dbre.core.fleet import Fleet, UnknownInstance
 from dbre.core.secrets import SecretReference
+from dbre.core.view import PluginState
 from dbre.engines.postgres.binaries import find_postgres
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.site import Site
@@ -76,6 +77,7 @@ async def _found_from_its_end(here: Any) -> None:
     document = whole.items[0]
     assert document["primary"] == "ha1"
     assert [(one["downstream"], one["upstream"]) for one in document["edges"]] == [("ha2", "ha1"), ("ha3", "ha2")]
+    assert (whole.plugin.state, whole.plugin.text) == (PluginState.OK, "shop: primary ha1, healthy")
     assert (document["findings"], document["verdicts"], whole.exit_code) == ([], [], ExitCode.OK)
     assert [one["timeline"] for one in document["nodes"]] == [1, 1, 1]
     assert len({one["system_id"] for one in document["nodes"]}) == 1
@@ -126,6 +128,7 @@ async def _measured(here: Any, cascade: dict[str, PostgresServer]) -> None:
         assert (await lag(here, "shop", max_bytes="1GiB", max_seconds="1h")).exit_code is ExitCode.OK
         paused = await status(here, "shop")
         assert (rules(paused), paused.exit_code) == ({("ha.paused_replay", "ha3")}, ExitCode.FINDINGS)
+        assert (paused.plugin.state, paused.plugin.text.count("ha.paused_replay")) == (PluginState.WARNING, 1)
         await admin.execute("SELECT pg_catalog.pg_wal_replay_resume()")
         await until(look, lambda rows: rows["ha3"]["is_caught_up"])
 
@@ -157,4 +160,4 @@ async def _split(here: Any, cascade: dict[str, PostgresServer]) -> None:
     contacts = {one["name"]: one["contact"] for one in dead.items[0]["nodes"]}
     assert contacts == {"ha1": "reset", "ha2": "answered", "ha3": "answered"}
     assert dead.items[0]["primary"] == "ha2"
-    assert len(dead.errors) == 1
+    assert (len(dead.errors), dead.plugin.state) == (1, PluginState.CRITICAL)

@@ -28,7 +28,7 @@ async def status(
 ) -> View:
     """The live topology and what is wrong with it; ends with 3 for a finding from warning on, 6 where nobody answers."""
     from dbre.capabilities.ha.looking import read_status
-    from dbre.capabilities.ha.status import status_document, status_text
+    from dbre.capabilities.ha.status import plugin_status, status_document, status_text
     from dbre.core.checks import Severity, exit_code_of
     from dbre.core.errors import ExitCode
     from dbre.core.units import parse_bytes
@@ -46,6 +46,7 @@ async def status(
         text=status_text(found.topology, found.findings, found.judgement),
         errors=errors,
         exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
+        plugin=plugin_status(found.topology, found.findings, found.judgement),
     )
 
 

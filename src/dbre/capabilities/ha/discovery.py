@@ -28,7 +28,7 @@ async def discover(nodes: Nodes, fleet: Fleet, cluster: Cluster, *, seeds: Seque
         unprepared = [name for name in dict.fromkeys(one.cluster for one in new) if name not in prepared]
         await nodes.prepare(unprepared)
         prepared.update(unprepared)
-        for one in new:
+        for one in nodes.silent_first(new):
             if one.name not in asked:
                 asked[one.name] = asyncio.create_task(nodes.ask(one))
 

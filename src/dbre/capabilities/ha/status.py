@@ -5,13 +5,13 @@ from datetime import datetime
 
 from dbre.capabilities.ha.model import Edge, Node, Outsider, Topology
 from dbre.capabilities.ha.verdict import Judgement
-from dbre.core.checks import Finding
+from dbre.core.checks import Finding, Severity
 from dbre.core.text import printable
 from dbre.core.units import format_bytes, format_duration
-from dbre.core.view import Row
+from dbre.core.view import PluginState, PluginStatus, Row
 from dbre.ports.topology import NodeView
 
-__all__ = ["status_document", "status_text"]
+__all__ = ["plugin_status", "status_document", "status_text"]
 
 
 def status_document(topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, now: datetime) -> Row:
@@ -132,6 +132,14 @@ def status_text(topology: Topology, findings: Sequence[Finding], judgement: Judg
         if finding.fix:
             lines.append(f"  fix: {finding.fix}")
     return "\n".join(lines) + "\n"
+
+
+def plugin_status(topology: Topology, findings: Sequence[Finding], judgement: Judgement | None) -> PluginStatus:
+    """The same for a monitoring plugin: the worst finding decides, and is named."""
+    heaviest = max((one.severity.weight for one in findings), default=0)
+    state = PluginState.CRITICAL if heaviest >= Severity.ERROR.weight else PluginState(heaviest)
+    worst = f"; {findings[0].rule}: {findings[0].summary}" if heaviest else ""
+    return PluginStatus(state=state, text=f"{topology.cluster}: {_summary(topology, judgement)}{worst}")
 
 
 def _summary(topology: Topology, judgement: Judgement | None) -> str:
