@@ -109,6 +109,7 @@ async def test_a_server_that_dies_and_one_that_is_not_there(proxy: Driver) -> No
         await proxy.remove("dying", "latency")
         with contextlib.suppress(ConnectionResetError):  # an end or a reset, as the server gave it
             assert await asyncio.wait_for(reader.read(), PATIENCE) in (b"", b"in flight")
+        writer.transport.abort()
     with pytest.raises(ConnectionResetError):
         await received(address, b"nobody is there")
     await until(lambda: refused(proxy))

@@ -159,6 +159,22 @@ async def test_half_open_the_server_is_gone_and_the_client_never_hears_of_it(sce
         await asyncio.wait_for(client[0].read(), PATIENCE)
 
 
+async def test_a_half_open_connection_hears_no_lease_and_disturbs_no_neighbour(scene: Scene) -> None:
+    proxy, client, ends = scene
+    await proxy.toxic("echo", "half_open", ttl=3600)
+    await until(ends[0].transport.is_closing)
+    host, _, port = (await proxy.state("echo"))["upstream"].rpartition(":")
+    neighbour = await asyncio.open_connection(*await proxy.proxy("next", f"{host}:{port}"))  # takes the number that is free now
+    await said(neighbour, b"neighbour")
+    await proxy.call("POST", "/proxies/echo/toxics/half_open", {"ttl": 1800})
+    assert await is_silent(client)
+    await proxy.remove("echo", "half_open")
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(client[0].read(), PATIENCE)
+    await said(neighbour, os.urandom(100_000))
+    neighbour[1].transport.abort()
+
+
 async def test_half_open_the_client_is_gone_and_the_server_waits(scene: Scene) -> None:
     proxy, client, ends = scene
     await proxy.toxic("echo", "half_open", stream="upstream")

@@ -78,8 +78,9 @@ class Connection:
     def set_toxics(self, toxics: Sequence[Toxic]) -> None:
         """From now on these are on, and no others."""
         wanted = {one.name: one for one in toxics if one.unit is Unit.CONNECTION}
-        for name in [name for name, one in self._seen.items() if wanted.get(name) != one]:
-            self._take_off(name)
+        for name, before in list(self._seen.items()):
+            if name not in wanted or not wanted[name].is_same_fault(before):
+                self._take_off(name)
         for name, toxic in wanted.items():
             if name not in self._seen and not self.is_closed:
                 self._seen[name] = toxic
@@ -162,8 +163,9 @@ class Connection:
         side = link.source
         link.close()
         if other is not None:
-            other.is_deaf = True
+            other.deafen()
         self._loop.forget(side.fd)
+        side.fd = -1  # the number may soon be somebody else's
         with contextlib.suppress(OSError):
             side.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         side.socket.close()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Link", "Side"]
 
 _CHUNK = 64 * 1024
+_SMALL = 16 * 1024
 _MOST_HELD = 1 << 20  # bytes between reading and writing: then the sender has to wait, as it would for a slow receiver
 _MOST_ROUNDS = 16  # until the others have their turn
 _FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
@@ -56,6 +57,7 @@ class Link:
         self._has_end = False  # the source has ended
         self._end_is_due = False  # and all that came before has passed the stages
         self._is_pumping = False
+        self._is_bulk = False  # much comes at once: below that, two calls of splice cost more than recv and send
 
     @property
     def mode(self) -> str:
@@ -69,7 +71,7 @@ class Link:
         self._is_pumping = True
         try:
             for _ in range(_MOST_ROUNDS):
-                if not (self._splice() if self._is_spliced() else self._copy()):
+                if not (self._splice() if self._is_bulk and self._is_spliced() else self._copy()):
                     return
         except OSError:  # blocking is caught where it happens: this side or that one was reset
             self._broken()
@@ -107,6 +109,16 @@ class Link:
                 waiting = waiting + data if waiting else data
         self._past_fifo(waiting)
 
+    def deafen(self) -> None:
+        """The sink is gone and the source must not hear of it: what comes from now on, and what is under way, goes nowhere."""
+        self.is_deaf, self.front, self.at_end = True, None, None
+        self._fifo.clear()
+        self._out.clear()
+        self.held = 0
+        if self._pipe is not None:
+            self._pipes.give(self._pipe)
+            self._pipe = None
+
     def close(self) -> None:
         """Forget everything that is still under way."""
         self.is_done = True
@@ -133,7 +145,7 @@ class Link:
     def _emit(self, data: bytes | None) -> None:
         if data is None:
             self._end_is_due = True
-        elif data:
+        elif data and not self.is_deaf:
             self._out.append(data)
         if not self._is_pumping:
             self.loop.soon(self.pump)
@@ -165,6 +177,7 @@ class Link:
                 self._finish()
                 return False
             pipe.filled = count
+            self._is_bulk = count >= _SMALL
             self.bytes_in += count
             if count < pipe.slots and not self.source.is_ended:  # else the pipe may have been full of small pieces
                 self.source.is_readable = False
@@ -209,6 +222,7 @@ class Link:
             self._fifo.push(0.0, None)
             return
         self.bytes_in += len(data)
+        self._is_bulk = len(data) == _CHUNK
         if self.is_deaf:
             return
         if self.front is not None:

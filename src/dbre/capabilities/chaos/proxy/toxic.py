@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -45,6 +45,10 @@ class Toxic:
     attributes: Mapping[str, Any]
     match: Match = field(default_factory=Match)
     ttl_seconds: float | None = None  # since it was set or renewed; None: until it is removed
+
+    def is_same_fault(self, other: "Toxic") -> bool:
+        """Whether it differs in its lease at most, which those whom it hit must not notice."""
+        return replace(self, ttl_seconds=None) == replace(other, ttl_seconds=None)
 
     def as_document(self) -> dict[str, object]:
         """As Toxiproxy writes it, and what we add."""
