@@ -50,7 +50,7 @@ class Commands:
                 return False
             self._missing, self._at = count, after
         while self._missing:
-            if data[self._at : self._at + 1] not in (b"$", b""):
+            if (mark := data[self._at : self._at + 1]) and mark != b"$":
                 self.is_lost = True
                 return False
             length, after = self._number(data, self._at + 1, _LONGEST_WORD)
