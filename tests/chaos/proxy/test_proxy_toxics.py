@@ -46,7 +46,7 @@ async def test_latency_delays_and_keeps_the_order(scene: Scene, stream: str) -> 
     proxy, client, _ = scene
     await proxy.toxic("echo", "latency", stream=stream, latency=200, jitter=50)
     assert await said(client, b"x") >= 0.149
-    data = os.urandom(8_000_000)  # more than may lie between reading and writing
+    data = os.urandom(3_000_000)  # more than may lie between reading and writing
     await said(client, data)
     assert (await proxy.connections("echo"))[0]["mode"][stream] == "bytes"
     await proxy.remove("echo", "latency")
