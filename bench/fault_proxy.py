@@ -95,7 +95,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def tps(server: PostgresServer, port: int, clients: int, seconds: int) -> float:
+def tps(server: PostgresServer, port: int, pid: int | None, clients: int, seconds: int) -> tuple[float, float]:
+    """Transactions a second, and CPU microseconds of the proxy for each: what other work on the machine changes little."""
+    before = cpu_seconds(pid) if pid else 0.0
     given = conninfo_to_dict(server.conninfo(database="postgres"))
     words = [
         str(server.binaries.directory / "pgbench"),
@@ -119,7 +121,9 @@ def tps(server: PostgresServer, port: int, clients: int, seconds: int) -> float:
     )
     found = re.search(r"tps = ([0-9.]+) \(without", done.stdout)
     assert found, f"{port}: {done.stdout} {done.stderr}"
-    return float(found[1])
+    count = re.search(r"actually processed: ([0-9]+)", done.stdout)
+    assert count
+    return float(found[1]), ((cpu_seconds(pid) - before) if pid else 0.0) / int(count[1]) * 1e6
 
 
 def source() -> tuple[socket.socket, int]:
@@ -223,7 +227,7 @@ def _speeds(stack: ExitStack, server: PostgresServer, behind: int, folder: Path,
     armed = [
         each for one in ("latency,unit=query,toxicity=0,latency=99", "error,unit=query,toxicity=0") for each in ("--toxic", one)
     ]
-    ports: dict[str, int] = {"direct": server.address.port}
+    ports: dict[str, tuple[int, int | None]] = {"direct": (server.address.port, None)}
     bulks: dict[str, tuple[int, int | None]] = {"direct": (behind, None)}
     for name, make in (
         ("splice", lambda port, to: own(port, to)),
@@ -238,17 +242,19 @@ def _speeds(stack: ExitStack, server: PostgresServer, behind: int, folder: Path,
         if words is None:
             print(f"{name} is not installed: left out", file=sys.stderr)
             continue
-        stack.enter_context(program(words, port))
-        ports[name] = port
+        ports[name] = (port, stack.enter_context(program(words, port)))
         if not name.startswith("wire"):
             port = choose_port()
             bulks[name] = (port, stack.enter_context(program(make(port, behind), port)))
     best: dict[str, float] = {}
     for _ in range(ROUNDS):
         for clients in (1, 16):
-            for name, port in ports.items():
+            for name, (port, pid) in ports.items():
                 key = f"tps_c{clients}_{name}"
-                best[key] = max(best.get(key, 0.0), round(tps(server, port, clients, seconds)))
+                speed, cost = tps(server, port, pid, clients, seconds)
+                best[key] = max(best.get(key, 0.0), round(speed))
+                key = f"cpu_us_c{clients}_{name}"
+                best[key] = min(best.get(key, 1e6), round(cost, 1))
         for name, (port, pid) in bulks.items():
             speed, cost = bulk(port, pid)
             best[f"gb_per_s_{name}"] = max(best.get(f"gb_per_s_{name}", 0.0), round(speed, 2))
