@@ -14,6 +14,7 @@ from typing import IO
 
 from dbre.core.programs.account import Account, give
 from dbre.core.programs.errors import BinariesMissing, ProgramFailed
+from dbre.core.programs.starting import start
 from dbre.core.text import one_line
 
 __all__ = ["Ended", "call", "find_program"]
@@ -65,7 +66,7 @@ async def call(
     began = time.monotonic()
     with _output(into, account) as output:
         try:
-            child = await asyncio.create_subprocess_exec(
+            child = await start(
                 *words,
                 cwd="/",
                 env={**_environment(account), **(environment or {})},
@@ -73,7 +74,6 @@ async def call(
                 stdout=asyncio.subprocess.PIPE if output is None else output,
                 stderr=asyncio.subprocess.PIPE,
                 umask=0o077,
-                start_new_session=True,
                 **account.credentials(),
             )
         except OSError as error:

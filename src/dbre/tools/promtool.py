@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.core.errors import DbreError, Unsupported
+from dbre.core.programs.starting import start
 from dbre.core.text import printable
 
 __all__ = ["Finding", "NoChecker", "check_alertmanager", "check_rules", "find_tool", "run_rule_tests"]
@@ -74,12 +75,11 @@ async def _run(command: Sequence[str | Path], timeout_seconds: float) -> Finding
     """In a session of its own, so that nothing of it is left when it takes too long or we are cancelled."""
     words = [os.fspath(one) for one in command]
     name = Path(words[0]).name
-    child = await asyncio.create_subprocess_exec(
+    child = await start(
         *words,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "HOME": os.environ.get("HOME", "/")},
     )
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dbre.core.programs.account import Account
 from dbre.core.programs.errors import ProgramFailed
+from dbre.core.programs.starting import start
 from dbre.core.text import printable
 
 __all__ = ["Child", "Finished", "clean_environment", "run", "spawn"]
@@ -178,7 +179,7 @@ async def _start(
     words: Sequence[str], account: Account, directory: Path, environment: Mapping[str, str] | None, stdin: int | None
 ) -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(
+        return await start(
             *words,
             cwd=directory,
             env={**clean_environment(directory), **(environment or {})},
@@ -186,7 +187,6 @@ async def _start(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
-            start_new_session=True,
             umask=0o077,
             **account.credentials(),
         )

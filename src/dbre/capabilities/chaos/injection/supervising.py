@@ -12,6 +12,7 @@ from typing import Any, Self
 from dbre.capabilities.chaos.injection.lease import LEASE_SECONDS, RENEWAL_SECONDS
 from dbre.capabilities.chaos.injection.model import InjectionFailed, NotReverted
 from dbre.capabilities.chaos.injection.order import Order
+from dbre.core.programs.starting import start
 
 __all__ = ["Injection"]
 
@@ -50,12 +51,12 @@ class Injection:
             directory / f"{order.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
         try:
-            process = await asyncio.create_subprocess_exec(
+            # In a session of its own: Ctrl-C reaches us, and through the pipe the injector.
+            process = await start(
                 *program,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C reaches us, and through the pipe the injector
                 env={name: value for name in _FORWARDED if (value := os.environ.get(name)) is not None},
             )
         finally:

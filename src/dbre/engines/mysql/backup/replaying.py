@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dbre.core.programs.run import clean_environment
+from dbre.core.programs.starting import start
 from dbre.core.text import printable
 from dbre.engines.mysql.backup.programs import BINLOG, CLIENT, require_tool
 from dbre.ports.backup.errors import RecoveryFailed
@@ -52,14 +53,13 @@ async def replay(
 async def _start(
     words: Sequence[str], place: Place, directory: Path, *, stdin: int = asyncio.subprocess.DEVNULL, stdout: int | None = None
 ) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
+    return await start(
         *words,
         cwd=directory,
         env=clean_environment(directory),
         stdin=stdin,
         stdout=asyncio.subprocess.DEVNULL if stdout is None else stdout,
         stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
         umask=0o077,
         **place.account.credentials(),
     )

@@ -50,8 +50,15 @@ async def fetch_socket(log: LogFetch | None, account: Account, *, directory: Pat
     give(served, account)
     socket_path = directory / _SOCKET
 
+    tasks: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        task = asyncio.current_task()
+        if task is not None:
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        # The stream's own callback would log a cancelled task as an error; only our end cancels it.
+        with suppress(OSError, asyncio.CancelledError):
             name = os.fsdecode((await reader.readline()).rstrip(b"\n"))
             writer.write(await _answer(log, name, served, account, fetched) + b"\n")
             await writer.drain()
@@ -67,6 +74,9 @@ async def fetch_socket(log: LogFetch | None, account: Account, *, directory: Pat
         yield fetched
     finally:
         server.close()
+        for task in tuple(tasks):  # a server that was stopped may have left a question: its answer would outlive the vaults
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _script() -> bytes:
