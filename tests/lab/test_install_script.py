@@ -45,6 +45,8 @@ def test_every_wanted_package_is_present_or_left_out_with_a_reason() -> None:
         "barman",
         "mariadb-backup",
         "openssh-server",
+        "haproxy",
+        "libnginx-mod-stream",
         "chromium",
         "zsh",
         "fish",

@@ -1,6 +1,7 @@
 """SIGKILL of a process that runs the engine while an alert fires: told once, lost never."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ async def run_until_firing(place, good: int):
         password,
         str(good),
         cwd=HERE,
+        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

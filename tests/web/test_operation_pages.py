@@ -116,6 +116,9 @@ async def team(postgres18: PostgresServer, tmp_path_factory: pytest.TempPathFact
     await plane.start()
     yield Team(plane=plane, tokens=tokens)
     await plane.stop()
+    async with await postgres18.connect() as admin:  # other tests share this server
+        await admin.execute("ALTER SYSTEM RESET ALL")
+        await admin.execute("SELECT pg_catalog.pg_reload_conf()")
 
 
 def _change(value: str, **more: object) -> dict[str, object]:

@@ -24,7 +24,7 @@ KILLS = int(os.environ.get("DBRE_TEST_KILLS", "5"))
 async def start(directory: Path, port: int) -> asyncio.subprocess.Process:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(HERE / "ingest_process.py"), str(directory), str(port)),
-        env={"PYTHONPATH": f"{HERE}:{HERE.parent}", "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": f"{HERE}:{HERE.parent}:{HERE.parent.parent}", "PATH": "/usr/bin:/bin"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -3,8 +3,8 @@
 
 import pytest
 
-from dbre.core.errors import DbreError, UsageError
-from dbre.ports.engine import Blame, Facet
+from dbre.core.errors import DbreError, Unsupported, UsageError
+from dbre.ports.engine import Blame, Engine, Facet
 from dbre.ports.support import SupportState, support_matrix
 from dbre.ports.versions import VersionRange
 from dbre.testing.conformance.subject import Subject, opened
@@ -12,13 +12,22 @@ from dbre.testing.conformance.subject import Subject, opened
 __all__ = ["CatalogConformance"]
 
 
+def _refused(engine: Engine) -> set[Facet]:
+    """Facets of the protocol alone, which need no server to say that they are not there."""
+    try:
+        engine.wire()
+    except Unsupported:
+        return {Facet.WIRE}
+    return set()
+
+
 class CatalogConformance:
     """The engine's own account of itself."""
 
     async def test_every_feature_can_be_read_and_belongs_to_a_product(self, subject: Subject) -> None:
-        """Versions parse, products are the engine's, no feature comes twice, every facet has one."""
+        """Versions parse, products are the engine's, no feature comes twice, every facet that it does not refuse has one."""
         features = subject.engine.features()
-        assert {feature.facet for feature in features} == set(Facet)
+        assert {feature.facet for feature in features} == set(Facet) - _refused(subject.engine)
         assert len({(feature.facet, feature.name, feature.products) for feature in features}) == len(features)
         for feature in features:
             VersionRange.parse(feature.versions)
