@@ -58,9 +58,12 @@ class Lab:
         cache = cache_directory(account, environment)
         blueprint = await find_blueprint(spec, account=account, cache=cache)
         watch = guardian or Guardian()
-        claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
+        is_ours = False
         try:
-            watch.watch(where)
+            with uninterrupted():  # else a second Ctrl-C could leave a directory that nobody watches
+                claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
+                is_ours = True
+                watch.watch(where)
             site = Site(directory=where, account=account, cache=cache, guardian=None, durable=spec.durable)
             lab = cls(where, spec, build_servers(spec, blueprint, site))
             lab._write_manifest(blueprint, account)
@@ -68,10 +71,11 @@ class Lab:
             if guardian is None:
                 watch.release(where)
         except BaseException as error:
-            with uninterrupted():  # people press Ctrl-C twice
-                remove(where)
-                watch.release(where)
-            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+            if is_ours:
+                with uninterrupted():  # people press Ctrl-C twice
+                    remove(where)
+                    watch.release(where)
+            if is_ours and isinstance(error, OSError) and not isinstance(error, TimeoutError):
                 raise LabError(f"the lab cannot be built in {where}: {error}") from error
             raise
         finally:
