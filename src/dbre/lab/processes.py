@@ -20,6 +20,7 @@ SERVER_PROGRAMS = frozenset(
     {"postgres", "mariadbd", "mysqld", "redis-server", "redis-check-rdb", "valkey-server"}
     | {"beam.smp", "epmd", "erl_child_setup"}  # RabbitMQ
     | {"prometheus", "prometheus-alertmanager", "alertmanager"}
+    | {"nats-server", "java"}  # java: Kafka
 )
 _POLL_SECONDS = 0.01
 
