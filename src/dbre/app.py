@@ -66,6 +66,7 @@ def sections() -> "Sequence[Section[Any]]":
     from dbre.capabilities.backup.documents import BACKUP, VAULTS
     from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES
     from dbre.capabilities.chaos.config_document import CHAOS
+    from dbre.capabilities.ha.config_document import HA
     from dbre.capabilities.incident import RECEIVERS
     from dbre.capabilities.incident.channels.documents import CHANNELS
     from dbre.capabilities.incident.incidents_document import INCIDENTS
@@ -116,6 +117,7 @@ def sections() -> "Sequence[Section[Any]]":
         VAULTS,
         BACKUP,
         PROVEN_RESTORE_POLICIES,
+        HA,
         CHAOS,
         STATE,
         AUDIT,

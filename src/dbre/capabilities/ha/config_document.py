@@ -1,0 +1,42 @@
+"""The section ``ha`` of ``dbre.yaml``: what chooses the primary of a cluster, beside the servers themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import Field
+
+from dbre.capabilities.ha.patroni.config_document import PatroniDocument
+from dbre.core.config import Document, Fault, Name, Section
+
+__all__ = ["HA", "HaClusterDocument", "HaDocument"]
+
+
+class HaClusterDocument(Document):
+    """One cluster of the inventory."""
+
+    cluster: Name = Field(description="of the inventory")
+    patroni: PatroniDocument | None = Field(None, description="where Patroni chooses the primary")
+
+
+class HaDocument(Document):
+    """How the primary of each cluster is chosen."""
+
+    clusters: tuple[HaClusterDocument, ...] = Field((), description="each cluster once; one that is not named has no more")
+
+    def of(self, cluster: str) -> HaClusterDocument:
+        """What is said of a cluster; the defaults where nothing is."""
+        return next((one for one in self.clusters if one.cluster == cluster), HaClusterDocument(cluster=cluster))
+
+
+def _faults(document: Any) -> Iterator[Fault]:
+    seen: set[str] = set()
+    clusters = document.get("clusters") if isinstance(document, dict) else None
+    for index, one in enumerate(clusters if isinstance(clusters, list) else ()):
+        name = one.get("cluster") if isinstance(one, dict) else None
+        if isinstance(name, str) and name in seen:
+            yield Fault(path=("clusters", index, "cluster"), message=f"{name} is already in the list", hint="join the two")
+        elif isinstance(name, str):
+            seen.add(name)
+
+
+HA = Section("ha", HaDocument, HaDocument, "High availability: who chooses the primary of a cluster.", faults=_faults)
