@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dbre.core.control import Control
 from dbre.core.errors import UsageError
 from dbre.core.secrets import Secret
 from dbre.core.selector import Selector
@@ -122,6 +123,7 @@ class Instance:
     name: str
     cluster: str
     address: Address
+    control: Control | None = None  # None: dbre neither starts nor stops it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,8 @@ class Cluster:
     tls: TlsMode
     tls_ca_file: str | None
     labels: Mapping[str, str] = field(default_factory=dict)
+    replication_user: str | None = None  # whose login a follower uses at its upstream; None: as another follower does
+    replication_password: Secret | None = None
 
     def endpoint(self, purpose: EndpointPurpose) -> Endpoint | None:
         """The endpoint for a purpose, or None where the cluster has none."""

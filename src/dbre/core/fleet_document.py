@@ -18,6 +18,7 @@ from dbre.core.config import (
     SecretReference,
     Section,
 )
+from dbre.core.control_document import ControlDocument, control_from
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, Cluster, Endpoint, EndpointPurpose, Fleet, Instance, TlsMode, is_host
 from dbre.core.text import closest, printable
@@ -63,6 +64,9 @@ class InstanceDocument(Document):
     name: Name = Field(description="Unique in the fleet.")
     host: Host = Field(description="Host name, IP address, or absolute directory of a Unix socket.")
     port: int | None = Field(default=None, ge=1, le=65_535, description="Default: the engine's registered port.")
+    control: ControlDocument | None = Field(
+        default=None, description="How its process is started and stopped. Default: dbre does neither."
+    )
 
 
 class EndpointsDocument(Document):
@@ -84,6 +88,10 @@ class ClusterDocument(Document):
     )
     user: Identifier | None = Field(default=None, description="Login of dbre. Default: what the driver takes.")
     password: SecretReference | None = Field(default=None, description="Where the password is kept.")
+    replication_user: Identifier | None = Field(
+        default=None, description="Login of a follower at its upstream. Default: as another follower logs in."
+    )
+    replication_password: SecretReference | None = Field(default=None, description="Where its password is kept.")
     tls: TlsMode = Field(default=TlsMode.PREFER, description="Encryption of connections; the words of libpq's sslmode.")
     tls_ca_file: FilePath | None = Field(
         default=None, description="Certificates to verify servers with. Default: the system's."
@@ -115,6 +123,8 @@ def _faults(fleet: Any) -> Iterator[Fault]:
             if "host" in one
         ],
     )
+    for i, cluster in clusters:
+        yield from _control_faults(("clusters", i), cluster)
     known = [str(one["name"]) for _, one in environments if "name" in one]
     for i, cluster in clusters:
         yield from _cluster_faults(("clusters", i), cluster, known)
@@ -133,6 +143,23 @@ def _cluster_faults(path: tuple[str | int, ...], cluster: dict[str, Any], enviro
         message = "servers are verified with tls: verify-ca or verify-full only"
         yield Fault(path=(*path, "tls_ca_file"), message=message, hint="set tls, or remove tls_ca_file")
     yield from _label_faults(path, cluster)
+
+
+def _control_faults(path: tuple[str | int, ...], cluster: dict[str, Any]) -> Iterator[Fault]:
+    """Two servers of one machine share nothing; those of two machines may look alike."""
+    seen: set[tuple[str, str, str]] = set()
+    for j, instance in _mappings(cluster, "instances"):
+        control = instance.get("control")
+        if not isinstance(control, dict):
+            continue
+        place = (*path, "instances", j, "control")
+        if control.get("kind") == "pg_ctl" and cluster.get("engine") not in (None, "postgresql"):
+            yield Fault(path=(*place, "kind"), message="pg_ctl starts PostgreSQL only", hint="use systemd or commands")
+        for key in ("data_directory", "unit"):
+            one = (str(instance.get("host")), key, str(control.get(key)))
+            if control.get(key) is not None and one in seen:
+                yield Fault(path=(*place, key), message=f"another instance of {one[0]} has it", hint="each has its own")
+            seen.add(one)
 
 
 def _label_faults(path: tuple[str | int, ...], holder: dict[str, Any]) -> Iterator[Fault]:
@@ -191,7 +218,12 @@ def build_fleet(config: Config, *, default_ports: Mapping[str, int]) -> Fleet:
 
 def _cluster(document: ClusterDocument, environment_labels: Mapping[str, str], default_port: int) -> Cluster:
     instances = tuple(
-        Instance(name=one.name, cluster=document.name, address=Address(one.host, one.port or default_port))
+        Instance(
+            name=one.name,
+            cluster=document.name,
+            address=Address(one.host, one.port or default_port),
+            control=control_from(one.control) if one.control else None,
+        )
         for one in document.instances
     )
     reserved = {"environment": document.environment, "cluster": document.name, "engine": document.engine}
@@ -207,6 +239,8 @@ def _cluster(document: ClusterDocument, environment_labels: Mapping[str, str], d
         tls=document.tls,
         tls_ca_file=str(document.tls_ca_file) if document.tls_ca_file else None,
         labels={**environment_labels, **document.labels, **reserved},
+        replication_user=document.replication_user,
+        replication_password=document.replication_password.secret() if document.replication_password else None,
     )
 
 
