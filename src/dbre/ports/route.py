@@ -116,6 +116,13 @@ class Route(Protocol):
         """
         ...
 
+    async def cut(self, address: Address) -> int:
+        """End what still goes through this route to anywhere but ``address``; how many connections that were.
+
+        For a primary that is dead or fenced: clients that wait for it get an error at once, and come back.
+        """
+        ...
+
     async def verify(self, address: Address) -> Sequence[RouteCheck]:
         """Whether everybody who is asked leads to ``address`` by now; only looks, and may be asked until all is well."""
         ...
