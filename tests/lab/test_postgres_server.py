@@ -122,8 +122,8 @@ async def test_a_lost_race_for_the_port_ends_with_another_port(
     with socket.create_server((LOOPBACK, 0)) as squatter:
         taken = squatter.getsockname()[1]
         choices = iter([taken, taken])
-        monkeypatch.setattr("dbre.lab.server.choose_port", lambda: next(choices, None) or choose_port())
-        monkeypatch.setattr("dbre.lab.server.is_free", lambda _: True)
+        monkeypatch.setattr("dbre.lab.network.host.choose_port", lambda _: next(choices, None) or choose_port())
+        monkeypatch.setattr("dbre.lab.network.host.is_free", lambda *_: True)
         server = PostgresServer("raced", site, binaries=postgres18.binaries)
         await server.start()
         assert server.address.port != taken

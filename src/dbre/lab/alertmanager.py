@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from dbre.core.programs.account import Account
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.http_server import HttpLabServer
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.site import Site
@@ -69,7 +68,7 @@ class AlertmanagerServer(HttpLabServer):
             self.program.path,
             f"--config.file={self.data_directory / 'alertmanager.yml'}",
             f"--storage.path={self.data_directory / 'state'}",
-            f"--web.listen-address={LOOPBACK}:{port}",
+            f"--web.listen-address={self.site.host.address}:{port}",
             "--cluster.listen-address=",  # a single one: it would wait for peers
             "--log.level=warn",
         ]

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback."""
+"""Free TCP ports, on loopback unless another address is named."""
 
 import secrets
 import socket
@@ -12,18 +12,18 @@ LOOPBACK = "127.0.0.1"
 _LOWEST = 20_000
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, address: str = LOOPBACK) -> bool:
     """Whether a server could listen there now; connections that linger after an earlier server do not count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((LOOPBACK, port))
+            trial.bind((address, port))
         except OSError:
             return False
     return True
 
 
-def choose_port() -> int:
+def choose_port(address: str = LOOPBACK) -> int:
     """A port where nobody listens, outside the range from which the kernel takes the client ends of connections.
 
     From inside that range, some client could take the port of a server that was killed and is to be started again.
@@ -32,11 +32,11 @@ def choose_port() -> int:
     highest = _ephemeral_start() - 1
     if highest - _LOWEST < 1000:  # an unusual range: let the kernel choose
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as trial:
-            trial.bind((LOOPBACK, 0))
+            trial.bind((address, 0))
             return int(trial.getsockname()[1])
     for _ in range(200):
         port = _LOWEST + secrets.randbelow(highest - _LOWEST + 1)  # no shared seed: parallel labs must differ
-        if is_free(port):
+        if is_free(port, address):
             return port
     raise PortTaken(f"no free port between {_LOWEST} and {highest} in 200 tries", hint="stop some servers: ss -ltn")
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.programs.errors import BinariesMissing
-from dbre.lab.free_port import LOOPBACK, choose_port
 from dbre.lab.programs import ServerProgram
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
@@ -66,7 +65,7 @@ class KafkaServer(LabServer):
 
     async def _build_data(self) -> None:
         self.site.make_directory(self.data_directory)
-        self._write_configuration(choose_port())
+        self._write_configuration(self.site.host.choose_port())
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A", 1)
         command = self._java("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", self._configuration)
         await run_program(command, account=self.site.account, directory=self.data_directory, timeout_seconds=_FORMAT_SECONDS)
@@ -76,13 +75,13 @@ class KafkaServer(LabServer):
         return self.data_directory / "server.properties"
 
     def _write_configuration(self, port: int) -> None:
-        controller = choose_port()
+        where, controller = self.site.host.address, self.site.host.choose_port()
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
-            "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
-            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+            "controller.quorum.voters": f"1@{where}:{controller}",
+            "listeners": f"PLAINTEXT://{where}:{port},CONTROLLER://{where}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{where}:{port}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": str(self.data_directory / "logs"),

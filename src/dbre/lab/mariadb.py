@@ -11,7 +11,6 @@ from typing import Self
 from dbre.core.programs.account import Account
 from dbre.core.programs.cache import build_once
 from dbre.core.secrets import Secret
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.grants import observer_backup_grants, observer_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
@@ -69,19 +68,19 @@ class MariaDbServer(LabServer):
 
     def _accounts(self) -> str:
         """Statements for the first start, one a line. Not replicated: a replica runs them, too, before it follows."""
-        verifier = _native_hash(self.password)
+        verifier, clients = _native_hash(self.password), self.site.host.account_pattern
         lines = ["SET sql_log_bin = 0;", f"CREATE DATABASE IF NOT EXISTS {DATABASE};"]
         for user, grant in ((self.superuser, "ALL"), (_REPLICATION_USER, "REPLICATION SLAVE")):
-            lines.append(f"CREATE OR REPLACE USER {user}@'127.0.0.1' IDENTIFIED BY PASSWORD '{verifier}';")
+            lines.append(f"CREATE OR REPLACE USER {user}@'{clients}' IDENTIFIED BY PASSWORD '{verifier}';")
             option = " WITH GRANT OPTION" if grant == "ALL" else ""
-            lines.append(f"GRANT {grant} ON *.* TO {user}@'127.0.0.1'{option};")
+            lines.append(f"GRANT {grant} ON *.* TO {user}@'{clients}'{option};")
         lines.append("DROP USER IF EXISTS root@localhost;")
         for login in self.logins:
-            account = f"{login.user}@'127.0.0.1'"
+            account = f"{login.user}@'{clients}'"
             lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
             if login.is_observer:
-                lines += _single_lines(observer_grants(self.engine, f"{login.user}@127.0.0.1"))
-                lines += [f"{statement};" for statement in observer_backup_grants(self.engine, f"{login.user}@127.0.0.1")]
+                lines += _single_lines(observer_grants(self.engine, f"{login.user}@{clients}"))
+                lines += [f"{statement};" for statement in observer_backup_grants(self.engine, f"{login.user}@{clients}")]
                 lines.append(f"GRANT SUPER ON *.* TO {account};")  # `dbre settings apply` can be tried, as the script says
             else:
                 lines.append(f"GRANT ALL ON {DATABASE}.* TO {account};")
@@ -98,7 +97,7 @@ class MariaDbServer(LabServer):
     def _command(self, port: int) -> list[str | Path]:
         durable = self.site.durable
         settings = {
-            "bind-address": LOOPBACK,
+            "bind-address": self.site.host.address,
             "port": str(port),
             "socket": "mariadb.sock",  # relative to the data directory: its whole path may be too long for a socket
             "pid-file": "mariadb.pid",

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.programs.account import Account
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
@@ -62,7 +61,7 @@ class NatsServer(LabServer):
 
     def _command(self, port: int) -> list[str | Path]:
         configuration = self.data_directory / "nats.conf"
-        return [self.program.path, "-c", configuration, "-a", LOOPBACK, "-p", str(port)]
+        return [self.program.path, "-c", configuration, "-a", self.site.host.address, "-p", str(port)]
 
     async def _is_ready(self) -> bool:
         """Whether it greets a client and its log says that JetStream is there."""

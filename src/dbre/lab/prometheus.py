@@ -8,7 +8,6 @@ from typing import Any
 
 from dbre.core.programs.account import Account
 from dbre.core.programs.errors import BinariesMissing
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.http_server import HttpLabServer
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.site import Site, run_program
@@ -130,7 +129,7 @@ class PrometheusServer(HttpLabServer):
             f"--config.file={self.data_directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={self._storage}",
             "--storage.tsdb.retention.time=10y",
-            f"--web.listen-address={LOOPBACK}:{port}",
+            f"--web.listen-address={self.site.host.address}:{port}",
             "--web.enable-lifecycle",
             "--web.enable-admin-api",
             "--log.level=warn",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dbre.core.programs.account import Account
 from dbre.core.programs.errors import BinariesMissing
-from dbre.lab.free_port import LOOPBACK, choose_port
+from dbre.lab.free_port import LOOPBACK
 from dbre.lab.programs import ServerProgram
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
@@ -91,9 +91,9 @@ class RabbitMqServer(LabServer):
     def _command(self, port: int) -> list[str | Path]:
         variables = {
             "RABBITMQ_NODENAME": f"{self.name}-{port}@localhost",
-            "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
+            "RABBITMQ_NODE_IP_ADDRESS": self.site.host.address,
             "RABBITMQ_NODE_PORT": str(port),
-            "RABBITMQ_DIST_PORT": str(choose_port()),
+            "RABBITMQ_DIST_PORT": str(self.site.host.choose_port()),
             "RABBITMQ_CONFIG_FILE": self.data_directory / "rabbitmq.conf",
             "RABBITMQ_CONF_ENV_FILE": self.data_directory / "none",
             "RABBITMQ_ENABLED_PLUGINS_FILE": self.data_directory / "enabled_plugins",
@@ -111,7 +111,7 @@ class RabbitMqServer(LabServer):
         return ["/usr/bin/env", *(f"{name}={value}" for name, value in variables.items()), self.program.path]
 
     async def _start_on(self, port: int) -> None:
-        self._mapper_port = choose_port()
+        self._mapper_port = self.site.host.choose_port()
         mapper = ["epmd", "-address", LOOPBACK, "-port", str(self._mapper_port)]
         self.site.spawn(mapper, directory=self.data_directory, log=self.log_file)  # ends with the server's directory
         await super()._start_on(port)

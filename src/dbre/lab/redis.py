@@ -9,7 +9,6 @@ from typing import Self
 
 from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.grants import observer_backup_grants, observer_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
@@ -61,7 +60,7 @@ class RedisServer(LabServer):
         self.site.make_directory(self.data_directory)
         secret = self.password.reveal()
         settings = {
-            "bind": LOOPBACK,
+            "bind": self.site.host.address,
             "daemonize": "no",
             "requirepass": secret,
             "masterauth": secret,

@@ -19,7 +19,6 @@ from dbre.core.programs.account import require_reachable
 from dbre.core.secrets import Secret
 from dbre.lab.destruction import destroy
 from dbre.lab.errors import LabError, PortTaken, ServerFailed
-from dbre.lab.free_port import LOOPBACK, choose_port, is_free
 from dbre.lab.processes import Process, find_processes, kill_processes, send
 from dbre.lab.site import Site, log_tail
 from dbre.ports.engine import Access
@@ -44,7 +43,7 @@ class Login:
 
 
 class LabServer(ABC):
-    """One throw-away server on loopback, with its data, log and password in a directory of its own."""
+    """One throw-away server at its site's place in the network, with data, log and password in a directory of its own."""
 
     engine: ClassVar[str]
     superuser: ClassVar[str]
@@ -70,6 +69,7 @@ class LabServer(ABC):
         self.settings = dict(settings or {})
         self.directory = site.directory / name
         self.data_directory = self.directory / "data"
+        self.work_directory = self.data_directory  # where its processes run; may hold more than the data
         self.log_file = self.directory / "server.log"
         self.logins: tuple[Login, ...] = ()  # to be set before the first start; the same on a primary and its replicas
         self._wanted_port = port
@@ -84,7 +84,7 @@ class LabServer(ABC):
         """Where clients reach it. Raises: LabError before the first start."""
         if self._port is None:
             raise LabError(f"{self.name} has no port yet: it was never started")
-        return Address(LOOPBACK, self._port)
+        return Address(self.site.host.address, self._port)
 
     @property
     def was_started(self) -> bool:
@@ -131,7 +131,7 @@ class LabServer(ABC):
 
     def processes(self) -> list[Process]:
         """All its processes."""
-        return find_processes(self.data_directory)
+        return find_processes(self.work_directory)
 
     async def start(self) -> None:
         """Make its data if there is none, start it and wait until it answers; on the same port as before, if any.
@@ -140,16 +140,16 @@ class LabServer(ABC):
         """
         if self.is_running:
             return
-        leftovers = await asyncio.to_thread(kill_processes, self.data_directory)  # children of a killed main process
+        leftovers = await asyncio.to_thread(kill_processes, self.work_directory)  # children of a killed main process
         if leftovers:
             raise ServerFailed(f"{self.name}: processes {_pids(leftovers)} of its last run do not die")
         is_new = not (self.directory / _PREPARED).exists()
         if is_new:
-            await asyncio.to_thread(shutil.rmtree, self.data_directory, ignore_errors=True)  # of a start that failed
+            await asyncio.to_thread(shutil.rmtree, self.work_directory, ignore_errors=True)  # of a start that failed
             await self._create()
         for attempt in range(_ATTEMPTS):
             if self._port is None or (attempt and self._wanted_port is None and is_new):
-                self._port = choose_port()
+                self._port = self.site.host.choose_port()
             try:
                 await self._start_on(self._port)
                 break
@@ -178,7 +178,7 @@ class LabServer(ABC):
         main = self._living()
         if main is not None:
             send(main, signal.SIGKILL)  # first, so that it cannot replace its children
-        survivors = await asyncio.to_thread(kill_processes, self.data_directory)
+        survivors = await asyncio.to_thread(kill_processes, self.work_directory)
         await _until(lambda: not self.is_running, _STOP_SECONDS)
         if survivors:
             raise ServerFailed(f"{self.name}: processes {_pids(survivors)} survive SIGKILL, as if stuck in the kernel")
@@ -222,12 +222,15 @@ class LabServer(ABC):
     async def _after_first_start(self) -> None:
         """What needs a running server: accounts."""
 
-    async def _create(self) -> None:
+    def _make_directory(self) -> None:
         if self.site.guardian is not None:
             self.site.guardian.watch(self.directory)
         require_reachable(self.site.directory, self.site.account)
         if not self.directory.exists():
             self.site.make_directory(self.directory, mode=0o711)
+
+    async def _create(self) -> None:
+        self._make_directory()
         self._keep("password", self._initial_password().reveal())
         await self._build_data()
 
@@ -243,11 +246,12 @@ class LabServer(ABC):
         temporary.replace(self.directory / name)
 
     async def _start_on(self, port: int) -> None:
-        if not is_free(port):
-            raise PortTaken(f"{self.name}: port {port} on {LOOPBACK} is taken", hint=f"see by whom: ss -ltnp 'sport = :{port}'")
+        where = self.site.host.address
+        if not self.site.host.is_free(port):
+            raise PortTaken(f"{self.name}: port {port} on {where} is taken", hint=f"see by whom: ss -ltnp 'sport = :{port}'")
         log_start = self.log_file.stat().st_size if self.log_file.exists() else 0
         try:
-            self._child = self.site.spawn(self._command(port), directory=self.data_directory, log=self.log_file)
+            self._child = self.site.spawn(self._command(port), directory=self.work_directory, log=self.log_file)
         except OSError as error:
             raise ServerFailed(f"{self.name} cannot be started: {error.filename}: {error.strerror}") from error
         self._main = Process.read(self._child.pid)
@@ -257,7 +261,7 @@ class LabServer(ABC):
         try:
             await self._wait_until_ready(port, log_start)
         except BaseException:
-            await asyncio.to_thread(kill_processes, self.data_directory)
+            await asyncio.to_thread(kill_processes, self.work_directory)
             raise
 
     async def _wait_until_ready(self, port: int, log_start: int) -> None:
@@ -274,7 +278,8 @@ class LabServer(ABC):
             file.seek(log_start)
             log = file.read().decode(errors="replace")
         if self._says_port_taken(log):
-            raise PortTaken(f"{self.name}: somebody took port {port} on {LOOPBACK} while the server was starting")
+            where = self.site.host.address
+            raise PortTaken(f"{self.name}: somebody took port {port} on {where} while the server was starting")
         status = self._child.returncode if self._child else None
         raise ServerFailed(
             f"{self.name} ended with status {status} while starting\n" + "\n".join(log.splitlines()[-12:]),

@@ -3,14 +3,16 @@
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from dbre.core.programs.account import Account, give
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import clean_environment, run
 from dbre.lab.errors import ServerFailed
 from dbre.lab.guardian import Guardian
+from dbre.lab.network.host import Host
 
 __all__ = ["Site", "log_tail", "run_program"]
 
@@ -21,6 +23,7 @@ class Site:
 
     ``guardian`` ends the servers when this process dies; None: they outlive it. ``durable`` False trades the safety of
     data at a crash of the *machine* for speed (no fsync); a crash of the server alone loses nothing either way.
+    ``host`` is where their sockets are.
     """
 
     directory: Path
@@ -28,6 +31,11 @@ class Site:
     cache: Path
     guardian: Guardian | None = None
     durable: bool = True
+    host: Host = field(default_factory=Host)
+
+    def at(self, host: Host) -> Self:
+        """The same site, with the servers' sockets at another place in the network."""
+        return replace(self, host=host)
 
     def make_directory(self, path: Path, *, mode: int = 0o700) -> Path:
         """Make a directory that belongs to the servers' account."""
@@ -52,16 +60,18 @@ class Site:
         except OSError as error:
             raise ServerFailed(f"{log} cannot be written: {error.strerror}") from error
         with output:
-            return subprocess.Popen(  # noqa: S603 -- a server program that we looked for and examined
-                [os.fspath(part) for part in command],
-                cwd=directory,
-                env=clean_environment(directory),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                umask=0o077,
-                **self.account.credentials(),
+            return self.host.call(
+                lambda: subprocess.Popen(  # noqa: S603 -- a server program that we looked for and examined
+                    [os.fspath(part) for part in command],
+                    cwd=directory,
+                    env=clean_environment(directory),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    umask=0o077,
+                    **self.account.credentials(),
+                )
             )
 
 

@@ -15,7 +15,6 @@ from dbre.core.secrets import Secret
 from dbre.engines.postgres.binaries import PostgresBinaries
 from dbre.engines.postgres.grants import backup_grants, change_grants, grant_script
 from dbre.lab.errors import LabError
-from dbre.lab.free_port import LOOPBACK
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
@@ -28,7 +27,6 @@ _CHANGEABLE = ("autovacuum_naptime", "effective_cache_size", "log_min_duration_s
                "max_connections", "random_page_cost", "statement_timeout", "work_mem")  # fmt: skip
 """What `dbre settings apply` may change in a lab: enough to try it."""
 _SETTINGS = {
-    "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # no socket: nothing in /tmp, no limit on the length of a path
     "dynamic_shared_memory_type": "mmap",  # in the data directory, so that SIGKILL leaves nothing in /dev/shm
     "shared_buffers": "32MB",
@@ -45,8 +43,8 @@ _SETTINGS = {
 _FAST = {"fsync": "off", "full_page_writes": "off"}  # not synchronous_commit: that would lose commits at SIGKILL
 _AUTHENTICATION = """\
 # TYPE DATABASE USER ADDRESS METHOD
-host all all 127.0.0.1/32 scram-sha-256
-host replication all 127.0.0.1/32 scram-sha-256
+host all all {clients} scram-sha-256
+host replication all {clients} scram-sha-256
 """
 
 
@@ -104,11 +102,11 @@ class PostgresServer(LabServer):
         else:
             source = await template(self.binaries, self.site)
             self._template_password = await copy_template(source, self.data_directory, self.site)
-            self.site.write_file(self.data_directory / "pg_hba.conf", _AUTHENTICATION)
+            self.site.write_file(self.data_directory / "pg_hba.conf", _AUTHENTICATION.format(clients=self.site.host.clients))
         self._write_settings()
 
     def _write_settings(self) -> None:
-        settings = {**_SETTINGS, "cluster_name": self.name}
+        settings = {**_SETTINGS, "listen_addresses": self.site.host.address, "cluster_name": self.name}
         if not self.site.durable:
             settings |= _FAST
         if (self.binaries.library / "pg_stat_statements.so").exists():
