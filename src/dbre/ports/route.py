@@ -67,6 +67,7 @@ class RouteCheck:
     seen: str  # what was found, with units
     wanted: str  # what it should be
     remedy: str | None = None  # what to do where it is not
+    is_advice: bool = False  # worth knowing where it is not ok, and no reason to refuse
 
 
 class Route(Protocol):
