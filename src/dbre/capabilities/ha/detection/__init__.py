@@ -1,0 +1,1 @@
+"""Is the primary dead? Several observers report what they see, and what most of them say decides."""

@@ -1,0 +1,132 @@
+"""One observer: it sweeps a cluster round after round, remembers who was primary, and counts how long that one is silent."""
+
+import secrets
+from types import TracebackType
+from typing import Self
+
+from dbre.capabilities.ha.detection.report import NodeWord, Report
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.model import Node, Topology
+from dbre.capabilities.ha.nodes import Nodes
+from dbre.core.clock import Clock
+from dbre.core.fleet import Cluster, Fleet
+from dbre.ports.engine import EngineRegistry
+from dbre.ports.topology import Contact, LogPosition
+
+__all__ = ["PATIENCE_SECONDS", "Observer", "furthest"]
+
+PATIENCE_SECONDS = 1.0
+"""How long one node may take to answer; a round takes no longer where only one is silent."""
+
+
+class Observer:
+    """One vantage point on one cluster; an asynchronous context, which closes its connections."""
+
+    def __init__(
+        self,
+        engines: EngineRegistry,
+        fleet: Fleet,
+        cluster: Cluster,
+        clock: Clock,
+        *,
+        name: str,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self.name = name
+        self.cluster = cluster
+        self._fleet = fleet
+        self._clock = clock
+        self._nodes = Nodes(engines, fleet, limit_seconds=patience_seconds)
+        self._run = secrets.token_hex(4)
+        self._round = 0
+        self._primary: str | None = None
+        self._heard_at: float | None = None
+        self._told_at: float | None = None
+        self._position: LogPosition | None = None
+        self._synchronous: tuple[str, ...] = ()
+        self._synchronous_needed = 0
+
+    async def __aenter__(self) -> Self:
+        await self._nodes.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._nodes.__aexit__(kind, error, trace)
+
+    def recall(self, report: Report | None) -> None:
+        """Take over from an earlier run who was primary; not when it was heard, for that this run has not seen."""
+        if report is not None and self._primary is None and any(one.name == report.primary for one in self.cluster.instances):
+            self._primary = report.primary
+            self._position = report.primary_position
+            self._synchronous, self._synchronous_needed = report.synchronous, report.synchronous_needed
+
+    async def look(self) -> Report:
+        """Ask every node of the cluster once."""
+        topology = await discover(self._nodes, self._fleet, self.cluster)
+        now = self._clock.monotonic()
+        self._learn(topology, now)
+        own = {one.name for one in self.cluster.instances}
+        self._round += 1
+        return Report(
+            cluster=self.cluster.name,
+            observer=self.name,
+            marker=f"{self._run}:{self._round}",
+            primary=self._primary,
+            nodes={one.name: _word(topology, one) for one in topology.nodes if one.name in own},
+            unheard_seconds=now - self._heard_at if self._heard_at is not None else None,
+            primary_position=self._position,
+            primary_told_seconds=now - self._told_at if self._told_at is not None else None,
+            synchronous=self._synchronous,
+            synchronous_needed=self._synchronous_needed,
+        )
+
+    def _learn(self, topology: Topology, now: float) -> None:
+        found = topology.primary
+        if found is not None and found.instance.cluster == self.cluster.name:
+            if found.name != self._primary:
+                self._heard_at = None
+            self._primary = found.name
+        node = topology.node(self._primary) if self._primary is not None else None
+        if node is not None and node.contact.is_alive:
+            self._heard_at = now
+        if node is not None and node.is_primary and node.view is not None:
+            self._told_at = now
+            self._position = node.view.position
+            followers = [one for one in node.view.downstreams if one.state == "streaming"]
+            self._synchronous = tuple(sorted(one.name for one in followers if one.sync_state in ("sync", "quorum")))
+            self._synchronous_needed = node.view.synchronous_replicas or 0
+
+
+def _word(topology: Topology, node: Node) -> NodeWord:
+    view = node.view
+    if view is None:
+        return NodeWord(contact=node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN)
+    edges = topology.edges_of(node.name)
+    receiving = [one for one in edges if one.told.is_receiving]
+    known = [one.told.received for one in edges if one.told.received is not None]
+    return NodeWord(
+        contact=node.contact,
+        is_writable=node.is_primary and view.is_writable,
+        is_receiving=bool(receiving),
+        upstream=next((one.upstream for one in receiving or edges), None),
+        position=furthest([*known, *([view.position] if view.position is not None else [])]),
+        timeline=view.timeline,
+        system_id=view.system_id,
+    )
+
+
+def furthest(positions: list[LogPosition]) -> LogPosition | None:
+    """The one that is ahead of the others; the first where they cannot be compared."""
+    best: LogPosition | None = None
+    for one in positions:
+        if best is None or _is_ahead(one, best):
+            best = one
+    return best
+
+
+def _is_ahead(one: LogPosition, other: LogPosition) -> bool:
+    if one.offset is not None:
+        return other.offset is None or one.offset > other.offset
+    return bool(other.transactions_behind(one))
