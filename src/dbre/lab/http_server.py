@@ -13,7 +13,7 @@ from dbre.lab.errors import ServerFailed
 from dbre.lab.server import LabServer
 from dbre.ports.session import Role
 
-__all__ = ["HttpLabServer"]
+__all__ = ["HttpLabServer", "http_client"]
 
 
 class HttpLabServer(LabServer):
@@ -47,7 +47,7 @@ class HttpLabServer(LabServer):
     async def _send(self, method: str, path: str, parameters: Mapping[str, str], document: object = None) -> httpx.Response:
         body = None if document is None else json.dumps(document)
         try:
-            async with _client(self.url, timeout_seconds=60) as client, asyncio.timeout(90):
+            async with http_client(self.url, timeout_seconds=60) as client, asyncio.timeout(90):
                 answer = await client.request(
                     method, path, params=dict(parameters), content=body, headers={"content-type": "application/json"}
                 )
@@ -59,7 +59,7 @@ class HttpLabServer(LabServer):
 
     async def _is_ready(self) -> bool:
         try:
-            async with _client(self.url, timeout_seconds=2) as client:
+            async with http_client(self.url, timeout_seconds=2) as client:
                 return (await client.get("/-/ready")).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
@@ -71,7 +71,7 @@ class HttpLabServer(LabServer):
         """There are no accounts to make."""
 
 
-def _client(url: str, *, timeout_seconds: float) -> httpx.AsyncClient:
+def http_client(url: str, *, timeout_seconds: float) -> httpx.AsyncClient:
     """Without certificates, which take longer to load than the answer takes: all is plain HTTP on loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.AsyncClient(base_url=url, trust_env=False, timeout=timeout_seconds, verify=context)

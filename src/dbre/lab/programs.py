@@ -47,7 +47,7 @@ def find_program(
         text = done.stdout.decode(errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
         raise BinariesMissing(f"{found} does not run: {error}", hint=hint) from error
-    match = re.search(r"(?:Ver |v=|, version |: v)(\d+)\.(\d+)\.(\d+)", text)
+    match = re.search(r"(?:Ver |v=|, version |: v|etcd Version: )(\d+)\.(\d+)\.(\d+)", text)
     if match is None:
         raise BinariesMissing(f"{found} is not {names[0]}: it calls itself {text.strip()[:100]!r}", hint=hint)
     version = tuple(int(part) for part in match.groups())
