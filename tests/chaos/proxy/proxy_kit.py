@@ -14,6 +14,7 @@ from dbre.capabilities.chaos.proxy.routes import Routes
 from dbre.capabilities.chaos.proxy.service import Proxies
 from dbre.core.fleet import Address
 from dbre.core.secrets import Secret
+from dbre.engines.mysql.wire import MySqlWire
 from dbre.engines.postgres.wire import PostgresWire
 from dbre.engines.redis.wire import RedisWire
 from dbre.ports.wire import WirePort
@@ -59,7 +60,7 @@ class Driver:
 
 
 def wires(name: str) -> WirePort:
-    return {"postgresql": PostgresWire(), "redis": RedisWire()}[name]
+    return {"postgresql": PostgresWire(), "mysql": MySqlWire(), "redis": RedisWire()}[name]
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import date
 
-from dbre.core.errors import Unsupported
 from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.dumps.port import MySqlDumps
@@ -16,6 +15,7 @@ from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
 from dbre.engines.mysql.setting_changes import COMPOSED
+from dbre.engines.mysql.wire import MySqlWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
@@ -49,11 +49,8 @@ class MySqlEngine:
         return MySqlDumps(place)
 
     def wire(self) -> WirePort:
-        """The grammar of its protocol."""
-        raise Unsupported(
-            "a fault proxy does not read the protocol of MySQL yet",
-            hint="leave the engine out: then toxics of connections work, and none of queries",
-        )
+        """The grammar of its protocol, for one who stands between client and server."""
+        return MySqlWire()
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""

@@ -92,6 +92,11 @@ FEATURES: tuple[Feature, ...] = (
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )
     ),
+    *_on_both(
+        Facet.WIRE,
+        "statements seen by a proxy: delayed, failed, dropped",
+        note="nothing is asked of the server; not through TLS",
+    ),
     *_on_both(Facet.STATISTICS, "status counters and variables"),
     *_on_both(Facet.STATISTICS, "replication status", MONITOR),
     *_on_mariadb(Facet.STATISTICS, "size of each database", PROCESS),
