@@ -10,6 +10,7 @@ __all__ = [
     "Decision",
     "InjectedError",
     "Passed",
+    "Request",
     "Statement",
     "StatementClass",
     "TlsRequest",
@@ -36,15 +37,44 @@ class TlsRequest(StrEnum):
     FORWARD = "pass"  # the server decides; where it says yes, statements are not seen any more
 
 
+class Request(Protocol):
+    """One unit of work that a client asks for, before the server gets it. What it is may be found out when it is asked."""
+
+    @property
+    def user(self) -> str:
+        """Who logged in."""
+        ...
+
+    @property
+    def database(self) -> str:
+        """Where."""
+        ...
+
+    @property
+    def application(self) -> str:
+        """What the client calls itself."""
+        ...
+
+    @property
+    def statement_class(self) -> StatementClass:
+        """What kind of statement it is."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """Its beginning; empty where it is not known (prepared before anybody looked)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """One unit of work that a client asks for, before the server gets it."""
+    """A ``Request`` of which all is known already."""
 
     user: str
     database: str
     application: str
     statement_class: StatementClass
-    text: str  # its beginning; empty where it is not known (prepared before anybody looked)
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +95,7 @@ class Decision:
     is_reset: bool = False  # the connection ends with RST instead
 
 
-Decide = Callable[[Statement], Decision]
+Decide = Callable[[Request], Decision]
 
 
 @dataclass(slots=True)
@@ -78,7 +108,10 @@ class Passed:
 
 
 class WireSession(Protocol):
-    """One connection. Bytes that were given in come out once and in order, except where a decision says otherwise."""
+    """One connection. Bytes that were given in come out once and in order, except where a decision says otherwise.
+
+    None for ``Passed``: all of them go on at once, as they came.
+    """
 
     @property
     def is_opaque(self) -> bool:
@@ -100,11 +133,11 @@ class WireSession(Protocol):
         """Which database the client asked for."""
         ...
 
-    def from_client(self, data: bytes) -> Passed:
+    def from_client(self, data: bytes) -> Passed | None:
         """Take in what the client sent."""
         ...
 
-    def from_server(self, data: bytes) -> Passed:
+    def from_server(self, data: bytes) -> Passed | None:
         """Take in what the server sent."""
         ...
 

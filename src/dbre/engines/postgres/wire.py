@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dbre.engines.postgres.wire_frames import Frames, error_response, key_values
 from dbre.engines.postgres.wire_units import Unit
-from dbre.ports.wire import Decide, Decision, InjectedError, Passed, StatementClass, TlsRequest, WireSession
+from dbre.ports.wire import Decide, Decision, InjectedError, Passed, Request, StatementClass, TlsRequest, WireSession
 
 __all__ = ["PostgresWire"]
 
@@ -19,6 +19,8 @@ _LONGEST_STARTUP = 10_000  # the server's own limit: MAX_STARTUP_PACKET_LENGTH
 _INSTEAD = b"dbre_injected_fault"
 _REPLACEMENT = b"Q" + (len(_INSTEAD) + 5).to_bytes(4, "big") + _INSTEAD + b"\0"
 _DEFAULT_CODE = "57014"  # query_canceled: what clients already have to handle
+_READY = ord("Z")
+_MATTERING = frozenset(b"EGW")  # types of answers that need a second look, besides ReadyForQuery
 
 
 class PostgresWire:
@@ -51,8 +53,10 @@ class _Session:
         """Whether nothing is framed any more."""
         return bool(self.why_opaque)
 
-    def from_client(self, data: bytes) -> Passed:
+    def from_client(self, data: bytes) -> Passed | None:
         """Take in what the client sent."""
+        if self._startup is None and not self.why_opaque and self._client.is_between and self._unit.is_whole(data):
+            return None
         passed = Passed()
         if self._startup is not None:
             data = self._start(self._startup + data, passed)
@@ -69,12 +73,20 @@ class _Session:
                 return passed
         return passed
 
-    def from_server(self, data: bytes) -> Passed:
+    def from_server(self, data: bytes) -> Passed | None:
         """Take in what the server sent."""
         if self._asked_tls and data:
             return self._tls_answer(data)
         if self.is_opaque:
             return Passed(onward=[(0.0, self._server.rest() + data)])
+        ready = self._server.count(data, kind=_READY, unless=_MATTERING)
+        if ready is not None:
+            for _ in range(ready):
+                self._is_ready()
+            return None
+        return self._second_look(data)
+
+    def _second_look(self, data: bytes) -> Passed:
         out: list[bytes] = []
         for kind, piece, _ in self._server.pieces(data, whole=b"ZEGW"):
             if kind is None:
@@ -104,22 +116,18 @@ class _Session:
         self.sent(b"Q", error)
         passed.onward.append((delay, _REPLACEMENT))
 
-    def decide(self, statement_class: StatementClass, text: str) -> Decision:
+    def decide(self, request: Request) -> Decision:
         """What becomes of a unit."""
-        from dbre.ports.wire import Statement
+        return self._decide(request)
 
-        return self._decide(
-            Statement(
-                user=self.user, database=self.database, application=self.application,
-                statement_class=statement_class, text=text,
-            )
-        )  # fmt: skip
+    def _is_ready(self) -> None:
+        self._in_copy = self._is_told = False
+        if self._pending:
+            self._pending.popleft()
 
     def _answered(self, kind: bytes | None, piece: bytes) -> bytes:
         if kind == b"Z":
-            self._in_copy = self._is_told = False
-            if self._pending:
-                self._pending.popleft()
+            self._is_ready()
         elif kind == b"G" and self._pending and self._pending[0][0] == b"S":
             self._in_copy = True
         elif kind == b"E" and self._pending and (error := self._pending[0][1]) is not None and not self._is_told:
@@ -171,7 +179,7 @@ class _Session:
             held, self._startup = self._startup or b"", None
             return Passed(onward=[(0.0, data)]) if not held else Passed(onward=[(0.0, data)], is_reset=True)
         passed = Passed(onward=[(0.0, data[:1])])
-        passed.onward += self.from_server(data[1:]).onward if data[1:] else []
+        passed.onward += self._second_look(data[1:]).onward if data[1:] else []
         return passed
 
     def _turn_opaque(self, why: str, rest: bytes, passed: Passed) -> None:

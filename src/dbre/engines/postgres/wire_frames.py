@@ -1,10 +1,12 @@
 """Messages of PostgreSQL's protocol in a stream of bytes: a type, a length, a body; however the bytes are cut."""
 
+import struct
 from collections.abc import Iterator
 
-__all__ = ["Frames", "error_response", "key_values"]
+__all__ = ["Frames", "error_response", "key_values", "read_header"]
 
 _HEADER = 5
+read_header = struct.Struct(">BI").unpack_from  # type and length of the message at an offset
 _LONGEST_HELD = 1 << 20  # of one message that is wanted whole; what is longer passes in pieces
 _LONGEST = (1 << 30) + (1 << 20)  # a field has at most 1 GB
 
@@ -22,6 +24,31 @@ class Frames:
         """What is held back; it is given up."""
         rest, self._rest = self._rest, b""
         return rest
+
+    def count(self, data: bytes, *, kind: int, unless: frozenset[int]) -> int | None:
+        """How many messages of one type end in ``data``, which may all pass: the short way past ``pieces``.
+
+        None where it has to be the long way, and then nothing has changed: a message of a type in ``unless`` is there,
+        something is or would have to be held, or a length is impossible.
+        """
+        if self._rest:
+            return None
+        position, end, found, last = self._left, len(data), 0, 0
+        while end - position >= _HEADER:
+            last, length = read_header(data, position)
+            if last in unless or not 4 <= length <= _LONGEST:
+                return None
+            found += last == kind
+            position += length + 1
+        if end > position or (position > end and last == kind):
+            return None
+        self._left = position - end
+        return found
+
+    @property
+    def is_between(self) -> bool:
+        """Whether a new message begins with the next byte."""
+        return not (self._rest or self._left)
 
     def pieces(self, data: bytes, *, whole: bytes) -> Iterator[tuple[bytes | None, bytes, bool]]:
         """Type, bytes and whether the message ends with them. Type None: no message can begin so; all that is left follows.

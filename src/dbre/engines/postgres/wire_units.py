@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from dbre.engines.postgres.statements import class_of
-from dbre.ports.wire import Decision, Passed, StatementClass
+from dbre.engines.postgres.wire_frames import read_header
+from dbre.engines.postgres.wire_requests import Asked, Prepared
+from dbre.ports.wire import Decision, Passed
 
 if TYPE_CHECKING:  # the session holds the unit
     from dbre.engines.postgres.wire import _Session
@@ -11,10 +12,9 @@ if TYPE_CHECKING:  # the session holds the unit
 __all__ = ["Unit"]
 
 _EXTENDED = frozenset(b"PBDCE")
-_LONGEST_TEXT = 64 * 1024  # of a statement, as far as anybody chooses by it
+_PARSE, _BIND, _EXECUTE, _SYNC, _QUERY = b"PBESQ"
+_HEADER = 5
 _LONGEST_HELD = 4 << 20
-_MOST_STATEMENTS = 10_000  # prepared ones that are remembered
-_UNKNOWN = (StatementClass.OTHER, "")
 
 
 class Unit:
@@ -25,10 +25,23 @@ class Unit:
         self._held: list[bytes] = []  # of an extended unit, until it is decided
         self._size = 0
         self._decision: Decision | None = None  # of the present extended unit
+        self._foretold: Decision | None = None  # was asked for already, by the short way
         self._has_gone = False  # a part of the unit is with the server, so that it cannot be replaced
         self._swallow = False  # the unit was replaced or dropped: what is left of it goes nowhere
-        self._statements: dict[bytes, tuple[StatementClass, str]] = {}
-        self._bound = _UNKNOWN
+        self._prepared = Prepared()
+        self._bound = b""  # what the portal of the unit was bound to: the body of its Parse
+
+    def is_whole(self, data: bytes) -> bool:
+        """Whether ``data`` is one unit from its first byte to its last that passes as it is: the short way past ``take``.
+
+        Where it is not, nothing has changed, but that a decision may have been made: the next one to be taken gets it.
+        """
+        if self._held or self._decision is not None or self._has_gone or self._swallow or len(data) < _HEADER:
+            return False
+        kind, length = read_header(data, 0)
+        if kind == _QUERY:
+            return len(data) == length + 1 and self._passes(kind, data)
+        return kind in _EXTENDED and self._is_whole_extended(data)
 
     def take(self, kind: bytes, piece: bytes, is_end: bool, passed: Passed) -> None:
         """One message, or a piece of a long one."""
@@ -54,14 +67,48 @@ class Unit:
             passed.onward.append((delay, b"".join(self._held)))
             self._held, self._size, self._has_gone = [], 0, True
 
+    def _is_whole_extended(self, data: bytes) -> bool:
+        position, end, parses, executed = 0, len(data), [], False
+        bound, kind = b"", 0
+        while end - position >= _HEADER and kind != _SYNC:
+            kind, length = read_header(data, position)
+            after = position + length + 1
+            if length < 4 or after > end or (kind not in _EXTENDED and kind != _SYNC):
+                return False
+            if kind == _PARSE:
+                parses.append(data[position:after])
+            elif kind == _BIND and not executed:
+                bound = data[position:after]
+            executed = executed or kind == _EXECUTE
+            position = after
+        if kind != _SYNC or position != end:
+            return False
+        for parse in parses:  # even if the long way comes, which does the same once more
+            self._prepared.remember(parse)
+        if executed:
+            return self._passes(_EXECUTE, self._prepared.of_bind(bound) if bound else b"")
+        self._session.sent(b"S")
+        return True
+
+    def _passes(self, kind: int, message: bytes) -> bool:
+        decision = self._session.decide(Asked(self._session, message))
+        if decision.delay_seconds or decision.error is not None or decision.is_dropped or decision.is_reset:
+            self._foretold = decision
+            return False
+        self._session.sent(b"Q" if kind == _QUERY else b"S")
+        return True
+
+    def _decide(self, message: bytes) -> Decision:
+        foretold, self._foretold = self._foretold, None
+        return foretold if foretold is not None else self._session.decide(Asked(self._session, message))
+
     def _simple(self, kind: bytes, piece: bytes, is_end: bool, passed: Passed) -> None:
         self.give_out(passed)
         if self._has_gone:  # in the middle of an extended unit: no client does it, so it is left alone
             self._session.sent(kind)
             passed.onward.append((0.0, piece))
             return
-        text = _text(piece[5:]) if kind == b"Q" else ""
-        decision = self._session.decide(class_of(text) if text else StatementClass.OTHER, text)
+        decision = self._decide(piece if kind == b"Q" else b"")
         if decision.is_reset:
             passed.is_reset = True
         elif decision.error is not None and is_end:
@@ -72,16 +119,15 @@ class Unit:
 
     def _extended(self, kind: bytes, piece: bytes, passed: Passed) -> None:
         if kind == b"P" and not self._swallow:
-            self._remember(piece)
+            self._prepared.remember(piece)
         elif kind == b"B":
-            portal_end = piece.find(b"\0", 5)
-            self._bound = self._statements.get(_name(piece, portal_end + 1), _UNKNOWN)
+            self._bound = self._prepared.of_bind(piece)
         if self._swallow:
             return
         self._held.append(piece)
         self._size += len(piece)
         if kind == b"E" and self._decision is None:
-            self._decision = self._session.decide(*self._bound)
+            self._decision = self._decide(self._bound)
             if self._decision.is_reset:
                 passed.is_reset = True
             elif not self._has_gone and (self._decision.error is not None or self._decision.is_dropped):
@@ -97,21 +143,4 @@ class Unit:
             passed.onward.append((0.0, piece))
         elif decision.error is not None:
             self._session.replaced(decision.error, passed, decision.delay_seconds)
-        self._decision, self._has_gone, self._swallow, self._bound = None, False, False, _UNKNOWN
-
-    def _remember(self, piece: bytes) -> None:
-        name = _name(piece, 5)
-        text = _text(piece[6 + len(name) :])
-        if len(self._statements) >= _MOST_STATEMENTS and name not in self._statements:
-            self._statements.pop(next(iter(self._statements)))
-        self._statements[name] = (class_of(text), text)
-
-
-def _name(piece: bytes, start: int) -> bytes:
-    end = piece.find(b"\0", start)
-    return piece[start:] if end < 0 else piece[start:end]
-
-
-def _text(data: bytes) -> str:
-    end = data.find(b"\0", 0, _LONGEST_TEXT)
-    return data[: end if end >= 0 else _LONGEST_TEXT].decode("utf-8", "replace")
+        self._decision, self._has_gone, self._swallow, self._bound = None, False, False, b""

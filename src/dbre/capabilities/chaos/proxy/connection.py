@@ -26,6 +26,7 @@ __all__ = ["Connection"]
 _ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _IN = select.EPOLLIN | _ENDED
 _OUT = select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR
+_MORE = select.EPOLLIN | select.EPOLLOUT  # bytes have come, and nothing else
 _RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close sends RST
 
 
@@ -63,9 +64,8 @@ class Connection:
         if wire is not None:
             self.queries = Queries(self.number, self._chance, self._counts)
             session = self.queries.attach(wire, tls)
-            up, down = self.up, self.down
-            up.front = lambda data: self._framed(up, session.from_client(data))
-            down.front = lambda data: self._framed(down, session.from_server(data))
+            self.up.front, self.down.front = session.from_client, session.from_server
+            self.up.framed = self.down.framed = self._framed
             self.up.at_end = session.release
         code = server.connect_ex(upstream)
         if code not in (0, errno.EINPROGRESS):
@@ -88,7 +88,7 @@ class Connection:
                     self._counts.hit(name)
                     self._put_on(toxic)
         if self.queries is not None:
-            self.queries.toxics = [one for one in toxics if one.unit is Unit.QUERY]
+            self.queries.toxics = [one for one in toxics if one.unit is Unit.QUERY and one.toxicity > 0]
 
     def reset(self) -> None:
         """End it with RST to both sides: no byte that is under way arrives."""
@@ -174,14 +174,13 @@ class Connection:
     def _source(self, toxic: Toxic) -> Random:
         return self._chance.source(toxic.name, self.number)
 
-    def _framed(self, link: Link, passed: Passed) -> Passed:
+    def _framed(self, link: Link, passed: Passed) -> None:
         if passed.is_reset:
             self._loop.soon(self.reset)
         if passed.answer and self.down is not None:
             self.down.insert(passed.answer)
         if self.queries is not None and self.queries.is_opaque:
             link.front = None  # from here on the bytes are none of our business
-        return passed
 
     def _half_done(self, link: Link) -> None:
         if self._half_open:
@@ -193,7 +192,7 @@ class Connection:
             link.sink.socket.shutdown(socket.SHUT_WR)
 
     def _client_event(self, events: int) -> None:
-        self._event(self.client, events, reads=self.up, writes=self.down)
+        self._event(self.client, events, self.up, self.down)
 
     def _server_event(self, events: int) -> None:
         if self.server is None:
@@ -205,9 +204,13 @@ class Connection:
                 self.reset()
                 return
             self._is_connected = True
-        self._event(self.server, events, reads=self.down, writes=self.up)
+        self._event(self.server, events, self.down, self.up)
 
-    def _event(self, side: Side, events: int, *, reads: Link | None, writes: Link | None) -> None:
+    def _event(self, side: Side, events: int, reads: Link | None, writes: Link | None) -> None:
+        if events == _MORE and side.is_writable and self._is_connected and reads is not None:  # nearly always
+            side.is_readable = True
+            reads.pump()
+            return
         if events & _IN:
             side.is_readable = True
             if events & _ENDED:

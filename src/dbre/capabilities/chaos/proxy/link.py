@@ -28,10 +28,11 @@ _FLAGS = os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE
 class Side:
     """A socket and what epoll last said about it."""
 
-    __slots__ = ("fd", "is_ended", "is_readable", "is_writable", "socket")
+    __slots__ = ("fd", "is_ended", "is_readable", "is_writable", "receive", "send", "socket")
 
     def __init__(self, found: socket.socket) -> None:
         self.socket, self.fd = found, found.fileno()
+        self.receive, self.send = found.recv, found.send
         self.is_readable = self.is_writable = self.is_ended = False
 
 
@@ -42,7 +43,8 @@ class Link:
         self.loop, self._pipes, self.source, self.sink = loop, pipes, source, sink
         self._broken = broken  # called when either socket was reset
         self.done: Callable[[], None] = broken  # called when the end of the source has been told to the sink
-        self.front: Callable[[bytes], Passed] | None = None  # the wire session while it frames
+        self.front: Callable[[bytes], Passed | None] | None = None  # the wire session while it frames
+        self.framed: Callable[[Link, Passed], None] = lambda *_: None  # told first of all that the session changes
         self.at_end: Callable[[], Passed] | None = None  # what it gives out when the source has ended
         self.ends_all = False  # a toxic wants the whole connection to end when the end has been told
         self.stages: list[Stage] = []
@@ -101,7 +103,7 @@ class Link:
         """Take over what a wire session gives out."""
         waiting = b""
         for delay, data in passed.onward:
-            if delay > 0 or len(self._fifo):
+            if delay > 0 or self._fifo.waiting:
                 waiting = self._past_fifo(waiting)
                 self.held += len(data)
                 self._fifo.push(time.monotonic() + delay, data)
@@ -151,7 +153,7 @@ class Link:
             self.loop.soon(self.pump)
 
     def _is_spliced(self) -> bool:
-        return not (self.front or self.stages or self._out or len(self._fifo) or self.is_deaf)
+        return not (self.front or self.stages or self._out or self._fifo.waiting or self.is_deaf)
 
     def _splice(self) -> bool:
         """One round by the kernel; False: nothing more can be done now."""
@@ -196,42 +198,76 @@ class Link:
 
     def _copy(self) -> bool:
         """One round through this process; False: nothing more can be done now."""
-        self._empty_pipe()
+        if self._pipe is not None:
+            self._empty_pipe()
+        if not self._out and not self.stages and not self.is_deaf and not self._fifo.waiting:
+            return self._relay()
         self._read()
         return self._write() and self._may_read()
+
+    def _relay(self) -> bool:
+        """A round with nothing in between: what is received is sent, and kept only if it cannot be."""
+        data = self._receive()
+        if not data or (self.front is not None and not self._goes_on(data)):
+            return self._write() and self._may_read()
+        if not self.sink.is_writable:
+            count = 0
+        else:
+            try:
+                count = self.sink.send(data)
+            except BlockingIOError:
+                self.sink.is_writable, count = False, 0
+        self.bytes_out += count
+        if count == len(data):
+            return self.source.is_readable
+        self.held += len(data) - count
+        self._out.append(memoryview(data)[count:])
+        return self._write() and self._may_read()
+
+    def _goes_on(self, data: bytes) -> bool:
+        """Whether the wire session lets all of it go on as it is; else what goes on has been taken over."""
+        passed = self.front(data) if self.front is not None else None
+        if passed is None:
+            return True
+        self.framed(self, passed)
+        self.onward(passed)
+        return False
 
     def _may_read(self) -> bool:
         """Whether there is more, and room for it: also what was left when there was none, which epoll tells only once."""
         return self.source.is_readable and not self._has_end and self.held <= _MOST_HELD
 
     def _read(self) -> None:
-        source = self.source
-        if not self._may_read():
+        data = self._receive()
+        if not data or self.is_deaf or (self.front is not None and not self._goes_on(data)):
             return
-        try:
-            data = source.socket.recv(_CHUNK)
-        except BlockingIOError:
-            source.is_readable = False
-            return
-        if len(data) < _CHUNK and not source.is_ended:
-            source.is_readable = False
-        if not data:
-            self._has_end = True
-            if self.at_end is not None:
-                self.onward(self.at_end())
-            self._fifo.push(0.0, None)
-            return
-        self.bytes_in += len(data)
-        self._is_bulk = len(data) == _CHUNK
-        if self.is_deaf:
-            return
-        if self.front is not None:
-            self.onward(self.front(data))
-        elif len(self._fifo):
+        if self._fifo.waiting:
             self.held += len(data)
             self._fifo.push(0.0, data)
         else:
             self._past_fifo(data)
+
+    def _receive(self) -> bytes:
+        """What the source has sent; empty where there is nothing now, or it has ended, which is passed on."""
+        source = self.source
+        if not source.is_readable or self._has_end or self.held > _MOST_HELD:
+            return b""
+        try:
+            data = source.receive(_CHUNK)
+        except BlockingIOError:
+            source.is_readable = False
+            return b""
+        size = len(data)
+        if size < _CHUNK and not source.is_ended:
+            source.is_readable = False
+        if not size:
+            self._has_end = True
+            if self.at_end is not None:
+                self.onward(self.at_end())
+            self._fifo.push(0.0, None)
+        self.bytes_in += size
+        self._is_bulk = size == _CHUNK
+        return data
 
     def _write(self) -> bool:
         out, sink = self._out, self.sink
@@ -239,7 +275,7 @@ class Link:
             if not sink.is_writable:
                 return False
             try:
-                count = sink.socket.send(out[0])
+                count = sink.send(out[0])
             except BlockingIOError:
                 sink.is_writable = False
                 return False

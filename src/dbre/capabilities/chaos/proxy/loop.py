@@ -16,6 +16,7 @@ __all__ = ["Loop", "Timer"]
 
 _MOST_EVENTS = 256
 _COMPACT_AFTER = 4096  # cancelled timers that are tolerated in the heap
+_NEAR_SECONDS = 0.01
 READ = select.EPOLLIN
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 
@@ -86,7 +87,7 @@ class Loop:
     def turn(self, longest_seconds: float) -> None:
         """Wait once, at most so long, and do what is due."""
         callbacks = self._callbacks
-        for fd, events in self._epoll.poll(self._pause(longest_seconds), _MOST_EVENTS):
+        for fd, events in self._wait(self._pause(longest_seconds)):
             callback = callbacks.get(fd)  # None: an earlier event of this round closed it
             if callback is not None:
                 callback(events)
@@ -104,6 +105,13 @@ class Loop:
 
     def _hear(self) -> None:
         os.eventfd_read(self._bell)
+
+    def _wait(self, seconds: float) -> list[tuple[int, int]]:
+        """epoll counts in whole milliseconds and rounds up; for a moment that is near, select(2) waits for it more exactly."""
+        if 0.0 < seconds < _NEAR_SECONDS:
+            select.select((self._epoll,), (), (), seconds)
+            seconds = 0.0
+        return self._epoll.poll(seconds - _NEAR_SECONDS / 2 if seconds else 0.0, _MOST_EVENTS)
 
     def _pause(self, longest_seconds: float) -> float:
         if self._soon:

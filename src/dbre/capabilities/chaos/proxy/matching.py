@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from dbre.capabilities.chaos.proxy.errors import ToxicInvalid
 from dbre.core.text import quoted
-from dbre.ports.wire import Statement, StatementClass
+from dbre.ports.wire import Request, StatementClass
 
 __all__ = ["Match", "match_from"]
 
@@ -26,7 +26,7 @@ class Match:
     statement_class: StatementClass | None = None
     regex: str | None = None
 
-    def covers(self, statement: Statement) -> bool:
+    def covers(self, statement: Request) -> bool:
         """Whether a query is one of those."""
         if self.statement_class is None:
             if statement.statement_class in _UNTOUCHED:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from dbre.capabilities.chaos.proxy.chance import Chance
 from dbre.capabilities.chaos.proxy.counts import Counts
-from dbre.ports.wire import Decision, InjectedError, Statement, TlsRequest, WirePort, WireSession
+from dbre.ports.wire import Decision, InjectedError, Request, TlsRequest, WirePort, WireSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Queries:
         self._session = wire.session(self.decide, tls)
         return self._session
 
-    def decide(self, statement: Statement) -> Decision:
+    def decide(self, statement: Request) -> Decision:
         """What becomes of a query: delays add up; of the others the first one that hits counts."""
         self._counts.units += 1
         delay = 0.0
