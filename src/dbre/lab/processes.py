@@ -14,6 +14,7 @@ SERVER_PROGRAMS = frozenset(
     | {"prometheus", "prometheus-alertmanager", "alertmanager"}
     | {"nats-server", "java"}  # java: Kafka
     | {"etcd"}
+    | {"haproxy", "named", "pgbouncer"}
 )
 
 

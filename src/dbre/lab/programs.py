@@ -28,7 +28,13 @@ class ServerProgram:
 
 
 def find_program(
-    names: Sequence[str], *, account: Account, oldest: tuple[int, ...], package: str, bindir: Path | None = None
+    names: Sequence[str],
+    *,
+    account: Account,
+    oldest: tuple[int, ...],
+    package: str,
+    bindir: Path | None = None,
+    flag: str = "--version",
 ) -> ServerProgram:
     """The first of ``names`` in ``bindir``, or else on the path and among the system's programs.
 
@@ -42,12 +48,12 @@ def find_program(
         raise BinariesMissing(f"no {' or '.join(names)} {place}", hint=hint, context={"package": package})
     try:
         done = subprocess.run(  # noqa: S603 -- the operator's choice or the system's
-            [found, "--version"], capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL
+            [found, flag], capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL
         )
         text = done.stdout.decode(errors="replace")
     except (OSError, subprocess.SubprocessError) as error:
         raise BinariesMissing(f"{found} does not run: {error}", hint=hint) from error
-    match = re.search(r"(?:Ver |v=|, version |: v|etcd Version: )(\d+)\.(\d+)\.(\d+)", text)
+    match = re.search(r"(?:Ver |HAProxy version |PgBouncer |BIND |v=|, version |: v|etcd Version: )(\d+)\.(\d+)\.(\d+)", text)
     if match is None:
         raise BinariesMissing(f"{found} is not {names[0]}: it calls itself {text.strip()[:100]!r}", hint=hint)
     version = tuple(int(part) for part in match.groups())
