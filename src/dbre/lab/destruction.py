@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dbre.lab.network.names import remove_network
 from dbre.lab.processes import kill_processes
 from dbre.lab.shared_memory import remove_shared_memory
 
@@ -21,16 +22,17 @@ _POLL_SECONDS = 0.05
 
 
 def destroy(directory: Path) -> bool:
-    """Kill all servers in ``directory`` and remove it with everything in it; True if nothing is left."""
+    """Kill all servers in ``directory``, remove their network, and it with everything in it; True if nothing is left."""
     survivors = kill_processes(directory)
     for data_directory in _data_directories(directory):
         remove_shared_memory(data_directory)
+    is_cut_off = remove_network(directory)
     deadline = time.monotonic() + _REMOVAL_SECONDS
     _remove_files(directory)
     while directory.exists() and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)  # a copy that is under way fails as soon as its target is gone, and so ends
         _remove_files(directory)
-    return not survivors and not directory.exists()
+    return not survivors and is_cut_off and not directory.exists()
 
 
 @contextmanager
