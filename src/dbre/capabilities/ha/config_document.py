@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.core.config import Document, Fault, Name, Section
 
@@ -16,6 +17,7 @@ class HaClusterDocument(Document):
 
     cluster: Name = Field(description="of the inventory")
     patroni: PatroniDocument | None = Field(None, description="where Patroni chooses the primary")
+    failover: FailoverDocument | None = Field(None, description="when a replica is promoted in place of a dead primary")
 
 
 class HaDocument(Document):

@@ -94,8 +94,10 @@ class Observer:
         if node is not None and node.is_primary and node.view is not None:
             self._told_at = now
             self._position = node.view.position
-            followers = [one for one in node.view.downstreams if one.state == "streaming"]
-            self._synchronous = tuple(sorted(one.name for one in followers if one.sync_state in ("sync", "quorum")))
+            seen = {one.downstream: one.seen for one in topology.edges if one.upstream == node.name and one.seen is not None}
+            self._synchronous = tuple(
+                sorted(name for name, one in seen.items() if one.state == "streaming" and one.sync_state in ("sync", "quorum"))
+            )
             self._synchronous_needed = node.view.synchronous_replicas or 0
 
 
