@@ -10,6 +10,7 @@ from dbre.core.fleet import Address, Cluster, TlsMode
 from dbre.core.secrets import Secret
 from dbre.ports.activity import ActivityPort
 from dbre.ports.canary import CanaryPort
+from dbre.ports.client_work import ClientPort
 from dbre.ports.integrity import IntegrityPort
 from dbre.ports.probe import ProbePort
 from dbre.ports.replication import ReplicationPort
@@ -50,6 +51,7 @@ class Facet(StrEnum):
     STATISTICS = "statistics"
     BACKUP = "backup"
     CANARY = "canary"
+    CLIENT = "client"
     INTEGRITY = "integrity"
     WIRE = "wire"
 
@@ -226,6 +228,10 @@ class Engine(Protocol):
 
     def probe(self, access: Access) -> ProbePort:
         """A prober of one server process with a connection of its own, outside any pool; does no I/O yet."""
+        ...
+
+    def client(self, access: Access) -> ClientPort:
+        """Clients of one server process, or of what stands before it; does no I/O yet. Raises: Unsupported."""
         ...
 
     def backups(self, place: "Place") -> "BackupPort":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.engines.mysql.backup.port import MariaDbBackups
+from dbre.engines.mysql.client_work import MySqlClient
 from dbre.engines.mysql.connection import Connection
 from dbre.engines.mysql.dumps.port import MySqlDumps
 from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
@@ -39,6 +40,10 @@ class MySqlEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=MySqlHeartbeat(access), faults=FAULTS)
+
+    def client(self, access: Access) -> MySqlClient:
+        """Clients of one server process, or of what stands before it; does no I/O yet."""
+        return MySqlClient(access)
 
     def backups(self, place: Place) -> BackupPort:
         """Copies of the files of a MariaDB server, its binary log and their recovery; a survey says no to MySQL."""

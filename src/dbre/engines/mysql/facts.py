@@ -28,6 +28,7 @@ __all__ = [
     "STREAM",
     "TESTED_VERSIONS",
     "WRITE_CANARY",
+    "WRITE_CLIENT",
     "WRITE_HEARTBEAT",
     "Meaning",
     "Product",
@@ -48,6 +49,7 @@ COPY = "BINLOG MONITOR, LOCK TABLES, PROCESS, RELOAD"  # what mariadb-backup ask
 DUMP = "SELECT, SHOW VIEW, TRIGGER, EVENT, BINLOG MONITOR, RELOAD"
 STREAM = "REPLICATION SLAVE"
 WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
+WRITE_CLIENT = "SELECT, INSERT, UPDATE, DELETE ON dbre.client_register"
 READ_TABLES = "SELECT on the tables"
 PERFORMANCE_SCHEMA = "SELECT ON performance_schema"
 

@@ -15,6 +15,7 @@ from dbre.engines.mysql.facts import (
     READ_TABLES,
     STREAM,
     WRITE_CANARY,
+    WRITE_CLIENT,
     WRITE_HEARTBEAT,
     Product,
 )
@@ -89,6 +90,12 @@ FEATURES: tuple[Feature, ...] = (
             (Facet.BACKUP, "stream of the binary log, recovery to a place in it", STREAM, "; times in whole seconds"),
             (Facet.BACKUP, "dumps of every database as of one moment", DUMP, "; tables without transactions are told"),
             (Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, ""),
+            (
+                Facet.CLIENT,
+                "probe clients: ledger, set, registers",
+                WRITE_CLIENT,
+                "; and SELECT, INSERT, DELETE ON dbre.client_ledger",
+            ),
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )
     ),

@@ -7,6 +7,7 @@ from dbre.core.clock import Clock, SystemClock
 from dbre.engines.postgres.backup.asking import ask
 from dbre.engines.postgres.backup.port import PostgresBackups
 from dbre.engines.postgres.backup.source import read_horizon
+from dbre.engines.postgres.client_work import PostgresClient
 from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.dumps.port import PostgresDumps
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
@@ -48,6 +49,10 @@ class PostgresEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=PostgresHeartbeat(access), faults=FAULTS)
+
+    def client(self, access: Access) -> PostgresClient:
+        """Clients of one server process, or of what stands before it; does no I/O yet."""
+        return PostgresClient(access)
 
     def backups(self, place: Place) -> BackupPort:
         """Copies of the server's files, its log and their recovery."""

@@ -23,6 +23,7 @@ __all__ = [
     "STATEMENT_TIMEOUT",
     "TESTED_VERSIONS",
     "WRITE_CANARY",
+    "WRITE_CLIENT",
     "WRITE_HEARTBEAT",
     "Meaning",
     "meaning_of",
@@ -49,6 +50,7 @@ READ_CONTROL = "EXECUTE ON pg_control_system"
 READ_FILES = "SELECT ON pg_file_settings"
 RELOAD = "EXECUTE ON pg_reload_conf"
 WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
+WRITE_CLIENT = "SELECT, INSERT, UPDATE, DELETE ON dbre.client_register"
 REPLICATE = "REPLICATION"
 READ_ALL = "pg_read_all_data"
 READ_TABLES = "SELECT on the tables"

@@ -11,6 +11,7 @@ from dbre.engines.postgres.facts import (
     RELOAD,
     REPLICATE,
     WRITE_CANARY,
+    WRITE_CLIENT,
     WRITE_HEARTBEAT,
 )
 from dbre.ports.engine import Facet, Feature
@@ -67,6 +68,13 @@ FEATURES = (
     _feature(Facet.BACKUP, "what stands in the way of a copy", note="sizes of all databases need pg_monitor"),
     _feature(Facet.BACKUP, "recovery to a time, position, transaction, name", note="of a copy, in a server without network"),
     _feature(Facet.CANARY, "a witnessed chain of rows", WRITE_CANARY, note="opt-in", is_opt_in=True),
+    _feature(
+        Facet.CLIENT,
+        "probe clients: ledger, set, registers, lists, bank",
+        WRITE_CLIENT,
+        note="opt-in; the same ON dbre.client_ledger, dbre.client_list, dbre.client_account",
+        is_opt_in=True,
+    ),
     _feature(Facet.INTEGRITY, "digests of tables, pages, foreign keys, sequences", READ_TABLES, note="opt-in", is_opt_in=True),
     _feature(Facet.INTEGRITY, "invalid indexes, collations, extensions"),
     _feature(Facet.INTEGRITY, "indexes and rows by amcheck", CHECK_INDEXES, note="opt-in", is_opt_in=True),

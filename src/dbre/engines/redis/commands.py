@@ -19,6 +19,11 @@ _KEY, _CURSOR = Parameter(name="key", type="text"), Parameter(name="cursor", typ
 _AT, _NONCE = Parameter(name="at", type="integer"), Parameter(name="nonce", type="text")
 _PREVIOUS, _HASH = Parameter(name="previous", type="text"), Parameter(name="hash", type="text")
 _DATABASE = Parameter(name="database", type="integer")
+_RUN, _SCRIPT, _ELEMENT = (
+    Parameter(name="run", type="text"),
+    Parameter(name="script", type="text"),
+    Parameter(name="element", type="integer"),
+)
 _ID, _SEQUENCE = Parameter(name="id", type="text"), Parameter(name="sequence", type="integer")
 
 # name, facet, versions, privilege, words, parameters
@@ -68,6 +73,33 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
     ("canary_newest", Facet.CANARY, ">=6.2", "+xrevrange ~dbre:canary", "XREVRANGE dbre:canary + - COUNT $1", (_COUNT,)),
     ("canary_oldest", Facet.CANARY, ">=6.2", "+xrange ~dbre:canary", "XRANGE dbre:canary - + COUNT $1", (_COUNT,)),
     ("canary_prune", Facet.CANARY, ">=6.2", "+xtrim ~dbre:canary", "XTRIM dbre:canary MINID = $1", (_SEQUENCE,)),
+    ("client_push", Facet.CLIENT, ">=6.2", "+rpush ~dbre:client:*", "RPUSH dbre:client:list:$1 $2", (_RUN, _ELEMENT)),
+    ("client_list", Facet.CLIENT, ">=6.2", "+lrange ~dbre:client:*", "LRANGE dbre:client:list:$1 0 -1", (_RUN,)),
+    ("client_field", Facet.CLIENT, ">=6.2", "+hget ~dbre:client:*", "HGET dbre:client:hash:$1 $2", (_RUN, _KEY)),
+    (
+        "client_set_field",
+        Facet.CLIENT,
+        ">=6.2",
+        "+hset ~dbre:client:*",
+        "HSET dbre:client:hash:$1 $2 $3",
+        (_RUN, _KEY, _ELEMENT),
+    ),
+    (
+        "client_swap",
+        Facet.CLIENT,
+        ">=6.2",
+        "+eval +hget +hset ~dbre:client:*",
+        "EVAL $1 1 dbre:client:hash:$2 $3 $4 $5",
+        (_SCRIPT, _RUN, _KEY, _ELEMENT, _ELEMENT),
+    ),
+    (
+        "client_remove",
+        Facet.CLIENT,
+        ">=6.2",
+        "+unlink ~dbre:client:*",
+        "UNLINK dbre:client:list:$1 dbre:client:hash:$1",
+        (_RUN,),
+    ),
     ("select", Facet.INTEGRITY, ">=6.2", "+select", "SELECT $1", (_DATABASE,)),
     ("keyspace", Facet.INTEGRITY, ">=6.2", "+info", "INFO keyspace", ()),
     ("size", Facet.INTEGRITY, ">=6.2", "+dbsize", "DBSIZE", ()),

@@ -5,6 +5,7 @@ from datetime import date
 
 from dbre.core.errors import Unsupported
 from dbre.engines.redis.backup.port import RedisBackups
+from dbre.engines.redis.client_work import RedisClient
 from dbre.engines.redis.commands import all_commands
 from dbre.engines.redis.connection import Connection
 from dbre.engines.redis.facts import DEFAULT_PORT, Product
@@ -37,6 +38,10 @@ class RedisEngine:
     def probe(self, access: Access) -> HeartbeatProbe[Connection]:
         """A prober of one server process; does no I/O yet."""
         return HeartbeatProbe(access, heartbeat=RedisHeartbeat(access), faults=FAULTS)
+
+    def client(self, access: Access) -> RedisClient:
+        """Clients of one server process, or of what stands before it; does no I/O yet."""
+        return RedisClient(access)
 
     def backups(self, place: Place) -> BackupPort:
         """Copies of the server's files, its log and their recovery."""

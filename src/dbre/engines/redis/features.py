@@ -51,6 +51,13 @@ _OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
         "",
     ),
     (
+        Facet.CLIENT,
+        "probe clients: ledger, set, registers",
+        ">=6.2",
+        ("client_push", "client_list", "client_field", "client_set_field", "client_swap", "client_remove"),
+        "",
+    ),
+    (
         Facet.INTEGRITY,
         "digests of databases by SCAN and hash",
         ">=6.2",

@@ -1,0 +1,153 @@
+"""Facet ``client`` of MySQL and MariaDB: acts of probe clients, each one statement that commits by itself."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from dbre.core.errors import UsageError
+from dbre.core.pool import abort_on_error
+from dbre.engines.mysql.connection import Connection, Row, open_connection
+from dbre.engines.mysql.faults import FAULTS, error_number
+from dbre.engines.mysql.link import ask_named
+from dbre.ports.client_work import ClientReply, ClientWork, ClientWorkload, Fate, NotWritable, WorkFailed
+from dbre.ports.engine import Access
+
+__all__ = ["MySqlClient", "fate_of"]
+
+# Numbers with which the server refuses a statement before it writes a commit: rights, names, constraints, locks, read-only.
+_BEFORE_COMMIT = frozenset(
+    {
+        1022, 1040, 1044, 1045, 1046, 1048, 1049, 1054, 1062, 1064, 1114, 1129, 1130, 1136, 1142, 1143, 1146, 1203, 1205, 1213,
+        1226, 1227, 1264, 1265, 1290, 1451, 1452, 1792, 1836, 4025,
+    }
+)  # fmt: skip
+_TABLES = ("ledger", "register")
+
+
+def fate_of(error: Exception, *, is_sent: bool) -> Fate:
+    """Whether an error proves that nothing was committed: shutdown, kill, time limit and a lost connection prove nothing."""
+    if not is_sent or error_number(error) in _BEFORE_COMMIT:
+        return Fate.FAILED
+    return Fate.UNKNOWN
+
+
+class _Session:
+    """Implements ``ports.client_work.ClientConnection``."""
+
+    def __init__(self, connection: Connection, node: str, limit: float) -> None:
+        self._connection = connection
+        self._limit = limit
+        self.node = node
+        self.is_sent = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Open, and no answer outstanding."""
+        return self._connection.is_usable
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        self._connection.abort()
+
+    async def do(self, work: ClientWork) -> ClientReply:
+        """Do one act."""
+        self.is_sent = False
+        act = _ACTS.get((work.workload, work.f))
+        if act is None:
+            raise UsageError(f"a client of MySQL cannot {work.f} in workload {work.workload}")
+        try:
+            return ClientReply(value=await act(self, work), node=self.node)
+        except FAULTS.raised as error:
+            verdict = FAULTS.classify(error)
+            reason = verdict.reason if verdict else type(error).__name__
+            code = f"{verdict.code} " if verdict and verdict.code else ""
+            raise WorkFailed(fate_of(error, is_sent=self.is_sent), code + reason) from error
+
+    async def ask(self, name: str, *parameters: object) -> Sequence[Row]:
+        """The rows of one named statement."""
+        self.is_sent = True
+        return await ask_named(self._connection, name, *parameters, limit_seconds=self._limit)
+
+
+async def _ledger_write(session: _Session, work: ClientWork) -> Any:
+    await session.ask("client_ledger_write", work.run, work.value)
+    return work.value
+
+
+async def _ledger_read(session: _Session, work: ClientWork) -> Any:
+    return [row["id"] for row in await session.ask("client_ledger_read", work.run)]
+
+
+async def _register_read(session: _Session, work: ClientWork) -> Any:
+    rows = await session.ask("client_register_read", work.run, work.value[0])
+    return [work.value[0], rows[0]["value"] if rows else None]
+
+
+async def _register_write(session: _Session, work: ClientWork) -> Any:
+    await session.ask("client_register_write", work.run, *work.value)
+    return work.value
+
+
+async def _register_cas(session: _Session, work: ClientWork) -> Any:
+    key, (old, new) = work.value
+    await session.ask("client_register_cas", new, work.run, key, old)
+    (changed,) = await session.ask("client_changed")  # of the same session; lost on the way, the act is unknown
+    if not changed["changed"]:
+        raise WorkFailed(Fate.FAILED, "another value was there")
+    return work.value
+
+
+_ACTS: Mapping[tuple[ClientWorkload, str], Callable[[_Session, ClientWork], Awaitable[Any]]] = {
+    (ClientWorkload.LEDGER, "write"): _ledger_write,
+    (ClientWorkload.LEDGER, "read"): _ledger_read,
+    (ClientWorkload.SET, "add"): _ledger_write,
+    (ClientWorkload.SET, "read"): _ledger_read,
+    (ClientWorkload.REGISTER, "read"): _register_read,
+    (ClientWorkload.REGISTER, "write"): _register_write,
+    (ClientWorkload.REGISTER, "cas"): _register_cas,
+}
+
+
+class MySqlClient:
+    """Implements ``ports.client_work.ClientPort``."""
+
+    workloads = frozenset({ClientWorkload.LEDGER, ClientWorkload.SET, ClientWorkload.REGISTER})
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def prepare(self, run: str, workload: ClientWorkload) -> None:  # noqa: ARG002 - nothing to begin with here
+        """Make database and tables unless they are there."""
+        (state,) = await self._run("client_state")
+        if state["tables"] < len(_TABLES):
+            for name in ("client_schema", *(f"client_{table}_table" for table in _TABLES)):
+                await self._run(name)
+
+    async def connect(self, *, writable: bool = True) -> _Session:
+        """Open a session."""
+        limit = self._access.timeouts.statement_seconds
+        try:
+            connection = await open_connection(self._access, what="client")
+            with abort_on_error(connection):
+                (who,) = await ask_named(connection, "client_who", limit_seconds=limit)
+        except FAULTS.raised as error:
+            raise FAULTS.translate(error, self._access, limit_seconds=limit) from error
+        if writable and who["is_read_only"]:
+            connection.abort()
+            raise NotWritable(f"the server at {self._access.address} does not take writes")
+        return _Session(connection, str(self._access.address), limit)
+
+    async def remove(self, run: str) -> None:
+        """Delete the rows of a run from every table."""
+        for table in _TABLES:
+            await self._run(f"client_{table}_remove", run)
+
+    async def _run(self, name: str, *parameters: object) -> Sequence[Row]:
+        limit = max(self._access.timeouts.statement_seconds, 30.0)
+        try:
+            connection = await open_connection(self._access, what="client")
+            with abort_on_error(connection):
+                found = await ask_named(connection, name, *parameters, limit_seconds=limit)
+            connection.abort()
+        except FAULTS.raised as error:
+            raise FAULTS.translate(error, self._access, limit_seconds=limit) from error
+        return found

@@ -1,0 +1,141 @@
+"""Facet ``client`` of Redis and Valkey: acts of probe clients, each one command, in keys of their own."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from dbre.core.errors import UsageError
+from dbre.core.pool import abort_on_error
+from dbre.engines.redis.commands import named
+from dbre.engines.redis.connection import Connection, Dialer
+from dbre.engines.redis.faults import FAULTS, error_word
+from dbre.ports.client_work import ClientReply, ClientWork, ClientWorkload, Fate, NotWritable, WorkFailed
+from dbre.ports.engine import Access
+
+__all__ = ["RedisClient", "fate_of"]
+
+# Words with which the server refuses a command before it changes anything.
+_REFUSALS = frozenset(
+    {
+        "ASK", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "DENIED", "ERR", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
+        "NOPERM", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "WRONGPASS", "WRONGTYPE",
+    }
+)  # fmt: skip
+_SWAP = "if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]) return 1"
+
+
+def fate_of(error: Exception, *, is_sent: bool) -> Fate:
+    """Whether an error proves that nothing was changed: a lost connection and a time limit prove nothing."""
+    return Fate.FAILED if not is_sent or error_word(error) in _REFUSALS else Fate.UNKNOWN
+
+
+class _Session:
+    """Implements ``ports.client_work.ClientConnection``."""
+
+    def __init__(self, connection: Connection, node: str, limit: float) -> None:
+        self._connection = connection
+        self._limit = limit
+        self.node = node
+        self.is_sent = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Open, and no answer outstanding."""
+        return self._connection.is_usable
+
+    def abort(self) -> None:
+        """Close the socket at once."""
+        self._connection.abort()
+
+    async def do(self, work: ClientWork) -> ClientReply:
+        """Do one act."""
+        self.is_sent = False
+        act = _ACTS.get((work.workload, work.f))
+        if act is None:
+            raise UsageError(f"a client of Redis cannot {work.f} in workload {work.workload}")
+        try:
+            return ClientReply(value=await act(self, work), node=self.node)
+        except FAULTS.raised as error:
+            verdict = FAULTS.classify(error)
+            raise WorkFailed(
+                fate_of(error, is_sent=self.is_sent), verdict.reason if verdict else type(error).__name__
+            ) from error
+
+    async def ask(self, name: str, *parameters: object) -> Any:
+        """The answer to one command."""
+        self.is_sent = True
+        return await self._connection.run(named(name), *parameters, limit_seconds=self._limit)
+
+
+async def _ledger_write(session: _Session, work: ClientWork) -> Any:
+    await session.ask("client_push", work.run, work.value)
+    return work.value
+
+
+async def _ledger_read(session: _Session, work: ClientWork) -> Any:
+    return [int(one) for one in await session.ask("client_list", work.run)]
+
+
+async def _register_read(session: _Session, work: ClientWork) -> Any:
+    found = await session.ask("client_field", work.run, work.value[0])
+    return [work.value[0], int(found) if found is not None else None]
+
+
+async def _register_write(session: _Session, work: ClientWork) -> Any:
+    await session.ask("client_set_field", work.run, *work.value)
+    return work.value
+
+
+async def _register_cas(session: _Session, work: ClientWork) -> Any:
+    key, (old, new) = work.value
+    if not await session.ask("client_swap", _SWAP, work.run, key, old, new):
+        raise WorkFailed(Fate.FAILED, "another value was there")
+    return work.value
+
+
+_ACTS: Mapping[tuple[ClientWorkload, str], Callable[[_Session, ClientWork], Awaitable[Any]]] = {
+    (ClientWorkload.LEDGER, "write"): _ledger_write,
+    (ClientWorkload.LEDGER, "read"): _ledger_read,
+    (ClientWorkload.SET, "add"): _ledger_write,
+    (ClientWorkload.SET, "read"): _ledger_read,
+    (ClientWorkload.REGISTER, "read"): _register_read,
+    (ClientWorkload.REGISTER, "write"): _register_write,
+    (ClientWorkload.REGISTER, "cas"): _register_cas,
+}
+
+
+class RedisClient:
+    """Implements ``ports.client_work.ClientPort``."""
+
+    workloads = frozenset({ClientWorkload.LEDGER, ClientWorkload.SET, ClientWorkload.REGISTER})
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._dialer = Dialer(access, what="client")
+
+    async def prepare(self, run: str, workload: ClientWorkload) -> None:
+        """Nothing: keys come with their first write."""
+
+    async def connect(self, *, writable: bool = True) -> _Session:
+        """Open a session."""
+        limit = self._access.timeouts.statement_seconds
+        try:
+            connection = await self._dialer.open(self._access)
+            with abort_on_error(connection):
+                role = await connection.run(named("role"), limit_seconds=limit)
+        except FAULTS.raised as error:
+            raise FAULTS.translate(error, self._access, limit_seconds=limit) from error
+        if writable and role[0] != "master":
+            connection.abort()
+            raise NotWritable(f"the server at {self._access.address} does not take writes")
+        return _Session(connection, str(self._access.address), limit)
+
+    async def remove(self, run: str) -> None:
+        """Delete the keys of a run."""
+        limit = max(self._access.timeouts.statement_seconds, 30.0)
+        try:
+            connection = await self._dialer.open(self._access)
+            with abort_on_error(connection):
+                await connection.run(named("client_remove"), run, limit_seconds=limit)
+            connection.abort()
+        except FAULTS.raised as error:
+            raise FAULTS.translate(error, self._access, limit_seconds=limit) from error
