@@ -27,7 +27,6 @@ from dbre.ports.session import Role
 __all__ = ["LabServer", "Login"]
 
 _POLL_SECONDS = 0.01
-_START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _ATTEMPTS = 5  # with a new port each
 _PREPARED = "prepared"  # the note that data and accounts are complete
@@ -51,6 +50,7 @@ class LabServer(ABC):
     application_database: ClassVar[str | None]  # there once the server has logins
     observer_database: ClassVar[str | None]  # where the observer may log in to
     stop_signal: ClassVar[signal.Signals]
+    start_seconds: ClassVar[float] = 60.0
 
     def __init__(
         self,
@@ -265,12 +265,12 @@ class LabServer(ABC):
             raise
 
     async def _wait_until_ready(self, port: int, log_start: int) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + self.start_seconds
         while not await self._is_ready():
             if not self.is_running:
                 self._raise_why_it_ended(port, log_start)
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not answer within {_START_SECONDS:.0f} s\n{log_tail(self.log_file)}")
+                raise ServerFailed(f"{self.name} did not answer within {self.start_seconds:.0f} s\n{log_tail(self.log_file)}")
             await asyncio.sleep(_POLL_SECONDS)
 
     def _raise_why_it_ended(self, port: int, log_start: int) -> None:

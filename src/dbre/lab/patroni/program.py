@@ -18,6 +18,7 @@ __all__ = ["PatroniProgram", "find_patroni"]
 
 _ROOTS = ("patroni", "python-etcd", "psycopg", "psycopg-binary")
 _NEWEST_KNOWN = (4, 1)
+_INTERPRETER = Path(sys.executable).resolve()
 _HINT = "pip install 'dbre[patroni]'"
 _LEFT_OUT = shutil.ignore_patterns("site-packages", "test", "idlelib", "ensurepip", "__pycache__", "config-*", "*.a")
 
@@ -40,12 +41,12 @@ async def find_patroni(*, account: Account, cache: Path) -> PatroniProgram:
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) != _NEWEST_KNOWN:
         raise BinariesMissing(f"Patroni {version} is here; the lab knows 4.1", hint=_HINT)
     packages = Path(str(importlib.metadata.distribution("patroni").locate_file("")))
-    needed = (Path(sys.executable).resolve().parent, Path(sys.executable).parent, Path(sys.prefix), packages)
+    needed = (_INTERPRETER.parent, Path(sys.executable).parent, Path(sys.prefix), packages)
     if all(first_barrier(path, account) is None for path in needed):
         return PatroniProgram(command=(sys.executable, "-P", "-m", "patroni"), version=version)
     home = await _copied(cache)
     library = f"LD_LIBRARY_PATH={home / 'lib'}"  # an interpreter may know its library by the place where it was built
-    interpreter = home / "bin" / Path(sys.executable).resolve().name
+    interpreter = home / "bin" / _INTERPRETER.name
     return PatroniProgram(command=("/usr/bin/env", library, str(interpreter), "-P", "-m", "patroni"), version=version)
 
 
@@ -76,9 +77,9 @@ def _packages(home: Path) -> Path:
 
 
 def _copy_interpreter(target: Path) -> None:
-    program, library = Path(sys.executable).resolve(), _packages(target).parent
+    library = _packages(target).parent
     (target / "bin").mkdir()
-    shutil.copy(program, target / "bin" / program.name)
+    shutil.copy(_INTERPRETER, target / "bin" / _INTERPRETER.name)
     shutil.copytree(Path(sys.base_prefix) / "lib" / library.name, library, copy_function=shutil.copy, ignore=_LEFT_OUT)
     for shared in (Path(sys.base_prefix) / "lib").glob("libpython*.so*"):
         shutil.copy(shared, target / "lib" / shared.name)

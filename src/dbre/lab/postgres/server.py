@@ -20,13 +20,13 @@ from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
 from dbre.ports.session import Role
 
-__all__ = ["PostgresServer"]
+__all__ = ["AUTHENTICATION", "FAST", "REPLICATION_USER", "SETTINGS", "PostgresServer"]
 
-_REPLICATION_USER = "replicator"
+REPLICATION_USER = "replicator"
 _CHANGEABLE = ("autovacuum_naptime", "effective_cache_size", "log_min_duration_statement", "maintenance_work_mem",
                "max_connections", "random_page_cost", "statement_timeout", "work_mem")  # fmt: skip
 """What `dbre settings apply` may change in a lab: enough to try it."""
-_SETTINGS = {
+SETTINGS = {
     "unix_socket_directories": "",  # no socket: nothing in /tmp, no limit on the length of a path
     "dynamic_shared_memory_type": "mmap",  # in the data directory, so that SIGKILL leaves nothing in /dev/shm
     "shared_buffers": "32MB",
@@ -40,8 +40,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_FAST = {"fsync": "off", "full_page_writes": "off"}  # not synchronous_commit: that would lose commits at SIGKILL
-_AUTHENTICATION = """\
+FAST = {"fsync": "off", "full_page_writes": "off"}  # not synchronous_commit: that would lose commits at SIGKILL
+AUTHENTICATION = """\
 # TYPE DATABASE USER ADDRESS METHOD
 host all all {clients} scram-sha-256
 host replication all {clients} scram-sha-256
@@ -102,13 +102,13 @@ class PostgresServer(LabServer):
         else:
             source = await template(self.binaries, self.site)
             self._template_password = await copy_template(source, self.data_directory, self.site)
-            self.site.write_file(self.data_directory / "pg_hba.conf", _AUTHENTICATION.format(clients=self.site.host.clients))
+            self.site.write_file(self.data_directory / "pg_hba.conf", AUTHENTICATION.format(clients=self.site.host.clients))
         self._write_settings()
 
     def _write_settings(self) -> None:
-        settings = {**_SETTINGS, "listen_addresses": self.site.host.address, "cluster_name": self.name}
+        settings = {**SETTINGS, "listen_addresses": self.site.host.address, "cluster_name": self.name}
         if not self.site.durable:
-            settings |= _FAST
+            settings |= FAST
         if (self.binaries.library / "pg_stat_statements.so").exists():
             settings["shared_preload_libraries"] = "pg_stat_statements"
         if self.primary is not None:
@@ -123,7 +123,7 @@ class PostgresServer(LabServer):
             "",
             host=primary.address.host,
             port=primary.address.port,
-            user=_REPLICATION_USER,
+            user=REPLICATION_USER,
             passfile=str(self.directory / "pgpass"),
             application_name=self.name,
             sslmode="disable",
@@ -139,7 +139,7 @@ class PostgresServer(LabServer):
             ).fetchone()
         is_known = row is not None and row[0] > 0
         secret = primary.password.reveal()
-        self.site.write_file(self.directory / "pgpass", f"*:*:*:{_REPLICATION_USER}:{secret}\n")
+        self.site.write_file(self.directory / "pgpass", f"*:*:*:{REPLICATION_USER}:{secret}\n")
         command: list[str | Path] = [
             self.binaries.program("pg_basebackup"),
             f"--dbname={self._primary_conninfo(primary)}",
@@ -215,11 +215,11 @@ class PostgresServer(LabServer):
 
 async def _ensure_replication_user(connection: psycopg.AsyncConnection, password: Secret) -> None:
     row = await (
-        await connection.execute("SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = %s", [_REPLICATION_USER])
+        await connection.execute("SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = %s", [REPLICATION_USER])
     ).fetchone()
     if row is not None and row[0] == 0:
-        await connection.execute(sql.SQL("CREATE ROLE {} LOGIN REPLICATION").format(sql.Identifier(_REPLICATION_USER)))
-        await _set_password(connection, _REPLICATION_USER, password)
+        await connection.execute(sql.SQL("CREATE ROLE {} LOGIN REPLICATION").format(sql.Identifier(REPLICATION_USER)))
+        await _set_password(connection, REPLICATION_USER, password)
 
 
 async def _set_password(connection: psycopg.AsyncConnection, user: str, password: Secret) -> None:
