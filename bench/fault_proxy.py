@@ -1,8 +1,9 @@
-"""What the fault proxy costs and how exactly it hits, beside HAProxy and nginx with the same clients in the same run.
+"""What the fault proxy costs and how exactly it hits, beside HAProxy, nginx and Toxiproxy: same clients, same run.
 
 Run: ``.venv/bin/python bench/fault_proxy.py [SECONDS]`` (default 3, of each pgbench). Rounds are interleaved, and the best of
 three counts, because other work on the machine only ever takes away. HAProxy runs with one thread and ``option splice-auto``,
-nginx with one worker. CPU seconds are those of the proxy's process. Peers that are not installed are left out and named.
+nginx with one worker, Toxiproxy as Go builds it (once, below ``.uv/peers``). CPU seconds are those of the proxy's process.
+Peers that are not installed are left out and named.
 
 The limits: not slower than HAProxy at 16 connections (but for the 3 % by which two runs of the same differ); 0.45 CPU s a GB
 when it splices; 5 % for frames of messages and for toxics that never hit; delays within 2 ms; a share within what chance does
@@ -10,6 +11,7 @@ once in ten thousand runs.
 """
 
 import asyncio
+import json
 import math
 import os
 import re
@@ -35,6 +37,7 @@ from dbre.lab.temporary_site import temporary_site
 
 ROUNDS, BULK_BYTES, DELAYS, DELAY_MS, SHARE_QUERIES, SHARE = 3, 1 << 28, 100, 20.0, 4000, 0.1
 MOST_CPU_PER_GB, MOST_OVERHEAD, MOST_OFF_MS, SAME = 0.45, 0.05, 2.0, 0.97
+TOXIPROXY = Path(__file__).parent.parent / ".uv/peers/toxiproxy/v2.12.0"
 NGINX_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
 
@@ -88,6 +91,18 @@ def nginx(port: int, to: int, place: Path) -> list[str] | None:
         f"stream {{ server {{ listen 127.0.0.1:{port}; proxy_pass 127.0.0.1:{to}; }} }}\n"
     )
     return [found, "-c", str(config), "-p", str(place)] if found and Path(NGINX_MODULE).exists() else None
+
+
+def toxiproxy(port: int, to: int, place: Path) -> list[str] | None:
+    found, compiler = TOXIPROXY / "server", shutil.which("go")
+    if not found.exists() and compiler:
+        module = f"github.com/Shopify/toxiproxy/v2/cmd/server@{TOXIPROXY.name}"
+        subprocess.run([compiler, "install", module], env={**os.environ, "GOBIN": str(TOXIPROXY)}, check=True, timeout=600)
+    config = place / f"toxiproxy-{port}.json"
+    config.write_text(
+        json.dumps([{"name": "l", "listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{to}", "enabled": True}])
+    )
+    return [str(found), "-port", str(choose_port()), "-config", str(config)] if found.exists() else None
 
 
 def cpu_seconds(pid: int) -> float:
@@ -236,6 +251,7 @@ def _speeds(stack: ExitStack, server: PostgresServer, behind: int, folder: Path,
         ("bytes", lambda port, to: own(port, to, "--toxic", "latency,latency=0")),
         ("haproxy", lambda port, to: haproxy(port, to, folder)),
         ("nginx", lambda port, to: nginx(port, to, folder)),
+        ("toxiproxy", lambda port, to: toxiproxy(port, to, folder)),
     ):
         port = choose_port()
         words = make(port, server.address.port)
