@@ -42,10 +42,12 @@ class HaproxyServer(LabServer):
         servers: Mapping[str, Address],
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        level: str = "admin",
     ) -> None:
         super().__init__(name, site, version_text=program.version_text, port=port, replica_of=None, settings=settings)
         self.program = program
         self._servers = dict(servers)
+        self._level = level  # what those who open the socket may do
 
     @property
     def socket(self) -> Path:
@@ -62,7 +64,7 @@ class HaproxyServer(LabServer):
     def _command(self, port: int) -> list[str | Path]:
         lines = [
             "global",
-            f"  stats socket {self.socket} mode 600 level admin",
+            f"  stats socket {self.socket} mode 600 level {self._level}",
             "  maxconn 500",
             "defaults",
             "  mode tcp",

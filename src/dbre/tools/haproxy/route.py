@@ -120,8 +120,8 @@ class HaproxyRoute:
         for one in servers:
             if (one.address, one.state) not in (old.get(one.name), new.get(one.name)):
                 raise RouteChanged(
-                    f"{self._api.where}: {self._backend}/{one.name} is {one.address}/{one.state}, and neither as it was nor as it "
-                    "is to be",
+                    f"{self._api.where}: {self._backend}/{one.name} is {one.address}/{one.state}, neither as it was nor as "
+                    "it is to be",
                     hint="somebody else changed it; look, and plan again",
                     context={"route": self.name, "server": one.name},
                 )

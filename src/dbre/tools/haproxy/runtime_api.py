@@ -19,7 +19,7 @@ ANSWER_SECONDS = 5.0
 _LARGEST = 8 << 20
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _SERVERS_FORMAT = "1"  # of "show servers state"
-_FORCED_MAINTENANCE = 0x01 | 0x02 | 0x04 | 0x20  # by command, by another server, by configuration, by a name without address
+_FORCED_MAINTENANCE = 0x01 | 0x02 | 0x20  # by command, by another server, by a name without address; 0x04 only remembers
 _FORCED_DRAIN = 0x08 | 0x10
 _RUNNING = 2
 
