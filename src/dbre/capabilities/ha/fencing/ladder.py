@@ -1,0 +1,59 @@
+"""Rung after rung, until one is confirmed."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dbre.capabilities.ha.fencing.rung import Confirmation, FenceFailed, Rung
+from dbre.core.clock import Clock
+from dbre.core.errors import DbreError
+
+__all__ = ["Fenced", "climb"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """Which rung held, and what the others said before it."""
+
+    rung: str
+    done: str
+    is_ours: bool  # it was this act that stopped it, and so it can be taken back
+    seen: str
+    seconds: float
+    tried: tuple[str, ...]
+
+    def as_document(self) -> dict[str, Any]:
+        """As the journal of an operation holds it."""
+        return {
+            "rung": self.rung,
+            "done": self.done,
+            "is_ours": self.is_ours,
+            "seen": self.seen,
+            "seconds": round(self.seconds, 3),
+            "tried": list(self.tried),
+        }
+
+
+async def climb(rungs: Sequence[Rung], *, subject: str, clock: Clock, note: Callable[[str], Awaitable[None]]) -> Fenced:
+    """Try each rung; the first that is confirmed ends it. Raises: FenceFailed with what every rung said."""
+    begun, tried = clock.monotonic(), []
+    for rung in rungs:
+        try:
+            act = await rung.fence()
+            found: Confirmation = await rung.confirm()
+        except DbreError as error:
+            tried.append(f"{rung.name}: {error.message}")
+            await note(f"{rung.name} failed: {error.message}")
+            continue
+        await note(f"{rung.name}: {act.done}; {found.seen}")
+        if found.is_fenced:
+            seconds = clock.monotonic() - begun
+            return Fenced(
+                rung=rung.name, done=act.done, is_ours=act.is_ours, seen=found.seen, seconds=seconds, tried=tuple(tried)
+            )
+        tried.append(f"{rung.name}: {found.seen}")
+    raise FenceFailed(
+        f"{subject} could not be fenced, so nothing is promoted: {'; '.join(tried)}",
+        hint="see to it by hand that it takes no writes, and say how under failover: fence:",
+        context={"instance": subject, "tried": tried},
+    )

@@ -1,0 +1,52 @@
+"""One rung of a fencing ladder: it acts, and it confirms; what is only claimed is not fenced."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dbre.core.errors import DbreError, ExitCode
+
+__all__ = ["Act", "Confirmation", "FenceFailed", "Rung"]
+
+
+class FenceFailed(DbreError):
+    """No rung could be confirmed: the old primary may still take writes, so nothing may be promoted."""
+
+    code = "ha.fence_failed"
+    exit_code = ExitCode.NEEDS_OPERATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What a rung did."""
+
+    done: str
+    is_ours: bool = True  # False: there was nothing to do, so there is nothing to take back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """Whether the server certainly acknowledges no write any more, and how that is known."""
+
+    is_fenced: bool
+    seen: str
+
+
+class Rung(Protocol):
+    """One way to fence one server. Everything is idempotent."""
+
+    @property
+    def name(self) -> str:
+        """``control``, ``network``, ``command``, ``self_fence``."""
+        ...
+
+    async def fence(self) -> Act:
+        """Act, and say what was done. Raises: DbreError where it cannot."""
+        ...
+
+    async def confirm(self) -> Confirmation:
+        """Look, without acting. Raises: DbreError where it cannot be seen."""
+        ...
+
+    async def release(self) -> str | None:
+        """Take back what was ours, because nothing was promoted; None where that is for a person. Raises: DbreError."""
+        ...

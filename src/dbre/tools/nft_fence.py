@@ -1,0 +1,96 @@
+"""One server cut off by nftables: a table of its own, named, listed to prove it, and deleted as a whole."""
+
+import ipaddress
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from dbre.core.errors import Denied, Unsupported
+from dbre.core.fleet import Address
+from dbre.core.network import resolve
+from dbre.core.programs.account import Account
+from dbre.core.programs.errors import ProgramFailed
+from dbre.core.programs.run import Finished, run
+
+__all__ = ["NftFence"]
+
+_SECONDS = 10.0
+_ROOT = Account(name="root", uid=0, gid=0, switch=False)
+
+
+class NftFence:
+    """Drops every packet from and to one TCP port of an address, on the machine (or in the namespace) of the server.
+
+    Clients that use the server's own socket file are not cut off.
+    """
+
+    def __init__(self, address: Address, *, name: str, namespace: str | None = None) -> None:
+        self._address = address
+        self._table = f"dbre_fence_{name}"
+        self._namespace = namespace
+
+    @property
+    def table(self) -> str:
+        """The table that holds the rules, for a person who looks: ``nft list table inet dbre_fence_...``."""
+        return self._table
+
+    async def cut(self) -> None:
+        """Put the rules there, all at once; again where they are there. Raises: Denied, Unsupported, ProgramFailed."""
+        await self._nft(["-f", "-"], script=_script(self._table, await _numbers(self._address), self._address.port))
+
+    async def is_cut(self) -> bool:
+        """Whether the table is there with both of its rules for every address. Raises: Denied, Unsupported."""
+        try:
+            listed = (await self._nft(["list", "table", "inet", self._table])).stdout
+        except ProgramFailed:  # there is no such table
+            return False
+        numbers = await _numbers(self._address)
+        port = self._address.port
+        return all(
+            f"{_family(one)} daddr {one} tcp dport {port} drop" in listed
+            and f"{_family(one)} saddr {one} tcp sport {port} drop" in listed
+            for one in numbers
+        )
+
+    async def lift(self) -> None:
+        """Take the rules away; nothing where there are none. Raises: Denied, Unsupported, ProgramFailed."""
+        await self._nft(["-f", "-"], script=f"table inet {self._table}\ndelete table inet {self._table}\n")
+
+    async def _nft(self, words: Sequence[str], *, script: str | None = None) -> Finished:
+        if os.geteuid() != 0:
+            raise Denied("rules of nftables need root", hint="run dbre, or its worker, as root on the machine of the server")
+        found = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        if found is None:
+            raise Unsupported("nft is not installed here", hint="apt install nftables")
+        inside = ["ip", "netns", "exec", self._namespace] if self._namespace is not None else []
+        return await run(
+            [*inside, found, *words],
+            account=_ROOT,
+            directory=Path("/"),
+            timeout_seconds=_SECONDS,
+            stdin=script.encode() if script is not None else None,
+            program="nft",
+        )
+
+
+def _script(table: str, numbers: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address], port: int) -> str:
+    """One transaction of nft: an older table of that name is replaced. Source: nft(8), "delete" after "add" never fails."""
+    into = "\n".join(f"    {_family(one)} daddr {one} tcp dport {port} drop" for one in numbers)
+    out = "\n".join(f"    {_family(one)} saddr {one} tcp sport {port} drop" for one in numbers)
+    return (
+        f"table inet {table}\ndelete table inet {table}\n"
+        f"table inet {table} {{\n"
+        f"  chain in {{\n    type filter hook input priority -300; policy accept;\n{into}\n  }}\n"
+        f"  chain out {{\n    type filter hook output priority -300; policy accept;\n{out}\n  }}\n}}\n"
+    )
+
+
+def _family(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    return "ip" if number.version == 4 else "ip6"
+
+
+async def _numbers(address: Address) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    if address.host.startswith("/"):
+        raise Unsupported(f"{address} is a socket file, which no rule of nftables cuts off")
+    return sorted({ipaddress.ip_address(one.host.partition("%")[0]) for one in await resolve(address)}, key=str)
