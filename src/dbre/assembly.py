@@ -203,12 +203,23 @@ def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: 
 
 
 def chaos_ground(
-    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, *, statuses: "RecentStatuses | None"
+    config: Config,
+    fleet: Fleet,
+    engines: EngineRegistry,
+    clock: Clock,
+    *,
+    statuses: "RecentStatuses | None",
+    store: Store | None = None,
 ) -> "ChaosGround":
-    """What experiments stand on. Without ``statuses`` no SLO can be watched."""
-    from dbre.capabilities.chaos.config_document import state_directory
+    """What experiments stand on. Without ``statuses`` no SLO can be watched; without ``store`` nothing is kept or compared."""
+    from dbre.assembly_chaos import StoredSurroundings
+    from dbre.capabilities.chaos.config_document import CHAOS, state_directory
     from dbre.capabilities.chaos.ground import ChaosGround
 
+    around = None
+    if store is not None and statuses is not None:
+        sources = StoredReportSources(config, fleet, store)
+        around = StoredSurroundings(config, fleet, engines, store, statuses, sources)
     return ChaosGround(
         fleet=fleet,
         engines=engines,
@@ -216,6 +227,9 @@ def chaos_ground(
         directory=state_directory(config),
         program=(sys.executable, "-P", "-m", "dbre.chaos_injector"),
         slo=_slo_look(statuses) if statuses is not None else None,
+        store=store,
+        surroundings=around,
+        rules=config.get(CHAOS).rules,
     )
 
 
@@ -420,7 +434,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
     journal = Journal(audit, EventLog(clock), clock)
     definitions = definitions_from(ground.config.get(SLOS))
     backups = backup_ground(ground.config, ground.fleet, ground.engines, clock, store)
-    chaos = chaos_ground(ground.config, ground.fleet, ground.engines, clock, statuses=known)
+    chaos = chaos_ground(ground.config, ground.fleet, ground.engines, clock, statuses=known, store=store)
     registry = kinds_of(
         ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups, chaos=chaos
     )

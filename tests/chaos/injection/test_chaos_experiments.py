@@ -38,6 +38,8 @@ class Walked:
     held: asyncio.Event | None = None  # a gate holds the operation once it is set
     notes: list[str] = field(default_factory=list)
 
+    application_name: str = "dbre:chaos.run:test"
+
     @property
     def input(self) -> Any:
         return self.step.input

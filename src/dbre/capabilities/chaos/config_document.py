@@ -4,20 +4,26 @@ from pathlib import Path
 
 from pydantic import Field
 
+from dbre.capabilities.chaos.rules_documents import ChaosRule
 from dbre.core.config import Config, Document, FilePath, Section
 
 __all__ = ["CHAOS", "ChaosDocument", "state_directory"]
 
 
 class ChaosDocument(Document):
-    """Where faults are remembered until they are gone."""
+    """Where faults are remembered until they are gone, and what has to be so before one begins."""
 
     directory: FilePath | None = Field(
         None, description="of the state files from which faults are undone; default chaos beside the state store"
     )
+    rules: tuple[ChaosRule, ...] = Field(
+        default=(), max_length=100, description="what has to be so before an experiment; the first that selects the cluster"
+    )
 
 
-CHAOS = Section("chaos", ChaosDocument, ChaosDocument, "Experiments: where faults are remembered until they are gone.")
+CHAOS = Section(
+    "chaos", ChaosDocument, ChaosDocument, "Experiments: what has to be so before one begins, and where faults are remembered."
+)
 
 
 def state_directory(config: Config) -> Path:

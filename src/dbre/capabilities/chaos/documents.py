@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dbre.capabilities.chaos.injection.catalogue import parameters_of
+from dbre.capabilities.chaos.scope_documents import AbortRule, Blast, ClientsOrder, Objectives
 from dbre.core.config import Duration, between
 from dbre.core.errors import UsageError
 
@@ -49,6 +50,9 @@ class Probe(_Part):
     at_most: float | None = Field(None, description="value, burn: the highest that holds")
     within: Annotated[Duration, between("100ms", "15s")] = Field(timedelta(seconds=2), description="of an answer")
     when: tuple[When, ...] = Field((When.BEFORE, When.AFTER), min_length=1, description="before, during, after")
+    tolerates: Annotated[Duration, between("100ms", "1h")] | None = Field(
+        None, description="during: may fail for so long at a stretch and still holds; default not at all"
+    )
     aborts: bool = Field(False, description="during: three failures in a row end the experiment")
 
     @model_validator(mode="after")
@@ -89,13 +93,6 @@ class FaultOrder(_Part):
         return self.start.total_seconds() if self.start is not None else 0.0
 
 
-class AbortRule(_Part):
-    """When everything is taken back at once."""
-
-    slo: Name = Field(description="an objective of the cluster")
-    burn: float | None = Field(None, gt=0, description="burns so many times too fast; without it: it pages")
-
-
 class Experiment(_Part):
     """One experiment on one cluster."""
 
@@ -105,7 +102,14 @@ class Experiment(_Part):
     cluster: Name = Field(description="of the inventory")
     hypothesis: tuple[Probe, ...] = Field((), max_length=50, description="what should hold")
     faults: tuple[FaultOrder, ...] = Field(max_length=10, description="what is done")
-    abort: tuple[AbortRule, ...] = Field((), max_length=20, description="besides: a gate that holds, a pause, a cancel")
+    abort: tuple[AbortRule, ...] | None = Field(
+        None,
+        max_length=20,
+        description="default: an SLO of the cluster pages, or a tenth of its budget is spent; []: no SLO ends it",
+    )
+    blast: Blast = Field(default_factory=Blast, description="what it keeps away from")
+    objectives: Objectives = Field(default_factory=Objectives, description="what is expected meanwhile")
+    clients: ClientsOrder | None = Field(None, description="clients that work meanwhile and tell what was lost")
     settle: Annotated[Duration, between("1s", "30m")] = Field(
         timedelta(seconds=60), description="until what should hold after it has to hold again"
     )

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from dbre.capabilities.chaos.documents import Experiment, FaultOrder
+from dbre.capabilities.chaos.documents import Experiment
 from dbre.capabilities.chaos.injection.catalogue import fault_kind
+from dbre.capabilities.chaos.preflight.checks import takes_away
 from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.fleet import Cluster
 from dbre.core.operation.plan import Change, Plan, Risk, Step
@@ -32,7 +33,7 @@ def check_outage(experiment: Experiment, answers: Mapping[str, str | None]) -> N
 
     Raises: PrecheckFailed.
     """
-    taken = sorted({one.instance for one in experiment.faults if _takes_away(one)})
+    taken = sorted({one.instance for one in experiment.faults if takes_away(one)})
     left = [name for name, said in answers.items() if said is not None and name not in taken]
     silent = [name for name in {one.instance for one in experiment.faults} if answers.get(name) is None]
     if silent:
@@ -44,10 +45,6 @@ def check_outage(experiment: Experiment, answers: Mapping[str, str | None]) -> N
             f"with {', '.join(taken)} taken away, no instance of {experiment.cluster} would answer",
             hint="add --may-take-last (may_take_last: true) if that is the question",
         )
-
-
-def _takes_away(one: FaultOrder) -> bool:
-    return fault_kind(one.fault).is_outage and "only" not in one.parameters
 
 
 def plan_of(experiment: Experiment, answers: Mapping[str, str | None]) -> Plan:
@@ -96,10 +93,10 @@ def _warnings(experiment: Experiment, answers: Mapping[str, str | None]) -> Iter
     if any(fault_kind(one.fault).is_local for one in experiment.faults):
         yield "the operation has to run on the machine of the instances that it names"
     for one in experiment.faults:
-        if answers.get(one.instance) == "primary" and _takes_away(one):
+        if answers.get(one.instance) == "primary" and takes_away(one):
             yield f"{one.instance} is the primary: clients cannot write meanwhile, unless something fails over"
-    if not experiment.abort and not any(probe.aborts for probe in experiment.hypothesis):
-        yield "nothing ends it early but its time, a cancel, and the gates: name an SLO under abort"
+    if experiment.abort == () and not any(probe.aborts for probe in experiment.hypothesis):
+        yield "nothing ends it early but its time, a cancel, and the gates: leave out abort, or name an SLO there"
     missing = [printable(answer) for answer, said in answers.items() if said is None]
     if missing:
         yield f"{', '.join(missing)} does not answer already"

@@ -40,4 +40,4 @@ def _found(phase: str, one: Row) -> Row:
 def _during(one: Row) -> Row:
     good, bad = one["good"], one["bad"]
     detail = f"{good} of {int(str(good)) + int(str(bad))} held" + (f"; first: {one['first_bad']}" if bad else "")
-    return {"subject": one["probe"], "phase": "during", "holds": not bad, "detail": detail}
+    return {"subject": one["probe"], "phase": "during", "holds": one.get("holds", not bad), "detail": detail}

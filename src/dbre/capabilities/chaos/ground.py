@@ -4,20 +4,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbre.capabilities.chaos.rules_documents import ChaosRule, rule_for
+from dbre.capabilities.chaos.surroundings import Burn, Surroundings
 from dbre.core.clock import Clock
-from dbre.core.fleet import Fleet
+from dbre.core.fleet import Cluster, Fleet
+from dbre.core.store import Store
 from dbre.ports.engine import EngineRegistry
 
 __all__ = ["Burn", "ChaosGround", "SloLook"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Burn:
-    """One objective on one cluster at one moment."""
-
-    rate: float | None  # over the shortest window of its alert rules; None: not known
-    is_paging: bool | None  # None: not known
-
 
 SloLook = Callable[[str, str], Awaitable[Burn]]
 """Reads an SLO (by name) on a cluster (by name). Raises: UsageError for unknown names."""
@@ -33,3 +27,10 @@ class ChaosGround:
     directory: Path  # of the state files of faults, 0700; the same for every process of this machine
     program: tuple[str, ...]  # starts an injector
     slo: SloLook | None = None  # None: nothing can be watched here
+    store: Store | None = None  # None: plans can be made, and nothing is kept
+    surroundings: Surroundings | None = None  # None: nothing is known of budgets, incidents, backups
+    rules: tuple[ChaosRule, ...] = ()
+
+    def rule_of(self, cluster: Cluster) -> ChaosRule:
+        """What has to be so on a cluster before an experiment begins there."""
+        return rule_for(self.rules, dict(cluster.labels))

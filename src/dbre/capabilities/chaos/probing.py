@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.chaos.documents import Experiment, Probe, ProbeKind, When
@@ -39,17 +40,38 @@ class Tally:
     in_a_row: int = 0  # failures, up to now
     first_bad: str = ""
 
-    def count(self, finding: Finding) -> None:
-        """Add one answer."""
+    first_bad_at: datetime | None = None
+    since: datetime | None = None  # when the failures in a row began
+    longest: float = 0.0  # seconds of the longest unbroken failure; up to the last that was seen
+
+    def count(self, finding: Finding, *, at: datetime) -> None:
+        """Add one answer, and when it was had."""
+        if self.since is not None:
+            self.longest = max(self.longest, (at - self.since).total_seconds())
         if finding.holds:
-            self.good, self.in_a_row = self.good + 1, 0
+            self.good, self.in_a_row, self.since = self.good + 1, 0, None
             return
         self.bad, self.in_a_row = self.bad + 1, self.in_a_row + 1
         self.first_bad = self.first_bad or finding.detail
+        self.first_bad_at, self.since = self.first_bad_at or at, self.since or at
+
+    @property
+    def holds(self) -> bool:
+        """Whether it never failed for longer than it tolerates."""
+        limit = self.probe.tolerates
+        return not self.bad or (limit is not None and self.longest <= limit.total_seconds())
 
     def document(self) -> dict[str, Any]:
         """As the journal keeps it."""
-        return {"probe": self.probe.name, "good": self.good, "bad": self.bad, "first_bad": self.first_bad}
+        return {
+            "probe": self.probe.name,
+            "good": self.good,
+            "bad": self.bad,
+            "first_bad": self.first_bad,
+            "first_bad_at": self.first_bad_at.isoformat() if self.first_bad_at is not None else None,
+            "longest_seconds": round(self.longest, 3),
+            "holds": self.holds,
+        }
 
 
 async def ask(ground: ChaosGround, experiment: Experiment, probe: Probe) -> Finding:

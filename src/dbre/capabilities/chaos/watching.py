@@ -1,17 +1,17 @@
 """The time in which faults are on: watched four times a second, and ended at the first reason."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine
 from typing import Any
 
+from dbre.capabilities.chaos.breaches import LOOK_SECONDS, Breach, Budgets, held, probed, switched
 from dbre.capabilities.chaos.documents import Experiment, FaultOrder, When
 from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.capabilities.chaos.injection.model import NotReverted
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.capabilities.chaos.injection.record import new_fault_id
 from dbre.capabilities.chaos.injection.supervising import Injection
-from dbre.capabilities.chaos.probing import Tally, ask
+from dbre.capabilities.chaos.probing import Tally
 from dbre.core.errors import DbreError, ExitCode
 from dbre.core.operation.context import StepContext
 from dbre.core.text import printable
@@ -19,12 +19,7 @@ from dbre.core.units import format_duration
 
 __all__ = ["ExperimentAborted", "Watch"]
 
-_LOOK_SECONDS = 0.25
-_PROBE_SECONDS = 1.0
-_BLIND_SECONDS = 60.0  # how long an objective that ends the experiment may be unknown
 _REVERT_SECONDS = 60.0
-_HELD_SECONDS = 0.5  # a checkpoint that takes longer waits: for a gate, or because the operation is paused
-_IN_A_ROW = 3
 
 
 class ExperimentAborted(DbreError):
@@ -32,6 +27,10 @@ class ExperimentAborted(DbreError):
 
     code = "chaos.aborted"
     exit_code = ExitCode.COMPENSATED
+
+    def __init__(self, message: str, *, is_finding: bool) -> None:
+        super().__init__(message, hint="every fault was taken back", context={"is_finding": is_finding})
+        self.is_finding = is_finding  # about the cluster; else somebody wanted an end
 
 
 class Watch:
@@ -41,26 +40,38 @@ class Watch:
         self._ground, self._experiment, self._context = ground, experiment, context
         self._clock = ground.clock
         self._began = self._clock.monotonic()
-        self._known: dict[str, float] = {}
+        self._budgets = Budgets(ground, experiment)
+        self._moments: dict[str, dict[str, str]] = {}  # of each fault, by its id
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._waiting = sorted(experiment.faults, key=lambda one: one.start_seconds)
+        self.revert_seconds: float | None = None  # from the first reason until every fault was seen to be gone
+        self.reason: str | None = None
         self.tallies = [Tally(probe) for probe in experiment.hypothesis if When.DURING in probe.when]
         self.injections: list[Injection] = []
 
     async def run(self) -> dict[str, Any]:
         """Begin each fault at its time and see the last one go. Raises: ExperimentAborted, InjectionFailed, NotReverted."""
-        waiting = sorted(self._experiment.faults, key=lambda one: one.start_seconds)
-        probes = [asyncio.create_task(self._probe(tally)) for tally in self.tallies]
+        for watcher in (
+            held(self._context),
+            switched(self._ground),
+            self._budgets.watch(),
+            *(probed(self._ground, self._experiment, one) for one in self.tallies),
+        ):
+            self._start(watcher)
+        breached: float | None = None
         try:
-            while waiting or not all(one.has_ended for one in self.injections):
-                await self._look()
-                if waiting and self._elapsed >= waiting[0].start_seconds:
-                    await self._begin(waiting.pop(0))
-                else:
-                    await self._clock.sleep(_LOOK_SECONDS)
+            await self._through()
+        except BaseException as error:
+            breached = self._clock.monotonic()
+            self.reason = error.message if isinstance(error, DbreError) else "it was ended from outside"
+            raise
         finally:
-            for task in probes:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*probes, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._end_all()
+            if breached is not None:
+                self.revert_seconds = self._clock.monotonic() - breached
         return self.document()
 
     def document(self) -> dict[str, Any]:
@@ -73,14 +84,52 @@ class Watch:
                 "is_reverted": one.is_reverted,
                 "detail": one.detail,
                 "why": one.why,
+                **self._moments.get(one.order.id, {}),
             }
             for one in self.injections
         ]
-        return {"faults": faults, "during": [one.document() for one in self.tallies]}
+        found: dict[str, Any] = {"faults": faults, "during": [one.document() for one in self.tallies]}
+        if self._budgets.paged:
+            found["paged"] = dict(self._budgets.paged)
+        if self.reason is not None:
+            found |= {"reason": printable(self.reason, limit=1000), "revert_seconds": self.revert_seconds}
+        return found
 
     @property
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._began
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._tasks.add(asyncio.create_task(work))
+
+    async def _through(self) -> None:
+        """Raises: ExperimentAborted at the first reason; CancelledError where the operation is to end."""
+        total = self._experiment.seconds
+        while self._waiting or self._is_beginning or not all(one.has_ended for one in self.injections):
+            if self._waiting and self._elapsed >= self._waiting[0].start_seconds:
+                self._start(self._begin(self._waiting.pop(0)))
+            await asyncio.wait(self._tasks, timeout=self._pause(), return_when=asyncio.FIRST_COMPLETED)
+            for task in [one for one in self._tasks if one.done()]:
+                self._tasks.discard(task)
+                if task.cancelled():
+                    raise asyncio.CancelledError("the operation is to end")
+                if isinstance(breach := task.result(), Breach):
+                    words = f"after {format_duration(self._elapsed)}: {breach.reason}"
+                    raise ExperimentAborted(words, is_finding=breach.is_finding)
+            await self._look_at_injectors()
+            await self._context.progress(min(self._elapsed, total), total, "seconds")
+
+    @property
+    def _is_beginning(self) -> bool:
+        return any(not one.is_on and not one.has_ended for one in self.injections) or self._started > len(self.injections)
+
+    @property
+    def _started(self) -> int:
+        return len(self._experiment.faults) - len(self._waiting)
+
+    def _pause(self) -> float:
+        until_next = self._waiting[0].start_seconds - self._elapsed if self._waiting else LOOK_SECONDS
+        return min(LOOK_SECONDS, max(until_next, 0.0))
 
     async def _begin(self, asked: FaultOrder) -> None:
         cluster = self._ground.fleet.cluster(self._experiment.cluster)
@@ -97,70 +146,27 @@ class Watch:
         injection = await Injection.start(self._ground.program, order)
         self.injections.append(injection)
         await injection.wait_until_on()
+        self._moments[order.id] = {"on_at": self._clock.now().isoformat()}
         await self._context.note(f"{asked.fault} on {asked.instance} is on: {printable(injection.detail)}")
 
     async def _end_all(self) -> None:
-        async with AsyncExitStack() as stack:  # each one's end, whatever becomes of the others'
-            for one in self.injections:
-                stack.push_async_callback(one.end, limit_seconds=_REVERT_SECONDS)
+        """All at once; an error of one keeps no other from its end."""
+        ended = await asyncio.gather(*(self._end(one) for one in self.injections), return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
 
-    async def _look(self) -> None:
-        """Raises: ExperimentAborted at the first reason; CancelledError where the operation is to end."""
-        total = self._experiment.seconds
-        await self._context.progress(min(self._elapsed, total), total, "seconds")
-        reason = await self._held() or self._failing() or await self._burning()
-        if reason is None:
-            reason = await self._silent(self.injections)
-        if reason is not None:
-            raise ExperimentAborted(f"after {format_duration(self._elapsed)}: {reason}", hint="every fault was taken back")
+    async def _end(self, one: Injection) -> None:
+        await one.end(limit_seconds=_REVERT_SECONDS)
+        self._moments.setdefault(one.order.id, {}).setdefault("off_at", self._clock.now().isoformat())
 
-    async def _held(self) -> str | None:
-        asking = asyncio.ensure_future(self._context.checkpoint())
-        try:
-            await asyncio.wait({asking}, timeout=_HELD_SECONDS)
-            if asking.done():
-                asking.result()
-                return None
-            return "the operation is paused, or a gate holds it"
-        finally:
-            asking.cancel()
-
-    def _failing(self) -> str | None:
-        for tally in self.tallies:
-            if tally.probe.aborts and tally.in_a_row >= _IN_A_ROW:
-                return f"{printable(tally.probe.name)} failed {tally.in_a_row} times in a row: {tally.first_bad}"
-        return None
-
-    async def _burning(self) -> str | None:
-        for rule in self._experiment.abort:
-            now = self._clock.monotonic()
-            try:
-                found = await self._ground.slo(rule.slo, self._experiment.cluster) if self._ground.slo else None
-            except DbreError:  # not known for now
-                found = None
-            known = found is not None and (found.is_paging is not None if rule.burn is None else found.rate is not None)
-            if not known or found is None:
-                if now - self._known.setdefault(rule.slo, now) >= _BLIND_SECONDS:
-                    return f"{printable(rule.slo)} has been unknown for {format_duration(_BLIND_SECONDS)}"
-                continue
-            self._known[rule.slo] = now
-            if rule.burn is None and found.is_paging:
-                return f"{printable(rule.slo)} pages"
-            if rule.burn is not None and found.rate is not None and found.rate >= rule.burn:
-                return f"{printable(rule.slo)} burns {found.rate:.1f} times too fast, and the limit is {rule.burn:g}"
-        return None
-
-    async def _silent(self, injections: Sequence[Injection]) -> str | None:
-        for one in injections:
+    async def _look_at_injectors(self) -> None:
+        for one in self.injections:
+            if one.has_ended and one.is_reverted:
+                self._moments.setdefault(one.order.id, {}).setdefault("off_at", self._clock.now().isoformat())
             if one.is_silent:
                 await one.kill()  # its state file is what heals
                 raise NotReverted(
                     f"the injector of {one.order.fault} on {one.order.instance} does not answer, and was killed",
                     hint="dbre chaos heal",
                 )
-        return None
-
-    async def _probe(self, tally: Tally) -> None:
-        while True:
-            tally.count(await ask(self._ground, self._experiment, tally.probe))
-            await self._clock.sleep(_PROBE_SECONDS)

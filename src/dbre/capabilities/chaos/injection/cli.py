@@ -82,9 +82,10 @@ def inject(
         "cluster": cluster,
         "hypothesis": [answers],
         "faults": [order],
-        "abort": [{"slo": one} | ({"burn": burn_rate} if burn_rate is not None else {}) for one in abort_slo or []],
         "may_take_last": may_take_last,
     }
+    if abort_slo:
+        asked["abort"] = [{"slo": one} | ({"burn": burn_rate} if burn_rate is not None else {}) for one in abort_slo]
     return Act(kind="chaos.run", input=asked, view=_result)
 
 

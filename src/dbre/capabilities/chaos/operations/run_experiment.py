@@ -10,15 +10,17 @@ from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.capabilities.chaos.injection.healing import Healed, heal
 from dbre.capabilities.chaos.injection.model import NotReverted, Phase
 from dbre.capabilities.chaos.injection.record import Record, read_records
-from dbre.capabilities.chaos.probing import ask_all, until_all_hold
+from dbre.capabilities.chaos.preflight.checks import checks_of, require
+from dbre.capabilities.chaos.preflight.gathering import gather, roles_of
+from dbre.capabilities.chaos.probing import Finding, ask_all, until_all_hold
+from dbre.capabilities.chaos.runs.model import RunState
+from dbre.capabilities.chaos.runs.recording import Recording
 from dbre.capabilities.chaos.watching import Watch
 from dbre.core.errors import DbreError, PrecheckFailed, UsageError
-from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, Verification, step
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
-from dbre.ports.contact import contact
 
 __all__ = ["RunExperiment"]
 
@@ -35,17 +37,19 @@ class RunExperiment(Operation[Experiment]):
         self._ground = ground
 
     async def plan(self, context: PlanContext, asked: Experiment) -> Plan:
-        """Ask every instance who it is. Raises: UsageError for unknown names; PrecheckFailed where nobody would be left."""
+        """Ask every instance who it is. Raises: UsageError for unknown names; PrecheckFailed where it may not be."""
         cluster = self._ground.fleet.cluster(asked.cluster)
         check_names(asked, cluster)
         await self._check_objectives(asked)
-        answers = await self._roles(cluster, context.application_name)
+        answers = await roles_of(self._ground, cluster, context.application_name)
         check_outage(asked, answers)
+        facts = await gather(self._ground, asked, answers=answers, is_plan=True)
+        require(checks_of(asked, cluster, self._ground.rule_of(cluster), facts))
         return plan_of(asked, answers)
 
     @step(timeout_seconds=300.0, idempotent=True)
     async def baseline(self, context: StepContext) -> Mapping[str, Any]:
-        """Heal what is left over, and see that the hypothesis holds. Raises: PrecheckFailed."""
+        """Heal what is left over, check again what may have changed since, and ask the hypothesis. Raises: PrecheckFailed."""
         experiment = _experiment(context)
         healed = await self._heal()
         left = [one for one in healed if one.outcome in ("stuck", "held") and one.record.cluster == experiment.cluster]
@@ -53,6 +57,7 @@ class RunExperiment(Operation[Experiment]):
             raise PrecheckFailed(
                 f"{left[0].record.fault} on {left[0].record.instance} is still there: {left[0].detail}", hint="dbre chaos heal"
             )
+        checks = await self._checks(context, experiment)
         found = await ask_all(self._ground, experiment, When.BEFORE)
         for one in found:
             if not one.holds:
@@ -60,23 +65,31 @@ class RunExperiment(Operation[Experiment]):
                     f"{one.probe} does not hold before anything was done: {one.detail}",
                     hint="mend it first, or correct the hypothesis",
                 )
-        return {"before": [one.document() for one in found]}
+        return {"before": [one.document() for one in found], "checks": checks}
 
     @step(timeout_seconds=_LONGEST_SECONDS)
     async def inject(self, context: StepContext) -> Mapping[str, Any]:
         """Begin the faults, watch, and see each one go."""
         experiment = _experiment(context)
         await prepare_secrets([self._ground.fleet.cluster(experiment.cluster).password])
+        recording = Recording(self._ground, context)
+        await recording.begin(experiment)
+        watch = Watch(self._ground, experiment, context)
         try:
-            return await Watch(self._ground, experiment, context).run()
-        except NotReverted:
-            await self._heal()  # what a dead injector left; the error stays
+            found = await watch.run()
+        except (DbreError, asyncio.CancelledError) as error:
+            if isinstance(error, NotReverted):
+                await self._heal()  # what a dead injector left; the error stays
+            await recording.failed(watch.document(), error)
             raise
+        await recording.note(found)
+        return found
 
     @inject.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
         """Whoever injected is gone: its faults have been taken back by their injectors, or are now."""
         mine = await self._mine(context)
+        recording = Recording(self._ground, context)
         if not mine:
             raise NotHappened("no fault of this experiment was begun")
         await self._heal_mine(context)
@@ -91,18 +104,23 @@ class RunExperiment(Operation[Experiment]):
             }
             for one in mine
         ]
-        return {"faults": faults, "during": [], "interrupted": True}
+        found = {"faults": faults, "during": [], "interrupted": True}
+        await recording.note(found, state=RunState.INTERRUPTED)
+        return found
 
     @step(timeout_seconds=300.0, idempotent=True)
     async def heal(self, context: StepContext) -> Mapping[str, Any]:
-        """Take back what is left of this experiment's faults."""
-        return {"healed": [one.record.fault for one in await self._heal_mine(context)]}
+        """Take back what is left of this experiment's faults; its run ends, where nobody has said yet how."""
+        healed = [one.record.fault for one in await self._heal_mine(context)]
+        await Recording(self._ground, context).note({}, state=RunState.INTERRUPTED)
+        return {"healed": healed}
 
     @step(timeout_seconds=3600.0, idempotent=True)
     async def settle(self, context: StepContext) -> Mapping[str, Any]:
         """See that the hypothesis holds again, and forget the faults."""
         experiment = _experiment(context)
         found = await until_all_hold(self._ground, experiment, When.AFTER, limit_seconds=experiment.settle.total_seconds())
+        await self._record_end(context, found)
         for record in await self._mine(context):
             if record.phase in (Phase.REVERTED, Phase.FAILED):
                 await asyncio.to_thread(record.remove, self._ground.directory)
@@ -121,22 +139,28 @@ class RunExperiment(Operation[Experiment]):
         return found
 
     async def _check_objectives(self, asked: Experiment) -> None:
-        named = [rule.slo for rule in asked.abort] + [one.slo for one in asked.hypothesis if one.slo is not None]
+        named = [rule.slo for rule in asked.abort or ()] + [one.slo for one in asked.hypothesis if one.slo is not None]
         for slo in named:
             if self._ground.slo is None:
                 raise UsageError("no SLO can be watched here", hint="leave out abort and probes of kind burn")
             await self._ground.slo(slo, asked.cluster)
 
-    async def _roles(self, cluster: Cluster, purpose: str) -> dict[str, str | None]:
-        async def one(instance: Instance) -> str | None:
-            try:
-                async with contact(self._ground.engines, cluster, instance.address, purpose=purpose) as server:
-                    return (await server.session.identify()).role.value
-            except DbreError:
-                return None
+    async def _checks(self, context: StepContext, experiment: Experiment) -> list[dict[str, Any]]:
+        """Raises: PrecheckFailed."""
+        cluster = self._ground.fleet.cluster(experiment.cluster)
+        answers = await roles_of(self._ground, cluster, context.application_name)
+        facts = await gather(self._ground, experiment, answers=answers, own=[context.token.operation_id])
+        checks = checks_of(experiment, cluster, self._ground.rule_of(cluster), facts)
+        require(checks)
+        return [one.document() for one in checks]
 
-        said = await asyncio.gather(*(one(instance) for instance in cluster.instances))
-        return {instance.name: answer for instance, answer in zip(cluster.instances, said, strict=True)}
+    async def _record_end(self, context: StepContext, after: Sequence[Finding]) -> None:
+        during = context.results.get("inject", {}).get("during", [])
+        is_held = all(one.holds for one in after) and all(one.get("holds", not one["bad"]) for one in during)
+        observed: dict[str, Any] = {"after": [one.document() for one in after]}
+        if all(one.holds for one in after):
+            observed["settled_at"] = self._ground.clock.now().isoformat()
+        await Recording(self._ground, context).note(observed, state=RunState.HELD if is_held else RunState.DEVIATED)
 
     async def _mine(self, context: StepContext) -> list[Record]:
         found = await asyncio.to_thread(read_records, self._ground.directory)

@@ -1,0 +1,136 @@
+"""What experiments are told of the rest of an installation: put together of what the other capabilities know."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dbre.capabilities.chaos.surroundings import Around, BackupWord, Burn, HealthWord, IncidentWord
+from dbre.core.checks import Severity
+from dbre.core.config import Config
+from dbre.core.fleet import Fleet
+from dbre.core.store import Store
+from dbre.core.text import printable
+from dbre.ports.engine import EngineRegistry
+from dbre.ports.report_sources import ReportSources
+
+if TYPE_CHECKING:
+    from dbre.capabilities.backup.documents import PolicyDocument
+    from dbre.capabilities.slo.model import SloStatus
+    from dbre.capabilities.slo.recent_statuses import RecentStatuses
+
+__all__ = ["StoredSurroundings"]
+
+_SLOT_LIMIT_BYTES = 2**40  # how far slots may hold logs back is for status and alerts, not for experiments
+
+
+class StoredSurroundings:
+    """Implements ``Surroundings`` over the state store, the SLOs of this process, and a sweep of the cluster."""
+
+    def __init__(
+        self,
+        config: Config,
+        fleet: Fleet,
+        engines: EngineRegistry,
+        store: Store,
+        statuses: "RecentStatuses",
+        sources: ReportSources,
+    ) -> None:
+        self._config, self._fleet, self._engines = config, fleet, engines
+        self._store, self._statuses, self._sources = store, statuses, sources
+
+    async def burns(self, cluster: str) -> Mapping[str, Burn]:
+        """Every SLO of the cluster now; of one with groups, all together."""
+        return {one.name: _burn(one) for one in await self._statuses.of(cluster) if not one.group}
+
+    async def incidents(self, cluster: str) -> Sequence[IncidentWord]:
+        """Those that are not over."""
+        from dbre.capabilities.incident.repository import list_incidents
+        from dbre.capabilities.incident.states import OPEN
+
+        async with self._store.read() as connection:
+            found = await list_incidents(connection, cluster=cluster, limit=None)
+        return [
+            IncidentWord(name=one.name, title=printable(one.title, limit=200), severity=one.severity.value)
+            for one in found
+            if one.state in OPEN
+        ]
+
+    async def backups(self, cluster: str) -> BackupWord:
+        """How old the newest sealed set and the newest proof are."""
+        from dbre.capabilities.backup.model import DrillVerdict
+        from dbre.capabilities.backup.overview import look
+
+        policy = self._policy_of(cluster)
+        found = await look(self._store, self._fleet.cluster(cluster), policy)
+        last = found.last_drill
+        return BackupWord(
+            has_policy=policy is not None,
+            newest_at=found.newest.started_at if found.newest is not None else None,
+            proven_at=found.last_proof.ended_at if found.last_proof is not None else None,
+            failed=last.reason if last is not None and last.verdict is DrillVerdict.FAIL else None,
+        )
+
+    async def health(self, cluster: str) -> HealthWord:
+        """One sweep from all instances of the cluster; findings that are errors are troubles."""
+        from dbre.capabilities.ha.looking import read_status
+
+        found = await read_status(
+            self._engines, self._fleet, self._fleet.cluster(cluster), seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES
+        )
+        edges = found.topology.edges
+        return HealthWord(
+            primaries=tuple(one.name for one in found.topology.primaries),
+            replicating=tuple(sorted({one.downstream for one in edges if one.told.is_receiving})),
+            troubles=tuple(
+                printable(one.summary, limit=200) for one in found.findings if one.severity.weight >= Severity.ERROR.weight
+            ),
+        )
+
+    async def around(self, cluster: str, *, since: datetime, until: datetime) -> Around:
+        """SLOs over a span, and the incidents that began in it."""
+        slos = [one for one in await self._sources.compliance(since=since, until=until) if one.cluster == cluster]
+        incidents = [one for one in await self._sources.incidents(since=since, until=until) if cluster in one.clusters]
+        return Around(
+            slos=[
+                {
+                    "slo": one.id,
+                    "objective_ratio": float(one.objective),
+                    "good": one.good,
+                    "total": one.total,
+                    "ratio": None if one.ratio is None else float(one.ratio),
+                    "remaining_ratio": None if one.remaining_ratio is None else float(one.remaining_ratio),
+                }
+                for one in slos
+            ],
+            incidents=[
+                {
+                    "name": one.name,
+                    "title": printable(one.title, limit=200),
+                    "severity": one.severity,
+                    "started_at": one.started_at.isoformat(),
+                    "detected_at": one.detected_at.isoformat(),
+                }
+                for one in incidents
+            ],
+        )
+
+    def _policy_of(self, cluster: str) -> "PolicyDocument | None":
+        from dbre.capabilities.backup.documents import BACKUP
+        from dbre.capabilities.backup.policy.schedules import policies_by_cluster
+
+        found = policies_by_cluster(self._config.get(BACKUP), self._fleet)
+        return next((policy for one, policy in found if one.name == cluster), None)
+
+
+def _burn(status: "SloStatus") -> Burn:
+    from dbre.capabilities.slo.alert_rules import Severity as AlertSeverity
+    from dbre.capabilities.slo.telemetry_state import TelemetryState
+
+    if status.telemetry not in (TelemetryState.OK, TelemetryState.SOURCE_DOWN):
+        return Burn(rate=None, is_paging=None)  # nobody sees it: neither good nor bad
+    rate = status.burn_rates[0].rate if status.burn_rates else None
+    return Burn(
+        rate=float(rate) if rate is not None else None,
+        is_paging=any(one.severity is AlertSeverity.PAGE for one in status.active_alerts),
+        remaining=float(status.budget.remaining_ratio) if status.counts.total else None,
+    )
