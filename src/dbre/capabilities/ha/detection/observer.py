@@ -8,12 +8,13 @@ from dbre.capabilities.ha.detection.report import NodeWord, Report
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.model import Node, Topology
 from dbre.capabilities.ha.nodes import Nodes
+from dbre.capabilities.ha.positions import furthest
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet
 from dbre.ports.engine import EngineRegistry
 from dbre.ports.topology import Contact, LogPosition
 
-__all__ = ["PATIENCE_SECONDS", "Observer", "furthest"]
+__all__ = ["PATIENCE_SECONDS", "Observer"]
 
 PATIENCE_SECONDS = 1.0
 """How long one node may take to answer; a round takes no longer where only one is silent."""
@@ -43,6 +44,8 @@ class Observer:
         self._heard_at: float | None = None
         self._told_at: float | None = None
         self._position: LogPosition | None = None
+        self._timeline: int | None = None
+        self._system: str | None = None
         self._synchronous: tuple[str, ...] = ()
         self._synchronous_needed = 0
 
@@ -60,6 +63,7 @@ class Observer:
         if report is not None and self._primary is None and any(one.name == report.primary for one in self.cluster.instances):
             self._primary = report.primary
             self._position = report.primary_position
+            self._timeline, self._system = report.primary_timeline, report.primary_system
             self._synchronous, self._synchronous_needed = report.synchronous, report.synchronous_needed
 
     async def look(self) -> Report:
@@ -78,6 +82,8 @@ class Observer:
             unheard_seconds=now - self._heard_at if self._heard_at is not None else None,
             primary_position=self._position,
             primary_told_seconds=now - self._told_at if self._told_at is not None else None,
+            primary_timeline=self._timeline,
+            primary_system=self._system,
             synchronous=self._synchronous,
             synchronous_needed=self._synchronous_needed,
         )
@@ -94,6 +100,7 @@ class Observer:
         if node is not None and node.is_primary and node.view is not None:
             self._told_at = now
             self._position = node.view.position
+            self._timeline, self._system = node.view.timeline, node.view.system_id
             seen = {one.downstream: one.seen for one in topology.edges if one.upstream == node.name and one.seen is not None}
             self._synchronous = tuple(
                 sorted(name for name, one in seen.items() if one.state == "streaming" and one.sync_state in ("sync", "quorum"))
@@ -107,28 +114,12 @@ def _word(topology: Topology, node: Node) -> NodeWord:
         return NodeWord(contact=node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN)
     edges = topology.edges_of(node.name)
     receiving = [one for one in edges if one.told.is_receiving]
-    known = [one.told.received for one in edges if one.told.received is not None]
     return NodeWord(
         contact=node.contact,
         is_writable=node.is_primary and view.is_writable,
         is_receiving=bool(receiving),
         upstream=next((one.upstream for one in receiving or edges), None),
-        position=furthest([*known, *([view.position] if view.position is not None else [])]),
+        position=furthest([*(one.told.received for one in edges), view.position]),
         timeline=view.timeline,
         system_id=view.system_id,
     )
-
-
-def furthest(positions: list[LogPosition]) -> LogPosition | None:
-    """The one that is ahead of the others; the first where they cannot be compared."""
-    best: LogPosition | None = None
-    for one in positions:
-        if best is None or _is_ahead(one, best):
-            best = one
-    return best
-
-
-def _is_ahead(one: LogPosition, other: LogPosition) -> bool:
-    if one.offset is not None:
-        return other.offset is None or one.offset > other.offset
-    return bool(other.transactions_behind(one))

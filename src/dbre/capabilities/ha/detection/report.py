@@ -51,6 +51,8 @@ class Report:
     unheard_seconds: float | None = None  # since the primary gave the last sign of life; None: not once in this run
     primary_position: LogPosition | None = None  # the last that the primary told
     primary_told_seconds: float | None = None  # how long ago that was
+    primary_timeline: int | None = None
+    primary_system: str | None = None
     synchronous: tuple[str, ...] = ()  # whom commits waited for when the primary last told
     synchronous_needed: int = 0  # how many of them
 
@@ -73,6 +75,8 @@ class Report:
             "unheard_seconds": self.unheard_seconds,
             "primary_position": _position_document(self.primary_position),
             "primary_told_seconds": self.primary_told_seconds,
+            "primary_timeline": self.primary_timeline,
+            "primary_system": self.primary_system,
             "synchronous": list(self.synchronous),
             "synchronous_needed": self.synchronous_needed,
         }
@@ -89,6 +93,8 @@ class Report:
             unheard_seconds=document["unheard_seconds"],
             primary_position=_position(document["primary_position"]),
             primary_told_seconds=document["primary_told_seconds"],
+            primary_timeline=document["primary_timeline"],
+            primary_system=document["primary_system"],
             synchronous=tuple(document["synchronous"]),
             synchronous_needed=document["synchronous_needed"],
         )

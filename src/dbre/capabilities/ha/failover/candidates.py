@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dbre.capabilities.ha.positions import is_ahead
 from dbre.core.units import format_bytes
 from dbre.ports.topology import LogPosition
 
@@ -131,17 +132,8 @@ def _unfit(one: Candidate, last: LastWord, newest: int | None, *, never: Sequenc
 
 def _key(one: Candidate, fit: Sequence[Candidate], prefer: Sequence[str]) -> tuple[int, int, str]:
     """How many others are ahead of it, then the preference."""
-    ahead = sum(_is_ahead(other, one) for other in fit)
+    ahead = sum(is_ahead(other.received, one.received) for other in fit)
     return ahead, prefer.index(one.name) if one.name in prefer else len(prefer), one.name
-
-
-def _is_ahead(other: Candidate, one: Candidate) -> bool:
-    if other.received is None or one.received is None:
-        return other.received is not None
-    missing = one.received.bytes_behind(other.received)
-    if missing is not None:
-        return missing > 0
-    return bool(one.received.transactions_behind(other.received))
 
 
 def _reason(one: Candidate, best: Candidate, prefer: Sequence[str]) -> str:
@@ -162,7 +154,7 @@ def loss_of(candidate: Candidate, last: LastWord, reachable: Sequence[Candidate]
     """
     here = [one for one in reachable if one.is_reachable and one.name in last.synchronous]
     n, k = len(last.synchronous), last.synchronous_needed
-    is_furthest = candidate.name in last.synchronous and not any(_is_ahead(other, candidate) for other in here)
+    is_furthest = candidate.name in last.synchronous and not any(is_ahead(other.received, candidate.received) for other in here)
     if 0 < k <= n and is_furthest and len(here) + k > n:
         return Loss(is_zero_promised=True, bytes=0)
     if last.position is None or candidate.received is None:

@@ -36,10 +36,12 @@ class Fenced:
 
 async def climb(rungs: Sequence[Rung], *, subject: str, clock: Clock, note: Callable[[str], Awaitable[None]]) -> Fenced:
     """Try each rung; the first that is confirmed ends it. Raises: FenceFailed with what every rung said."""
-    begun, tried = clock.monotonic(), []
+    begun, tried, acted = clock.monotonic(), [], list[Rung]()
     for rung in rungs:
         try:
             act = await rung.fence()
+            if act.is_ours:
+                acted.append(rung)
             found: Confirmation = await rung.confirm()
         except DbreError as error:
             tried.append(f"{rung.name}: {error.message}")
@@ -52,6 +54,11 @@ async def climb(rungs: Sequence[Rung], *, subject: str, clock: Clock, note: Call
                 rung=rung.name, done=act.done, is_ours=act.is_ours, seen=found.seen, seconds=seconds, tried=tuple(tried)
             )
         tried.append(f"{rung.name}: {found.seen}")
+    for rung in reversed(acted):  # half a fence protects nobody, and keeps clients from a server that may be the only one
+        try:
+            await note(f"{rung.name}: {await rung.release() or 'stays as it is'}")
+        except DbreError as error:
+            await note(f"{rung.name} could not be taken back: {error.message}")
     raise FenceFailed(
         f"{subject} could not be fenced, so nothing is promoted: {'; '.join(tried)}",
         hint="see to it by hand that it takes no writes, and say how under failover: fence:",
