@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+from dbre.core.errors import Unsupported
 from dbre.core.packets.errors import NetworkFailed
 from dbre.core.packets.namespaces import Namespace
 from dbre.core.text import printable
@@ -18,12 +19,12 @@ _SECONDS = 20.0
 def command(*words: str, namespace: Namespace | None = None, stdin: str = "") -> str:
     """Run one of these programs and give what it printed. It blocks for milliseconds.
 
-    Raises: NetworkFailed with what the program said, or naming its package.
+    Raises: NetworkFailed with what the program said; Unsupported naming its package.
     """
     name, *arguments = words
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), _SYSTEM)))
     if path is None:
-        raise NetworkFailed(f"the program {name} is not installed", hint=f"install the package {_PACKAGES.get(name, name)}")
+        raise Unsupported(f"the program {name} is not installed", hint=f"install the package {_PACKAGES.get(name, name)}")
 
     def run() -> "subprocess.CompletedProcess[str]":
         return subprocess.run(  # noqa: S603 -- a system program, with words that we made

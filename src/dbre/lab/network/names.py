@@ -22,7 +22,7 @@ def prefix_of(directory: Path) -> str:
 
 
 def remove_network(directory: Path) -> bool:
-    """Remove what bears the name of a lab's directory; True if nothing is left. It blocks; without a network it costs nothing."""
+    """Remove what bears the name of a lab's directory; True if nothing is left. It blocks for as long as there is something."""
     prefix = prefix_of(directory)
     for device in _beginning(_DEVICES, prefix):  # a device of a pair takes the other one with it
         with suppress(NetworkFailed):  # looked at again below

@@ -10,12 +10,13 @@ from dbre.capabilities.chaos.injection.faults.crashing import CRASH
 from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.faults.freezing import FREEZE
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
+from dbre.capabilities.chaos.injection.network.partition import PARTITION
 from dbre.core.errors import UsageError
 from dbre.core.text import closest, printable, quoted
 
 __all__ = ["CATALOGUE", "fault_kind", "parameters_of"]
 
-CATALOGUE: Mapping[str, FaultKind] = {one.name: one for one in (CRASH, BALLAST, FREEZE, EXHAUSTION)}
+CATALOGUE: Mapping[str, FaultKind] = {one.name: one for one in (CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION)}
 
 
 def fault_kind(name: str) -> FaultKind:

@@ -1,4 +1,4 @@
-"""The processes of a server on this machine, found by who listens at its address."""
+"""The processes of a server on this machine, found by who listens at its address, in whatever network namespace."""
 
 import ipaddress
 import os
@@ -12,9 +12,11 @@ from typing import Any
 from dbre.capabilities.chaos.injection.record import boot_id
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Address
+from dbre.core.packets.finding import namespace_of
+from dbre.core.packets.namespaces import Namespace
 from dbre.lab.processes import Process, send
 
-__all__ = ["family", "is_listening", "known", "main_process", "noted", "signal_all"]
+__all__ = ["family", "is_listening", "known", "listeners", "main_process", "noted", "signal_all"]
 
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp: proc(5)
 
@@ -24,11 +26,12 @@ def main_process(address: Address) -> Process:
 
     Raises: PrecheckFailed where it is not on this machine, cannot be seen, or is one of our own.
     """
-    if not _is_here(address.host):
+    namespace = _namespace(address.host)
+    if namespace is None:
         raise PrecheckFailed(
             f"{address} is not an address of this machine", hint="run the experiment in a worker on the server's machine"
         )
-    found = [process for pid in _holders(_listening(address.port)) if (process := Process.read(pid)) is not None]
+    found = listeners(address.port, namespace)
     if not found:
         raise PrecheckFailed(
             f"nobody listens at {address}, or the process belongs to another account",
@@ -41,8 +44,15 @@ def main_process(address: Address) -> Process:
 
 
 def is_listening(address: Address) -> bool:
-    """Whether a socket of this machine waits for connections at that port."""
-    return bool(_listening(address.port))
+    """Whether a socket of this machine waits for connections at that port, in the namespace of that address."""
+    namespace = _namespace(address.host)
+    return namespace is not None and bool(namespace.call(lambda: _listening(address.port)))
+
+
+def listeners(port: int, namespace: Namespace | None = None) -> list[Process]:
+    """The processes that hold a socket which waits for connections at that port; our own namespace by default."""
+    inodes = (namespace or Namespace.own()).call(lambda: _listening(port))
+    return [process for pid in _holders(inodes) if (process := Process.read(pid)) is not None]
 
 
 def family(main: Process) -> list[Process]:
@@ -85,28 +95,20 @@ def signal_all(processes: Sequence[Process], number: signal.Signals) -> None:
         send(process, number)
 
 
-def _is_here(host: str) -> bool:
+def _namespace(host: str) -> Namespace | None:
     try:
-        numbers = [ipaddress.ip_address(host)]
+        return namespace_of(str(ipaddress.ip_address(host)))
     except ValueError:
         with suppress(OSError):
-            numbers = [ipaddress.ip_address(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
-            return any(_is_ours(number) for number in numbers)
-        return False
-    return any(_is_ours(number) for number in numbers)
-
-
-def _is_ours(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    kind = socket.AF_INET if number.version == 4 else socket.AF_INET6
-    with suppress(OSError), socket.socket(kind, socket.SOCK_DGRAM) as probe:
-        probe.bind((str(number), 0))
-        return True
-    return False
+            for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
+                if (found := namespace_of(str(one[4][0]))) is not None:
+                    return found
+        return None
 
 
 def _listening(port: int) -> set[str]:
     inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"):  # of the namespace that this thread is in
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from dbre.core.errors import DbreError, ExitCode
+from dbre.core.fleet import Address
 from dbre.ports.engine import Access, EngineRegistry
 
 __all__ = ["Fault", "FaultKind", "InjectionFailed", "NotReverted", "Parameters", "Phase", "Scene", "Sighting"]
@@ -54,6 +55,7 @@ class Scene:
     engines: EngineRegistry
     parameters: Any  # as the fault's own document has validated them
     seconds: float  # how long it may stay
+    peers: Mapping[str, Address] = field(default_factory=dict)  # the other instances of the cluster, by name
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dbre.capabilities.chaos.injection.catalogue import parameters_of
@@ -28,12 +28,14 @@ class Order:
     access: Access
     seconds: float
     directory: str  # of state files
+    peers: Mapping[str, Address] = field(default_factory=dict)  # the other instances of the cluster, by name
 
     @classmethod
     def on(cls, cluster: Cluster, instance: Instance, **given: Any) -> Self:
         """An order about an instance of the inventory."""
         access = Access.to(cluster, instance.address, application_name=f"dbre:chaos:{given['id']}")
-        return cls(cluster=cluster.name, instance=instance.name, engine=cluster.engine, access=access, **given)
+        peers = {one.name: one.address for one in cluster.instances if one.name != instance.name}
+        return cls(cluster=cluster.name, instance=instance.name, engine=cluster.engine, access=access, peers=peers, **given)
 
     def line(self) -> bytes:
         """As one line of JSON. It holds the password: give it to the injector's pipe, and to nobody else."""
@@ -48,6 +50,7 @@ class Order:
             "engine": self.engine,
             "seconds": self.seconds,
             "directory": self.directory,
+            "peers": {name: [one.host, one.port] for name, one in self.peers.items()},
             "host": access.address.host,
             "port": access.address.port,
             "user": access.user,
@@ -63,6 +66,7 @@ class Order:
         """The opposite of ``line``."""
         given = json.loads(line)
         password = given.pop("password")
+        peers = {name: Address(host, port) for name, (host, port) in given.pop("peers").items()}
         access = Access(
             address=Address(given.pop("host"), given.pop("port")),
             user=given.pop("user"),
@@ -72,7 +76,7 @@ class Order:
             tls_ca_file=given.pop("tls_ca_file"),
             application_name=f"dbre:chaos:{given['id']}",
         )
-        return cls(access=access, **given)
+        return cls(access=access, peers=peers, **given)
 
     def scene(self, engines: EngineRegistry) -> Scene:
         """Where the fault happens, its parameters validated. Raises: UsageError."""
@@ -85,4 +89,5 @@ class Order:
             engines=engines,
             parameters=parameters_of(self.fault, self.parameters),
             seconds=self.seconds,
+            peers=self.peers,
         )

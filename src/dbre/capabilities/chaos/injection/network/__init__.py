@@ -1,0 +1,1 @@
+"""Faults of the network around one instance: packets that are lost, late, or few."""

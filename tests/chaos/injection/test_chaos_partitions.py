@@ -1,0 +1,125 @@
+"""Partitions between real servers in namespaces: what is cut, what is not, and that nothing of it stays."""
+
+import asyncio
+import os
+import signal
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+from chaos_network_kit import Networked, goes_through, tables
+from injection_kit import ENGINES, fleet_with, has_no_injector, is_over, order_on, record_of, runner, until
+
+from dbre.capabilities.chaos.injection.healing import heal
+from dbre.capabilities.chaos.injection.model import Phase
+from dbre.core.clock import SystemClock
+from dbre.lab.redis import RedisServer
+
+_BOTH_WAYS = {"a to b": "silence", "b to a": "silence", "us to b": "yes"}
+CUTS = {
+    "full": ({}, _BOTH_WAYS),
+    "incoming": ({"direction": "in"}, _BOTH_WAYS),  # no connection comes about without the answers
+    "outgoing": ({"direction": "out"}, _BOTH_WAYS),
+    "rejected": ({"action": "reject"}, {"a to b": "refused", "b to a": "refused", "us to b": "yes"}),
+    "from everyone": ({"peers": "everyone"}, {"a to b": "silence", "b to a": "silence", "us to b": "silence"}),
+    "one network": ({"peers": "203.0.113.0/24"}, {"a to b": "yes", "b to a": "yes", "us to b": "yes"}),
+    "another port": ({"ports": "9"}, {"a to b": "yes", "b to a": "yes", "us to b": "yes"}),
+}
+
+
+async def seen(pair: Networked) -> dict[str, str]:
+    ways = {
+        "a to b": (pair.a, pair.replica.address),
+        "b to a": (pair.b, pair.primary.address),
+        "us to b": (None, pair.replica.address),
+    }
+    answers = await asyncio.gather(*(asyncio.to_thread(goes_through, *way) for way in ways.values()))
+    return dict(zip(ways, answers, strict=True))
+
+
+@pytest.mark.parametrize("name", list(CUTS))
+async def test_only_what_is_named_is_cut(networked: Networked, tmp_path: Path, name: str) -> None:
+    parameters, expected = CUTS[name]
+    order = networked.order("partition", tmp_path, **parameters)
+    async with runner(order):
+        assert await seen(networked) == expected
+        assert f"table inet dbre_chaos_{order.id} " in tables(networked.b)
+    await until(partial(is_over, order))
+    assert tables(networked.b) == ""
+    assert set((await seen(networked)).values()) == {"yes"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP], ids=lambda number: number.name)
+async def test_replication_stops_and_comes_back_however_the_runner_ends(
+    networked: Networked, tmp_path: Path, number: signal.Signals
+) -> None:
+    await networked.until_level()
+    order = networked.order("partition", tmp_path)
+    async with runner(order) as process:
+        await networked.write()
+        await asyncio.sleep(1.0)
+        assert await networked.is_behind()
+        assert "reached" not in record_of(order).detail
+        process.send_signal(number)
+        await until(partial(is_over, order))
+        assert tables(networked.b) == ""
+        assert "1 of 1 reached again" in record_of(order).detail
+        await networked.until_level()
+
+
+async def test_what_a_killed_injector_leaves_is_found_by_its_namespace(networked: Networked, tmp_path: Path) -> None:
+    order = networked.order("partition", tmp_path)
+    async with runner(order):
+        os.kill(record_of(order).pid, signal.SIGKILL)
+        await until(partial(has_no_injector, order))
+        assert goes_through(networked.b, networked.primary.address) == "silence"
+        (healed,) = await heal(tmp_path, fleet_with(networked.replica), ENGINES, SystemClock())
+    assert (healed.outcome, tables(networked.b)) == ("reverted", "")
+    assert goes_through(networked.b, networked.primary.address) == "yes"
+
+
+async def test_so_many_percent_of_the_packets_are_lost(networked: Networked, tmp_path: Path) -> None:
+    host, sent = networked.replica.address.host, 3000
+
+    def receiver() -> socket.socket:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        listening.bind((host, 0))
+        listening.settimeout(0.5)
+        return listening
+
+    def send(target: tuple[str, int]) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
+            for _ in range(sent):
+                sending.sendto(b"x", target)
+
+    def count(listening: socket.socket) -> int:
+        found = 0
+        while True:
+            try:
+                listening.recv(16)
+            except TimeoutError:
+                return found
+            found += 1
+
+    with networked.b.call(receiver) as listening:
+        async with runner(networked.order("partition", tmp_path, loss=30)):
+            counting = asyncio.create_task(asyncio.to_thread(count, listening))
+            await asyncio.to_thread(networked.a.call, partial(send, listening.getsockname()))
+            arrived = await counting
+    assert abs(arrived - 0.7 * sent) < 6 * (sent * 0.3 * 0.7) ** 0.5
+
+
+async def test_on_a_shared_address_the_port_of_the_server_is_cut_and_nothing_else(victim: RedisServer, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root makes rules about packets")
+    order = order_on(victim, "partition", tmp_path, peers="everyone")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        async with runner(order) as process:
+            assert goes_through(None, victim.address) == "silence"
+            with socket.create_connection(other.getsockname(), timeout=5):
+                pass
+            process.kill()
+            await until(lambda: record_of(order).phase is Phase.REVERTED)
+            assert goes_through(None, victim.address) == "yes"
