@@ -47,13 +47,19 @@ _COLUMNS = (
 
 @app.command()
 async def up(
-    replicas: Annotated[int, typer.Option(help="Streaming replicas of the primary, 0 to 8.")] = 1,
+    replicas: Annotated[
+        int | None, typer.Option(help="Streaming replicas of the primary, 0 to 8. Default: 1; with --patroni 2.")
+    ] = None,
     engine: Annotated[Engine, typer.Option(help="Database to run.")] = Engine.POSTGRESQL,
     name: NameOption = _DEFAULT_NAME,
     version: Annotated[
         int | None, typer.Option(help="Major version of PostgreSQL, such as 15, 16 or 18. Default: the newest that is here.")
     ] = None,
     bindir: Annotated[Path | None, typer.Option(help="Directory of the server's programs.")] = None,
+    patroni: Annotated[
+        str | None,
+        typer.Option(metavar="PRESET", help="Let Patroni, over an etcd of three, choose the primary: lan-fast, safe or wan."),
+    ] = None,
     directory: DirectoryOption = None,
 ) -> View:
     """Start a primary with streaming replicas, and write a dbre.yaml for them.
@@ -64,10 +70,17 @@ async def up(
     from dbre.core.progress import report
     from dbre.lab import Lab, LabEngine, LabSpec
 
+    wanted = replicas if replicas is not None else 1 if patroni is None else 2
     spec = LabSpec(
-        name=name, engine=LabEngine(engine.value), replicas=replicas, version=version, bindir=bindir and bindir.absolute()
+        name=name,
+        engine=LabEngine(engine.value),
+        replicas=wanted,
+        version=version,
+        bindir=bindir and bindir.absolute(),
+        patroni=patroni,
     )
-    report(f"starting {engine.value}: a primary and {replicas} {'replica' if replicas == 1 else 'replicas'}")
+    chosen = "" if patroni is None else ", with Patroni and etcd"
+    report(f"starting {engine.value}: a primary and {wanted} {'replica' if wanted == 1 else 'replicas'}{chosen}")
     lab = await Lab.create(spec, directory)
     servers = [_row(one) for one in await lab.status()]
     where = f" --directory {shlex.quote(str(lab.directory))}" if directory is not None else ""
@@ -158,7 +171,7 @@ def _row(status: "ServerStatus") -> Row:
     return {
         "lab": status.lab,
         "server": status.name,
-        "role": str(status.role),
+        "role": None if status.role is None else str(status.role),
         "state": str(status.state),
         "address": None if status.address is None else str(status.address),
         "engine": status.engine,

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any, Self
 
 from dbre.core.programs.account import Account
+from dbre.lab.etcd import etcd_members, find_etcd
 from dbre.lab.mariadb import MariaDbServer, find_mariadb
 from dbre.lab.model import LabEngine, LabSpec
+from dbre.lab.patroni.cluster import PatroniCluster
+from dbre.lab.patroni.program import PatroniProgram, find_patroni
 from dbre.lab.postgres import PostgresBinaries, PostgresServer, find_postgres
 from dbre.lab.programs import ServerProgram
 from dbre.lab.redis import RedisServer, find_redis
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 
-__all__ = ["Blueprint", "build_servers", "find_blueprint"]
+__all__ = ["Blueprint", "build_cluster", "build_servers", "find_blueprint"]
+
+_ETCD_MEMBERS = 3  # the fewest of which one may be lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,34 +28,70 @@ class Blueprint:
 
     postgres: PostgresBinaries | None = None
     program: ServerProgram | None = None
+    patroni: PatroniProgram | None = None
+    etcd: ServerProgram | None = None
 
     def as_document(self) -> dict[str, object]:
         """For the lab's manifest."""
+        document: dict[str, object] = {}
         if self.postgres is not None:
             one = self.postgres
-            return {
+            document |= {
                 "directory": str(one.directory),
                 "version": one.version,
                 "version_text": one.version_text,
                 "source": one.source,
             }
-        return {"path": str(self.program.path), "version": list(self.program.version)} if self.program else {}
+        if self.program is not None:
+            document |= _program_document(self.program)
+        if self.patroni is not None and self.etcd is not None:
+            document["patroni"] = {"command": list(self.patroni.command), "version": self.patroni.version}
+            document["etcd"] = _program_document(self.etcd)
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Back from the manifest. Raises: KeyError, TypeError if it is not one."""
-        if "directory" in document:
-            return cls(postgres=PostgresBinaries(**{**document, "directory": Path(document["directory"])}))
-        return cls(program=ServerProgram(path=Path(document["path"]), version=tuple(document["version"])))
+        if "directory" not in document:
+            return cls(program=_program_from(document))
+        given = {name: document[name] for name in ("version", "version_text", "source")}
+        postgres = PostgresBinaries(directory=Path(document["directory"]), **given)
+        if "patroni" not in document:
+            return cls(postgres=postgres)
+        patroni = document["patroni"]
+        program = PatroniProgram(command=tuple(patroni["command"]), version=patroni["version"])
+        return cls(postgres=postgres, patroni=program, etcd=_program_from(document["etcd"]))
+
+
+def _program_document(program: ServerProgram) -> dict[str, object]:
+    return {"path": str(program.path), "version": list(program.version)}
+
+
+def _program_from(document: Mapping[str, Any]) -> ServerProgram:
+    return ServerProgram(path=Path(document["path"]), version=tuple(document["version"]))
 
 
 async def find_blueprint(spec: LabSpec, *, account: Account, cache: Path) -> Blueprint:
     """Look for the programs of a lab. Raises: BinariesMissing."""
     if spec.engine is LabEngine.POSTGRESQL:
         found = await find_postgres(account=account, cache=cache, version=spec.version, bindir=spec.bindir)
-        return Blueprint(postgres=found)
+        if spec.patroni is None:
+            return Blueprint(postgres=found)
+        patroni = await find_patroni(account=account, cache=cache)
+        return Blueprint(postgres=found, patroni=patroni, etcd=find_etcd(account=account))
     find = find_mariadb if spec.engine is LabEngine.MARIADB else find_redis
     return Blueprint(program=find(account=account, bindir=spec.bindir))
+
+
+def build_cluster(spec: LabSpec, blueprint: Blueprint, site: Site) -> PatroniCluster | None:
+    """The nodes that Patroni runs, named as servers of a lab are, with their etcd; None where nobody asked for Patroni."""
+    if blueprint.postgres is None or blueprint.patroni is None or blueprint.etcd is None:
+        return None
+    etcd = etcd_members(f"{spec.name}-etcd", [site] * _ETCD_MEMBERS, program=blueprint.etcd)
+    names = [f"{spec.name}-{1 + number}" for number in range(1 + spec.replicas)]
+    return PatroniCluster.at(
+        [site] * len(names), etcd, names=names, scope=spec.name, binaries=blueprint.postgres, program=blueprint.patroni
+    )
 
 
 def build_servers(spec: LabSpec, blueprint: Blueprint, site: Site) -> tuple[LabServer, ...]:

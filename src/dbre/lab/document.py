@@ -7,8 +7,11 @@ from dbre.lab.server import LabServer
 __all__ = ["configuration"]
 
 
-def configuration(*, name: str, servers: Sequence[LabServer], user: str) -> str:
-    """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it."""
+def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni: Sequence[str] = ()) -> str:
+    """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it.
+
+    ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary.
+    """
     primary = servers[0]
     lines = [
         f"# The lab {name!r}, written by dbre lab up; goes away with dbre lab down --name {name}.",
@@ -25,6 +28,7 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str) -> str:
         *([f"      databases: [{primary.observer_database}]"] if primary.observer_database else []),
         "      instances:",
         *(f"        - {{name: {one.name}, host: {one.address.host}, port: {one.address.port}}}" for one in servers),
+        *patroni,
         "probe:",
         "  interval: 2s",
         "  total_timeout: 1500ms",

@@ -13,16 +13,19 @@ from dbre.core.programs.account import Account, choose_account
 from dbre.core.programs.cache import cache_directory
 from dbre.core.secrets import Secret
 from dbre.core.text import closest
-from dbre.lab.build import Blueprint, build_servers, find_blueprint
+from dbre.lab.build import Blueprint, build_cluster, build_servers, find_blueprint
 from dbre.lab.destruction import uninterrupted
 from dbre.lab.document import configuration
 from dbre.lab.errors import LabError, UnknownLab
 from dbre.lab.guardian import Guardian
 from dbre.lab.load.model import LoadTarget
 from dbre.lab.model import LabEngine, LabSpec, ServerState, ServerStatus, check_name
+from dbre.lab.patroni.document import patroni_section
 from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
 from dbre.lab.server import LabServer, Login
 from dbre.lab.site import Site
+from dbre.ports.lease_settings import PRESETS
+from dbre.ports.session import Role
 
 __all__ = ["Lab", "lab_directory", "list_labs", "take_down"]
 
@@ -35,10 +38,13 @@ _APPLICATION_PASSWORD = "application-password"  # noqa: S105 -- the name of a fi
 class Lab:
     """A running lab. ``servers[0]`` is the primary as it was built; a later promotion does not reorder."""
 
-    def __init__(self, directory: Path, spec: LabSpec, servers: tuple[LabServer, ...]) -> None:
+    def __init__(self, directory: Path, spec: LabSpec, blueprint: Blueprint, site: Site) -> None:
         self.directory = directory
         self.spec = spec
-        self.servers = servers
+        self.cluster = build_cluster(spec, blueprint, site)  # None: no Patroni
+        self.servers: tuple[LabServer, ...]
+        self.servers = self.cluster.nodes if self.cluster is not None else build_servers(spec, blueprint, site)
+        self.stores: tuple[LabServer, ...] = self.cluster.etcd if self.cluster is not None else ()
 
     @classmethod
     async def create(
@@ -65,7 +71,7 @@ class Lab:
                 is_ours = True
                 watch.watch(where)
             site = Site(directory=where, account=account, cache=cache, guardian=None, durable=spec.durable)
-            lab = cls(where, spec, build_servers(spec, blueprint, site))
+            lab = cls(where, spec, blueprint, site)
             lab._write_manifest(blueprint, account)
             await lab._start()
             if guardian is None:
@@ -103,7 +109,7 @@ class Lab:
                 f"the lab in {where} is not complete: {error}", hint=f"take it down: dbre lab down --name {name}"
             ) from error
         site = Site(directory=where, account=account, cache=where, guardian=None, durable=spec.durable)
-        return cls(where, spec, build_servers(spec, blueprint, site))
+        return cls(where, spec, blueprint, site)
 
     @property
     def name(self) -> str:
@@ -137,11 +143,11 @@ class Lab:
 
     def server(self, name: str) -> LabServer:
         """A server by its name. Raises: UnknownLab with the nearest name."""
-        for one in self.servers:
-            if one.name == name:
-                return one
-        near = closest(name, [one.name for one in self.servers])
-        hint = f"did you mean {near}?" if near else f"its servers: {', '.join(one.name for one in self.servers)}"
+        every = {one.name: one for one in (*self.servers, *self.stores)}
+        if name in every:
+            return every[name]
+        near = closest(name, list(every))
+        hint = f"did you mean {near}?" if near else f"its servers: {', '.join(every)}"
         raise UnknownLab(f"lab {self.name!r} has no server {name!r}", hint=hint)
 
     def load_target(self) -> LoadTarget:
@@ -158,7 +164,8 @@ class Lab:
 
     async def status(self) -> list[ServerStatus]:
         """What each server is and does now; asks the kernel, and a server only for its role."""
-        return [await _status(self.name, one) for one in self.servers]
+        databases = [await _status(self.name, one, await one.role()) for one in self.servers]
+        return [*databases, *[await _status(self.name, one, None) for one in self.stores]]
 
     async def down(self) -> None:
         """Kill all its servers and remove everything."""
@@ -170,10 +177,14 @@ class Lab:
             password = Secret(secrets.token_urlsafe(18))
             logins.append(Login(user=user, password=password, is_observer=user == OBSERVER))
             self._keep(path, password.reveal() + "\n")
-        for server in self.servers:  # the primary first: replicas are made from it
-            server.logins = tuple(logins)
-            await server.start()
-        self._keep("dbre.yaml", configuration(name=self.name, servers=self.servers, user=OBSERVER))
+        if self.cluster is not None and self.spec.patroni is not None:
+            await self.cluster.start(PRESETS[self.spec.patroni], logins=logins)
+        else:
+            for server in self.servers:  # the primary first: replicas are made from it
+                server.logins = tuple(logins)
+                await server.start()
+        patroni = patroni_section(self.cluster, self.spec) if self.cluster is not None else ()
+        self._keep("dbre.yaml", configuration(name=self.name, servers=self.servers, user=OBSERVER, patroni=patroni))
 
     def _write_manifest(self, blueprint: Blueprint, account: Account) -> None:
         spec = self.spec
@@ -184,6 +195,7 @@ class Lab:
                 "replicas": spec.replicas,
                 "version": spec.version,
                 "durable": spec.durable,
+                "patroni": spec.patroni,
             },
             "account": {"name": account.name, "uid": account.uid, "gid": account.gid, "switch": account.switch},
             "blueprint": blueprint.as_document(),
@@ -200,14 +212,14 @@ class Lab:
         temporary.replace(self.directory / name)
 
 
-async def _status(lab: str, server: LabServer) -> ServerStatus:
+async def _status(lab: str, server: LabServer, role: Role | None) -> ServerStatus:
     awake = ServerState.RUNNING if server.is_running else ServerState.STOPPED
     return ServerStatus(
         lab=lab,
         name=server.name,
         engine=server.engine,
         version=server.version_text,
-        role=await server.role(),
+        role=role,
         state=ServerState.FROZEN if server.is_frozen else awake,
         address=server.address if server.was_started else None,
         pid=server.pid,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address
+from dbre.core.text import closest, quoted
+from dbre.ports.lease_settings import PRESETS
 from dbre.ports.session import Role
 
 __all__ = ["MOST_REPLICAS", "LabEngine", "LabSpec", "ServerState", "ServerStatus", "check_name"]
@@ -42,7 +44,10 @@ def check_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabSpec:
-    """One primary and its replicas. ``bindir`` and ``version`` None: the newest that is installed."""
+    """One primary and its replicas. ``bindir`` and ``version`` None: the newest that is installed.
+
+    ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary.
+    """
 
     name: str = "lab"
     engine: LabEngine = LabEngine.POSTGRESQL
@@ -50,6 +55,7 @@ class LabSpec:
     version: int | None = None
     bindir: Path | None = None
     durable: bool = True
+    patroni: str | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -57,6 +63,12 @@ class LabSpec:
             raise UsageError(f"{self.replicas} replicas are not possible: 0 to {MOST_REPLICAS}", hint="write --replicas 1")
         if self.version is not None and self.engine is not LabEngine.POSTGRESQL:
             raise UsageError(f"a version can be chosen for postgresql only, not for {self.engine}", hint="leave out --version")
+        if self.patroni is not None and self.patroni not in PRESETS:
+            near = closest(self.patroni, list(PRESETS))
+            hint = f"did you mean {near}?" if near else f"the presets are {', '.join(PRESETS)}"
+            raise UsageError(f"{quoted(self.patroni, limit=100)} is not a preset of Patroni's settings", hint=hint)
+        if self.patroni is not None and self.engine is not LabEngine.POSTGRESQL:
+            raise UsageError(f"Patroni runs postgresql only, not {self.engine}", hint="leave out --patroni")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +79,7 @@ class ServerStatus:
     name: str
     engine: str
     version: str
-    role: Role
+    role: Role | None  # None: no database
     state: ServerState
     address: Address | None
     pid: int | None
