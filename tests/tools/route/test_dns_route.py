@@ -17,7 +17,8 @@ from dbre.ports.route import RouteChanged, RouteState
 from dbre.testing.fixtures import installed, running
 from dbre.tools.dns.answers import ask
 from dbre.tools.dns.dynamic_zone import DynamicZone, UpdateKey
-from dbre.tools.dns.route import DnsRecord, DnsRoute
+from dbre.tools.dns.record import DnsRecord
+from dbre.tools.dns.route import DnsRoute
 
 ONE, TWO, THREE = (Address(f"127.0.0.{number}", 5432) for number in (11, 12, 13))
 RECORDS = {"db": "2 IN A 127.0.0.11", "slow": "300 IN A 127.0.0.11", "alias": "5 IN CNAME pg1.lab.example."}

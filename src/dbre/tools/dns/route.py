@@ -1,32 +1,17 @@
 """DNS as a route: one record set, swapped where it still is what it was, and seen at its server and at resolvers."""
 
-import asyncio
-import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from dbre.core.errors import DbreError, Unreachable, UsageError
 from dbre.core.fleet import Address
-from dbre.core.network import resolve
 from dbre.core.text import printable
 from dbre.ports.route import RouteChanged, RouteCheck, RouteState
 from dbre.tools.dns.answers import Answer, ask
 from dbre.tools.dns.dynamic_zone import DynamicZone, NotAsBefore
+from dbre.tools.dns.record import DnsRecord, values_from, words_of
+from dbre.tools.dns.resolvers import ttl_checks, value_checks
 
-__all__ = ["DnsRecord", "DnsRoute"]
-
-_LOOK_UP_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DnsRecord:
-    """The record by which clients find the primary."""
-
-    name: str
-    kind: str = "A"  # AAAA, CNAME
-    port: int  # of the database: a name leads to no port
-    ttl: float = 5.0  # seconds, which it should have while the primary may change
-    values: Mapping[Address, str] = field(default_factory=dict)  # what stands for an instance, where it is not its address
+__all__ = ["DnsRoute"]
 
 
 class DnsRoute:
@@ -45,39 +30,26 @@ class DnsRoute:
         """What the server of the zone says."""
         answer = await self._authority()
         return RouteState(
-            addresses=tuple(self._address(one) for one in answer.values),
-            value=_words(answer.values),
+            addresses=tuple(self._record.address_of(one) for one in answer.values),
+            value=words_of(answer.values),
             linger_seconds=answer.ttl or 0.0,
         )
 
     async def check(self, address: Address) -> Sequence[RouteCheck]:
         """The key, the records, and for how long clients may keep what they have."""
         answer = await self._authority()
-        wanted = await self._value(address)
+        wanted = await self._record.value_of(address)
         low = self._record.ttl
         remedy = f"lower it, and wait until the old one has passed: dbre ha route ttl CLUSTER --route {self.name}"
         found = [
-            RouteCheck(name="value", is_ok=True, seen=_words(answer.values), wanted=f"can become {wanted}"),
+            RouteCheck(name="value", is_ok=True, seen=words_of(answer.values), wanted=f"can become {wanted}"),
             await self._check_key(answer),
             RouteCheck(
                 name="ttl", is_ok=(answer.ttl or 0.0) <= low, seen=f"{answer.ttl or 0:g} s", wanted=f"at most {low:g} s",
                 remedy=remedy, is_advice=True,
             ),
         ]  # fmt: skip
-        for resolver, heard in await self._heard():
-            is_low = isinstance(heard, Answer) and (heard.ttl or 0.0) <= low
-            seen = heard.message if isinstance(heard, DbreError) else f"may keep it for {heard.ttl or 0:g} s more"
-            found.append(
-                RouteCheck(
-                    name=f"ttl at {resolver}",
-                    is_ok=is_low,
-                    seen=seen,
-                    wanted=f"at most {low:g} s",
-                    remedy=remedy,
-                    is_advice=True,
-                )
-            )
-        return found
+        return [*found, *await ttl_checks(self._resolvers, self._record, remedy=remedy)]
 
     async def pause(self, *, limit_seconds: float) -> None:
         """DNS holds nobody back."""
@@ -87,7 +59,7 @@ class DnsRoute:
 
     async def point_to(self, address: Address, *, before: RouteState) -> None:
         """Swap the record set in one signed message."""
-        await self._swap(_parsed(before.value), (await self._value(address),), ttl=None)
+        await self._swap(values_from(before.value), (await self._record.value_of(address),), ttl=None)
 
     async def cut(self, address: Address) -> int:  # noqa: ARG002 -- as every route
         """No connection goes through DNS."""
@@ -95,25 +67,19 @@ class DnsRoute:
 
     async def verify(self, address: Address) -> Sequence[RouteCheck]:
         """What the server of the zone and each resolver say."""
-        wanted = (await self._value(address),)
+        wanted = (await self._record.value_of(address),)
         answer = await self._authority()
         found = [
             RouteCheck(
-                name="authoritative", is_ok=answer.values == wanted, seen=_words(answer.values), wanted=_words(wanted),
+                name="authoritative", is_ok=answer.values == wanted, seen=words_of(answer.values), wanted=words_of(wanted),
                 remedy="ask again; or see who changed it",
             )
         ]  # fmt: skip
-        for resolver, heard in await self._heard():
-            is_ok = isinstance(heard, Answer) and heard.values == wanted
-            seen = heard.message if isinstance(heard, DbreError) else _words(heard.values)
-            left = 0.0 if isinstance(heard, DbreError) or is_ok else heard.ttl or 0.0
-            remedy = f"it may keep the old answer for {left:g} s more" if left else "see that it answers"
-            found.append(RouteCheck(name=f"resolver {resolver}", is_ok=is_ok, seen=seen, wanted=_words(wanted), remedy=remedy))
-        return found
+        return [*found, *await value_checks(self._resolvers, self._record, wanted)]
 
     async def undo(self, address: Address, *, before: RouteState) -> None:
         """The inverse swap."""
-        await self._swap((await self._value(address),), _parsed(before.value), ttl=before.linger_seconds)
+        await self._swap((await self._record.value_of(address),), values_from(before.value), ttl=before.linger_seconds)
 
     async def set_ttl(self, ttl: float) -> float:
         """Give the record set another time to live, its values as they are; the time it had: after that the new one counts.
@@ -139,9 +105,9 @@ class DnsRoute:
         except NotAsBefore as error:
             now = await self._authority()
             raise RouteChanged(
-                f"{printable(self._record.name)} is {_words(now.values)}, and not {_words(old)} as it was",
+                f"{printable(self._record.name)} is {words_of(now.values)}, and not {words_of(old)} as it was",
                 hint="somebody else changed it; look, and plan again",
-                context={"route": self.name, "value": _words(now.values)},
+                context={"route": self.name, "value": words_of(now.values)},
             ) from error
         except Unreachable:  # the answer may be lost, and not the update
             if (await self._authority()).values != tuple(sorted(new)):
@@ -164,49 +130,3 @@ class DnsRoute:
                 hint="name the server that is primary for the zone",
             )
         return answer
-
-    async def _heard(self) -> list[tuple[Address, Answer | DbreError]]:
-        async def one(resolver: Address) -> tuple[Address, Answer | DbreError]:
-            try:
-                return resolver, await ask(resolver, self._record.name, self._record.kind)
-            except DbreError as error:
-                return resolver, error
-
-        return list(await asyncio.gather(*map(one, self._resolvers)))
-
-    def _address(self, value: str) -> Address:
-        for address, own in self._record.values.items():
-            if own.rstrip(".") == value.rstrip("."):
-                return address
-        return Address(value.rstrip("."), self._record.port)
-
-    async def _value(self, address: Address) -> str:
-        """What the record says for an instance. Raises: UsageError, Unreachable."""
-        text = self._record.values.get(address)
-        if self._record.kind == "CNAME":
-            return (text or address.host).rstrip(".") + "."
-        host = Address(text or address.host, address.port)
-        try:
-            async with asyncio.timeout(_LOOK_UP_SECONDS):
-                found = [ipaddress.ip_address(one.host) for one in await resolve(host)]
-        except (OSError, TimeoutError) as error:
-            raise Unreachable(
-                f"the name {host.host} cannot be looked up: {error}", hint="see that this machine resolves it"
-            ) from error
-        version = 6 if self._record.kind == "AAAA" else 4
-        value = next((str(one) for one in found if one.version == version), None)
-        if value is None:
-            raise UsageError(
-                f"{host.host} has no address for a record of type {self._record.kind}",
-                hint="write it under targets: of the route",
-            )
-        return value
-
-
-def _words(values: Sequence[str]) -> str:
-    return " ".join(values) or "none"
-
-
-def _parsed(text: str) -> tuple[str, ...]:
-    """The opposite of ``_words``."""
-    return () if text == "none" else tuple(text.split(" "))
