@@ -9,7 +9,7 @@ from typing import Self
 
 from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
-from dbre.lab.grants import observer_backup_grants, observer_grants
+from dbre.lab.grants import observer_backup_grants, observer_grants, observer_succession_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
@@ -78,7 +78,12 @@ class RedisServer(LabServer):
         for login in self.logins:
             rules = f"on ~lab_ledger:* -@all {_APPLICATION_COMMANDS}"
             if login.is_observer:
-                scripts = (observer_grants(self.engine, login.user), *observer_backup_grants(self.engine, login.user))
+                more = (
+                    one
+                    for make in (observer_backup_grants, observer_succession_grants)
+                    for one in make(self.engine, login.user)
+                )
+                scripts = (observer_grants(self.engine, login.user), *more)
                 rules = " ".join(one.strip().removeprefix(f"ACL SETUSER {login.user} ") for one in scripts)
             text += f"user {login.user} >{login.password.reveal()} {rules}\n"
         self.site.write_file(self.directory / "redis.conf", text)

@@ -6,17 +6,19 @@ from datetime import date
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, Self
 
-from dbre.core.fleet import Address, Cluster, TlsMode
+from dbre.core.fleet import Address, Cluster, Instance, TlsMode
 from dbre.core.secrets import Secret
 from dbre.ports.activity import ActivityPort
 from dbre.ports.canary import CanaryPort
 from dbre.ports.client_work import ClientPort
 from dbre.ports.integrity import IntegrityPort
+from dbre.ports.mischief import MischiefPort
 from dbre.ports.probe import ProbePort
 from dbre.ports.replication import ReplicationPort
 from dbre.ports.session import SessionPort
 from dbre.ports.settings import SettingsPort
 from dbre.ports.statistics import StatisticsPort
+from dbre.ports.succession import HostPort, SuccessionPort
 from dbre.ports.topology import TopologyPort
 from dbre.ports.wire import WirePort
 
@@ -54,6 +56,8 @@ class Facet(StrEnum):
     CLIENT = "client"
     INTEGRITY = "integrity"
     WIRE = "wire"
+    SUCCESSION = "succession"
+    MISCHIEF = "mischief"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +168,11 @@ class Server(Protocol):
         """Rows, pages and indexes: digests and checks."""
         ...
 
+    @property
+    def succession(self) -> SuccessionPort:
+        """Giving up the place of the primary, taking it over, following another."""
+        ...
+
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""
         ...
@@ -244,6 +253,14 @@ class Engine(Protocol):
 
     def wire(self) -> WirePort:
         """The grammar of its protocol, for one who stands between client and server. Raises: Unsupported."""
+        ...
+
+    def mischief(self, access: Access) -> MischiefPort:
+        """Faults on purpose on one server process; does no I/O yet."""
+        ...
+
+    def host(self, instance: Instance) -> HostPort:
+        """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
         ...
 
     def classify(self, error: BaseException) -> Verdict | None:

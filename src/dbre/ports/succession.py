@@ -215,6 +215,17 @@ class HostPort(Protocol):
         """Start it as what it is, and wait until it takes connections; nothing where it does. Raises: NotDone."""
         ...
 
+    async def bar(self, following: Following) -> None:
+        """Have every later start of a stopped server make it a follower, never a primary, whoever starts it.
+
+        Nothing where an engine's servers follow online only: there the server says itself that it is closed.
+        """
+        ...
+
+    async def unbar(self) -> None:
+        """Undo ``bar``: the next start makes it what it was. Only while nobody else was promoted."""
+        ...
+
     async def start_as_follower(self, following: Following, *, limit_seconds: float) -> None:
         """Make a stopped server a follower, start it and wait until it takes connections.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from dbre.core.fleet import Instance
 from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.client_work import MySqlClient
 from dbre.engines.mysql.connection import Connection
@@ -16,11 +17,13 @@ from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
 from dbre.engines.mysql.setting_changes import COMPOSED
+from dbre.engines.mysql.succession import COMPOSED as SUCCESSION_COMPOSED
 from dbre.engines.mysql.wire import MySqlWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
 
 __all__ = ["MySqlEngine"]
@@ -57,6 +60,10 @@ class MySqlEngine:
         """The grammar of its protocol, for one who stands between client and server."""
         return MySqlWire()
 
+    def host(self, instance: Instance) -> ServerProcess:
+        """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
+        return ServerProcess(instance, product="MariaDB", programs=("mariadbd", "mysqld"))
+
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""
         return FAULTS.classify(error)
@@ -67,7 +74,7 @@ class MySqlEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *SUCCESSION_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:
         """When a long-term version stops being mended."""

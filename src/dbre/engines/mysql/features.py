@@ -14,6 +14,7 @@ from dbre.engines.mysql.facts import (
     READ_HEARTBEAT,
     READ_TABLES,
     STREAM,
+    SUCCEED,
     WRITE_CANARY,
     WRITE_CLIENT,
     WRITE_HEARTBEAT,
@@ -96,6 +97,7 @@ FEATURES: tuple[Feature, ...] = (
                 WRITE_CLIENT,
                 "; and SELECT, INSERT, DELETE ON dbre.client_ledger",
             ),
+            (Facet.SUCCESSION, "planned and forced change of primary", SUCCEED, ""),
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )
     ),

@@ -2,10 +2,10 @@
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
-from dbre.engines.mysql.facts import COPY, STREAM, WRITE_CANARY
+from dbre.engines.mysql.facts import COPY, STREAM, SUCCEED, WRITE_CANARY
 from dbre.engines.mysql.queries import catalog
 
-__all__ = ["backup_grants", "grant_script"]
+__all__ = ["backup_grants", "grant_script", "succession_grants"]
 
 _LONGEST_USER = 128  # characters, in MariaDB; MySQL refuses more than 32 itself
 _ANY_HOST = "%"
@@ -36,6 +36,10 @@ def grant_script(user: str) -> str:
             f"/*!80000 {_granting('SELECT ON performance_schema.*', account)} */;",
             f"/* Not granted. To let dbre settings apply change parameters of MariaDB: {printable(changing)} */",
             *(f"/* Not granted. To back MariaDB up (dbre backup): {printable(one)} */" for one in backup_grants(user)),
+            *(
+                f"/* Not granted. To change who is primary of MariaDB (dbre ha switchover): {printable(one)} */"
+                for one in succession_grants(user)
+            ),
             "",
         )
     )
@@ -53,6 +57,11 @@ def backup_grants(user: str) -> tuple[str, ...]:
         *(" ".join(text.split()) for text in create),
         _granting(WRITE_CANARY, account),
     )
+
+
+def succession_grants(user: str) -> tuple[str, ...]:
+    """What a login of MariaDB needs besides to change who is primary. Raises: UsageError for an impossible name."""
+    return (_granting(f"{SUCCEED} ON *.*", _account(user)),)
 
 
 def _account(user: str) -> str:

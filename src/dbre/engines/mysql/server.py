@@ -8,6 +8,7 @@ from dbre.engines.mysql.replication import MySqlReplication
 from dbre.engines.mysql.session import MySqlSession
 from dbre.engines.mysql.settings import MySqlSettings
 from dbre.engines.mysql.statistics import MySqlStatistics
+from dbre.engines.mysql.succession import MySqlSuccession
 from dbre.engines.mysql.topology import MySqlTopology
 from dbre.ports.engine import Access
 
@@ -27,6 +28,7 @@ class MySqlServer:
         self.statistics = MySqlStatistics(self._link)
         self.canary = MySqlCanary(access)
         self.integrity = MySqlIntegrity(access)
+        self.succession = MySqlSuccession(access)
 
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""

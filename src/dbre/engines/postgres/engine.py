@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.clock import Clock, SystemClock
+from dbre.core.fleet import Instance
 from dbre.engines.postgres.backup.asking import ask
 from dbre.engines.postgres.backup.port import PostgresBackups
 from dbre.engines.postgres.backup.source import read_horizon
@@ -14,11 +15,15 @@ from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
 from dbre.engines.postgres.grants import grant_script
+from dbre.engines.postgres.host import PostgresHost
 from dbre.engines.postgres.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
+from dbre.engines.postgres.mischief.held import COMPOSED as MISCHIEF_COMPOSED
+from dbre.engines.postgres.mischief.port import PostgresMischief
 from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
 from dbre.engines.postgres.server import PostgresServer
 from dbre.engines.postgres.setting_changes import COMPOSED
+from dbre.engines.postgres.succession import COMPOSED as SUCCESSION_COMPOSED
 from dbre.engines.postgres.table_copies import PostgresTableCopies
 from dbre.engines.postgres.table_queries import COMPOSED as TABLES_COMPOSED
 from dbre.engines.postgres.wire import PostgresWire
@@ -74,6 +79,14 @@ class PostgresEngine:
         """The grammar of its protocol, for one who stands between client and server."""
         return PostgresWire()
 
+    def mischief(self, access: Access) -> PostgresMischief:
+        """Faults on purpose on one server process; does no I/O yet."""
+        return PostgresMischief(access)
+
+    def host(self, instance: Instance) -> PostgresHost:
+        """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
+        return PostgresHost(instance)
+
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""
         return FAULTS.classify(error)
@@ -84,7 +97,7 @@ class PostgresEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *TABLES_COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *TABLES_COMPOSED, *MISCHIEF_COMPOSED, *SUCCESSION_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the engine has one product
         """When the version gets its last minor release."""

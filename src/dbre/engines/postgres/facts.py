@@ -12,11 +12,13 @@ __all__ = [
     "DEFAULT_PORT",
     "END_OF_LIFE",
     "MONITOR",
+    "PROMOTE",
     "READ_ALL",
     "READ_CONTROL",
     "READ_FILES",
     "READ_HEARTBEAT",
     "READ_TABLES",
+    "REDIRECT",
     "RELOAD",
     "REPLICATE",
     "SQLSTATES",
@@ -52,6 +54,8 @@ RELOAD = "EXECUTE ON pg_reload_conf"
 WRITE_CANARY = "SELECT, INSERT, DELETE ON dbre.canary"
 WRITE_CLIENT = "SELECT, INSERT, UPDATE, DELETE ON dbre.client_register"
 REPLICATE = "REPLICATION"
+PROMOTE = "EXECUTE ON pg_promote"
+REDIRECT = "ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name"
 READ_ALL = "pg_read_all_data"
 READ_TABLES = "SELECT on the tables"
 CHECK_INDEXES = "EXECUTE ON FUNCTIONS OF amcheck"

@@ -4,10 +4,12 @@ from dbre.engines.postgres.facts import (
     CHECK_INDEXES,
     CONNECT,
     MONITOR,
+    PROMOTE,
     READ_ALL,
     READ_FILES,
     READ_HEARTBEAT,
     READ_TABLES,
+    REDIRECT,
     RELOAD,
     REPLICATE,
     WRITE_CANARY,
@@ -81,5 +83,13 @@ FEATURES = (
     _feature(
         Facet.WIRE, "queries seen by a proxy: delayed, failed, dropped", note="nothing is asked of the server; not through TLS"
     ),
+    _feature(
+        Facet.SUCCESSION,
+        "planned and forced change of primary",
+        PROMOTE,
+        note="opt-in; with pg_checkpoint, REPLICATION and control of the process",
+        is_opt_in=True,
+    ),
+    _feature(Facet.SUCCESSION, "replicas follow a new primary without a restart", REDIRECT, note="opt-in", is_opt_in=True),
     _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),
 )

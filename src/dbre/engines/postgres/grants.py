@@ -8,7 +8,7 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["backup_grants", "change_grants", "grant_script"]
+__all__ = ["backup_grants", "change_grants", "grant_script", "succession_grants"]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
 
@@ -23,6 +23,16 @@ _ROWS = """\
 -- Not granted. To let dbre read rows (dbre backup diff, dbre integrity digest and compare) and bring a table back beside the
 -- living one (dbre backup restore-table), grant the tables and the schema that it may:
 """
+_OPTIONAL_SUCCESSION = """\
+-- Not granted. To let dbre change who is primary (dbre ha switchover, failover), grant these:
+"""
+_SUCCEEDING = (
+    "GRANT pg_checkpoint TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean, integer) TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
+    "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name TO {}",
+    "ALTER ROLE {} REPLICATION",
+)
 _BACKING_UP = (
     "ALTER ROLE {} REPLICATION",
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO {}",
@@ -65,7 +75,19 @@ def grant_script(user: str) -> str:
     backups = "".join(f"--   {printable(line)};\n" for line in backup_grants(user))
     granted = "".join(statement + ";\n" for statement in statements)
     rows = "".join(f"--   {printable(sql.SQL(text).format(role).as_string(None))};\n" for text in _READING)
-    return expected + granted + _OPTIONAL + optional + _OPTIONAL_BACKUPS + backups + _ROWS + rows
+    succession = "".join(f"--   {printable(line)};\n" for line in succession_grants(user))
+    return (
+        expected
+        + granted
+        + _OPTIONAL
+        + optional
+        + _OPTIONAL_BACKUPS
+        + backups
+        + _ROWS
+        + rows
+        + _OPTIONAL_SUCCESSION
+        + succession
+    )
 
 
 def backup_grants(user: str) -> tuple[str, ...]:
@@ -80,6 +102,15 @@ def backup_grants(user: str) -> tuple[str, ...]:
         *(" ".join(text.split()) for text in table),
         *(sql.SQL(text).format(role).as_string(None) for text in _CANARY),
     )
+
+
+def succession_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides, to change who is primary, on PostgreSQL 15 and later.
+
+    Raises: UsageError where ``user`` cannot be the name of a role.
+    """
+    role = _role(user)
+    return tuple(sql.SQL(text).format(role).as_string(None) for text in _SUCCEEDING)
 
 
 def change_grants(user: str, parameters: Iterable[str]) -> tuple[str, ...]:

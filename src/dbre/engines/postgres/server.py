@@ -9,6 +9,7 @@ from dbre.engines.postgres.replication import PostgresReplication
 from dbre.engines.postgres.session import PostgresSession
 from dbre.engines.postgres.settings import PostgresSettings
 from dbre.engines.postgres.statistics import PostgresStatistics
+from dbre.engines.postgres.succession import PostgresSuccession
 from dbre.engines.postgres.topology import PostgresTopology
 from dbre.ports.engine import Access
 
@@ -28,7 +29,9 @@ class PostgresServer:
         self.statistics = PostgresStatistics(self._link)
         self.canary = PostgresCanary(access)
         self.integrity = PostgresIntegrity(self._link)
+        self.succession = PostgresSuccession(access)
 
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""
+        await self.succession.aclose()
         await self._link.aclose()

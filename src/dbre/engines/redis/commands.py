@@ -18,6 +18,9 @@ _NAME_OF, _COUNT = Parameter(name="setting", type="text"), Parameter(name="count
 _KEY, _CURSOR = Parameter(name="key", type="text"), Parameter(name="cursor", type="integer")
 _AT, _NONCE = Parameter(name="at", type="integer"), Parameter(name="nonce", type="text")
 _PREVIOUS, _HASH = Parameter(name="previous", type="text"), Parameter(name="hash", type="text")
+_HOST, _PORT = Parameter(name="host", type="text"), Parameter(name="port", type="integer")
+_MILLISECONDS, _VALUE = Parameter(name="milliseconds", type="integer"), Parameter(name="value", type="text")
+_MILLISECONDS = Parameter(name="milliseconds", type="integer")
 _DATABASE = Parameter(name="database", type="integer")
 _RUN, _SCRIPT, _ELEMENT = (
     Parameter(name="run", type="text"),
@@ -100,6 +103,22 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
         "UNLINK dbre:client:list:$1 dbre:client:hash:$1",
         (_RUN,),
     ),
+    ("succession_follow", Facet.SUCCESSION, ">=6.2", "+replicaof", "REPLICAOF $1 $2", (_HOST, _PORT)),
+    ("succession_promote", Facet.SUCCESSION, ">=6.2", "+replicaof", "REPLICAOF NO ONE", ()),
+    (
+        "succession_hand_over",
+        Facet.SUCCESSION,
+        ">=6.2",
+        "+failover",
+        "FAILOVER TO $1 $2 TIMEOUT $3",
+        (_HOST, _PORT, _MILLISECONDS),
+    ),
+    ("succession_setting", Facet.SUCCESSION, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
+    ("succession_set", Facet.SUCCESSION, ">=6.2", "+config|set", "CONFIG SET $1 $2", (_NAME_OF, _VALUE)),
+    ("succession_keep", Facet.SUCCESSION, ">=6.2", "+config|rewrite", "CONFIG REWRITE", ()),
+    ("mischief_pause", Facet.MISCHIEF, ">=6.2", "+client|pause", "CLIENT PAUSE $1 WRITE", (_MILLISECONDS,)),
+    ("mischief_unpause", Facet.MISCHIEF, ">=6.2", "+client|unpause", "CLIENT UNPAUSE", ()),
+    ("mischief_kill", Facet.MISCHIEF, ">=6.2", "+client|kill", "CLIENT KILL ID $1", (_ID,)),
     ("select", Facet.INTEGRITY, ">=6.2", "+select", "SELECT $1", (_DATABASE,)),
     ("keyspace", Facet.INTEGRITY, ">=6.2", "+info", "INFO keyspace", ()),
     ("size", Facet.INTEGRITY, ">=6.2", "+dbsize", "DBSIZE", ()),

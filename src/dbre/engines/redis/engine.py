@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from dbre.core.errors import Unsupported
+from dbre.core.fleet import Instance
 from dbre.engines.redis.backup.port import RedisBackups
 from dbre.engines.redis.client_work import RedisClient
 from dbre.engines.redis.commands import all_commands
@@ -12,6 +13,7 @@ from dbre.engines.redis.facts import DEFAULT_PORT, Product
 from dbre.engines.redis.faults import FAULTS
 from dbre.engines.redis.features import FEATURES
 from dbre.engines.redis.grants import grant_script
+from dbre.engines.redis.mischief.port import RedisMischief
 from dbre.engines.redis.probe import RedisHeartbeat
 from dbre.engines.redis.server import RedisServer
 from dbre.engines.redis.wire import RedisWire
@@ -19,6 +21,7 @@ from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
 
 __all__ = ["RedisEngine"]
@@ -54,6 +57,14 @@ class RedisEngine:
     def wire(self) -> WirePort:
         """The grammar of its protocol, for one who stands between client and server."""
         return RedisWire()
+
+    def host(self, instance: Instance) -> ServerProcess:
+        """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
+        return ServerProcess(instance, product="Redis", programs=("redis-server", "redis-check-rdb", "valkey-server"))
+
+    def mischief(self, access: Access) -> RedisMischief:
+        """Faults on purpose on one server process; does no I/O yet."""
+        return RedisMischief(access)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from redis-py nor from the network."""

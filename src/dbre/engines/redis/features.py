@@ -58,6 +58,20 @@ _OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
         "",
     ),
     (
+        Facet.SUCCESSION,
+        "planned and forced change of primary",
+        ">=6.2",
+        ("succession_follow", "succession_hand_over", "succession_set", "succession_keep"),
+        "",
+    ),
+    (
+        Facet.MISCHIEF,
+        "writes that wait, sessions that are ended",
+        ">=6.2",
+        ("mischief_pause", "mischief_unpause", "mischief_kill"),
+        "dbre chaos",
+    ),
+    (
         Facet.INTEGRITY,
         "digests of databases by SCAN and hash",
         ">=6.2",

@@ -3,10 +3,13 @@
 from dbre.core.errors import UsageError
 from dbre.engines.redis.commands import PRIVILEGES, named
 
-__all__ = ["backup_grants", "grant_script"]
+__all__ = ["backup_grants", "grant_script", "succession_grants"]
 
 _LONGEST_USER = 128
 _BACKUPS = ("backup_setting", "backup_end_file", "canary_write", "canary_newest", "canary_oldest", "canary_prune")
+_SUCCEEDING = (
+    "succession_follow", "succession_hand_over", "succession_setting", "succession_set", "succession_keep",
+)  # fmt: skip
 _SNAPSHOTS = ("+sync", "+psync", "+replconf")  # redis-cli --rdb
 _FORBIDDEN = frozenset(" \t\n\v\f\r\0")  # ACLStringHasSpaces in src/acl.c
 
@@ -35,6 +38,15 @@ def backup_grants(user: str) -> tuple[str, ...]:
     """
     words = (word for name in _BACKUPS for word in named(name).privilege.split(" "))
     return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys((*words, *_SNAPSHOTS)))),)
+
+
+def succession_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to change who is primary; it keeps what it could do before.
+
+    Who may set every setting of a server may do everything with it. Raises: UsageError for an impossible name.
+    """
+    words = (word for name in _SUCCEEDING for word in named(name).privilege.split(" "))
+    return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys(words))),)
 
 
 def _checked(user: str) -> str:

@@ -8,6 +8,7 @@ from dbre.engines.redis.replication import RedisReplication
 from dbre.engines.redis.session import RedisSession
 from dbre.engines.redis.settings import RedisSettings
 from dbre.engines.redis.statistics import RedisStatistics
+from dbre.engines.redis.succession import RedisSuccession
 from dbre.engines.redis.topology import RedisTopology
 from dbre.ports.engine import Access
 
@@ -27,6 +28,7 @@ class RedisServer:
         self.statistics = RedisStatistics(self._link)
         self.canary = RedisCanary(access)
         self.integrity = RedisIntegrity(access)
+        self.succession = RedisSuccession(access)
 
     async def aclose(self) -> None:
         """Close every connection; never raises for a dead server."""

@@ -1,0 +1,63 @@
+"""The two files that make a stopped PostgreSQL server a standby, written whole or not at all, as its owner has them."""
+
+import os
+import re
+from pathlib import Path
+
+from dbre.core.programs.account import Account, give
+from dbre.core.secrets import Secret
+
+__all__ = ["make_follower", "make_primary"]
+
+_SIGNAL = "standby.signal"
+_AUTO = "postgresql.auto.conf"
+_OURS = re.compile(r"\s*(primary_conninfo|primary_slot_name|recovery_target(_\w+)?)\s*[=\s]", re.IGNORECASE)
+"""What a standby is told, and what an earlier recovery to a target left: with that it would stop on its way."""
+
+
+def make_follower(data: Path, account: Account, conninfo: Secret, slot: str | None) -> None:
+    """Write whom to follow, then the signal: a start in between finds a primary still."""
+    auto = data / _AUTO
+    kept = [line for line in _lines(auto) if not _OURS.match(line)]
+    settings = {"primary_conninfo": conninfo.reveal(), "primary_slot_name": slot or ""}
+    lines = [*kept, *(f"{name} = {_quoted(value)}" for name, value in settings.items())]
+    _write(auto, "\n".join(lines) + "\n", account)
+    _write(data / _SIGNAL, "", account)
+    _sync_directory(data)
+
+
+def make_primary(data: Path) -> None:
+    """Take the signal away."""
+    (data / _SIGNAL).unlink(missing_ok=True)
+    _sync_directory(data)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def _write(path: Path, text: str, account: Account) -> None:
+    temporary = path.with_name(f"{path.name}.dbre")
+    temporary.unlink(missing_ok=True)  # of a process that was killed
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    give(temporary, account)
+    temporary.replace(path)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
