@@ -1,0 +1,126 @@
+"""What is known before a failover: the word of the observers, and a sweep of our own at this moment."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbre.capabilities.ha.detection.report import Report
+from dbre.capabilities.ha.detection.reports import Listener
+from dbre.capabilities.ha.detection.weighing import Weighing
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.evidence import evidence_of, suspect_of
+from dbre.capabilities.ha.failover.candidates import Candidate, LastWord
+from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.model import Node, Topology
+from dbre.capabilities.ha.nodes import Nodes
+from dbre.capabilities.ha.positions import furthest
+from dbre.capabilities.ha.verdict import Action, Judgement, judge
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Cluster, Instance
+from dbre.ports.session import Role
+from dbre.ports.topology import Contact
+
+__all__ = ["Situation", "look_around"]
+
+_HERE = "here"
+_NODE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """Everything that a decision is based on."""
+
+    cluster: Cluster
+    primary: Instance
+    contact: Contact  # how we ourselves reach the primary
+    topology: Topology
+    weighing: Weighing | None  # None: the cluster has no observers
+    own: Judgement  # what this one sweep alone says
+    candidates: tuple[Candidate, ...]
+    last: LastWord
+
+    @property
+    def others(self) -> tuple[Instance, ...]:
+        """The instances of the cluster that are not the primary."""
+        return tuple(one for one in self.cluster.instances if one.name != self.primary.name)
+
+    def candidate(self, name: str) -> Candidate | None:
+        """The candidate of that name."""
+        return next((one for one in self.candidates if one.name == name), None)
+
+
+async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str | None = None) -> Situation:
+    """Listen to the observers and sweep, side by side. ``primary``: who it is said to be; else it is found out.
+
+    Raises: PrecheckFailed where nobody can say which instance is or was the primary; SecretUnavailable.
+    """
+    settings = ground.failover_of(cluster.name)
+
+    async def listen() -> Weighing | None:
+        if ground.store is None or not settings.observers:
+            return None
+        listener = Listener(ground.store, cluster.name, ground.clock)
+        return await listener.settled(settings.rules, is_enough=lambda found: found.may_fail_over)
+
+    async def sweep() -> Topology:
+        async with Nodes(ground.engines, ground.fleet, limit_seconds=_NODE_SECONDS) as nodes:
+            return await discover(nodes, ground.fleet, cluster)
+
+    weighing, topology = await asyncio.gather(listen(), sweep())
+    found = _primary(cluster, topology, weighing, primary)
+    node = topology.node(found.name)
+    evidence = evidence_of(topology, [], observer=_HERE, suspect=node)
+    own = {one.name for one in cluster.instances}
+    return Situation(
+        cluster=cluster,
+        primary=found,
+        contact=node.contact if node is not None else Contact.UNKNOWN,
+        topology=topology,
+        weighing=weighing,
+        own=judge(evidence) if evidence is not None else Judgement(verdicts=(), action=Action.NONE),
+        candidates=tuple(_candidate(topology, one) for one in topology.nodes if one.name in own - {found.name}),
+        last=_last_word(list(weighing.reports.values()) if weighing is not None else [], found.name),
+    )
+
+
+def _primary(cluster: Cluster, topology: Topology, weighing: Weighing | None, named: str | None) -> Instance:
+    suspect = suspect_of(topology)
+    said = named or (weighing.primary if weighing is not None else None) or (suspect.name if suspect is not None else None)
+    found = next((one for one in cluster.instances if one.name == said), None)
+    if found is None:
+        raise PrecheckFailed(
+            f"nobody can say which instance of {cluster.name} is or was the primary", hint="name it: --from INSTANCE"
+        )
+    return found
+
+
+def _candidate(topology: Topology, node: Node) -> Candidate:
+    view = node.view
+    if view is None:
+        return Candidate(name=node.name, is_reachable=False)
+    return Candidate(
+        name=node.name,
+        is_reachable=True,
+        is_replica=view.role is Role.REPLICA,
+        system_id=view.system_id,
+        timeline=view.timeline,
+        received=furthest([*(one.told.received for one in topology.edges_of(node.name)), view.position]),
+        is_replay_paused=bool(view.is_replay_paused),
+        apply_delay_seconds=view.min_apply_delay_seconds or 0.0,
+    )
+
+
+def _last_word(reports: Sequence[Report], primary: str) -> LastWord:
+    """What the primary told last, by whichever observer it told most."""
+    known = [one for one in reports if one.primary == primary and one.primary_position is not None]
+    best = furthest(one.primary_position for one in known)
+    found = next((one for one in known if one.primary_position == best), None)
+    if found is None:
+        return LastWord()
+    return LastWord(
+        position=best,
+        system_id=found.primary_system,
+        timeline=found.primary_timeline,
+        synchronous=found.synchronous,
+        synchronous_needed=found.synchronous_needed,
+    )
