@@ -56,6 +56,7 @@ async def test_description_names_every_route_and_its_refusals(control_plane: Con
         "/api/v1/alerts",
         "/api/v1/backups",
         "/api/v1/backups/{cluster}",
+        "/api/v1/ha/{cluster}",
         "/api/v1/drills/{drill}",
         "/api/v1/incidents",
         "/api/v1/incidents/{name}",

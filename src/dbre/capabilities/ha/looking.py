@@ -24,9 +24,10 @@ _HERE = "here"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A topology, what is wrong with it, and what is to be thought of its primary."""
+    """A topology, how far its replicas are behind, what is wrong with it, and what is to be thought of its primary."""
 
     topology: Topology
+    lags: list[ReplicaLag]
     findings: list[Finding]
     judgement: Judgement | None
 
@@ -35,19 +36,20 @@ async def read_status(
     engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None, slot_limit_bytes: int
 ) -> Status:
     """Sweep once, from the seed or from all instances of a cluster. Raises: UnknownInstance, SecretUnavailable."""
+    topology, lags = await read_lag(engines, fleet, cluster, seed=seed)
+    findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
+    evidence = evidence_of(topology, findings, observer=_HERE)
+    judgement = judge(evidence) if evidence is not None else None
+    return Status(topology=topology, lags=lags, findings=findings, judgement=judgement)
+
+
+async def read_lag(
+    engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None = None
+) -> tuple[Topology, list[ReplicaLag]]:
+    """Sweep, then read the replicas again: so upstreams were read before them. Raises: UnknownInstance, SecretUnavailable."""
     await prepare_secrets([cluster.password])
     async with Nodes(engines, fleet) as nodes:
         topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, seed))
-    findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
-    evidence = evidence_of(topology, findings, observer=_HERE)
-    return Status(topology=topology, findings=findings, judgement=judge(evidence) if evidence is not None else None)
-
-
-async def read_lag(engines: EngineRegistry, fleet: Fleet, cluster: Cluster) -> tuple[Topology, list[ReplicaLag]]:
-    """Sweep, then read the replicas again: so upstreams were read before them. Raises: SecretUnavailable."""
-    await prepare_secrets([cluster.password])
-    async with Nodes(engines, fleet) as nodes:
-        topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, None))
         followers = {edge.downstream for edge in topology.edges}
         again = [one.instance for one in topology.nodes if one.name in followers]
         after = views_of(await asyncio.gather(*(nodes.ask(one) for one in again)))

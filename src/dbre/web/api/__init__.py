@@ -8,6 +8,7 @@ from dbre.web.api import (
     events,
     fleet,
     gates,
+    ha,
     health,
     identity,
     incidents,
@@ -25,5 +26,20 @@ __all__ = ["router"]
 router = APIRouter()
 router.include_router(health.router)
 router.include_router(incidents.hooks)
-for _part in (fleet, slo, incidents, reports, backups, operations, gates, schedules, workers, stack, audit, events, identity):
+for _part in (
+    fleet,
+    slo,
+    incidents,
+    reports,
+    backups,
+    ha,
+    operations,
+    gates,
+    schedules,
+    workers,
+    stack,
+    audit,
+    events,
+    identity,
+):
     router.include_router(_part.router, prefix="/api/v1", responses={429: ERRORS[429]})

@@ -15,7 +15,7 @@ from dbre import __version__
 from dbre.capabilities.slo import SloStatus, state_of
 from dbre.core.identity.model import Permission
 from dbre.core.text import printable
-from dbre.core.units import format_duration, format_percent
+from dbre.core.units import format_bytes, format_duration, format_percent
 
 __all__ = ["render"]
 
@@ -47,6 +47,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number, "slo_state": state_of}
     environment.filters |= {"pretty": _pretty, "lines": _lines, "slo_path": _slo_path, "coordinates": _coordinates}
+    environment.filters["bytes"] = format_bytes
     return environment
 
 

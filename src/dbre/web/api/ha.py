@@ -1,0 +1,95 @@
+"""High availability: the live topology of a cluster."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from dbre.capabilities.ha.lag_view import lag_row
+from dbre.capabilities.ha.status import status_document
+from dbre.web.access import ApiAccess, ApiPrincipal, Wired
+from dbre.web.problems import ERRORS
+from dbre.web.topology import seen_sweep
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["ha"], dependencies=[ApiAccess], responses={code: ERRORS[code] for code in (401, 403, 503)})
+
+
+class NodeItem(BaseModel):
+    """One server process; null where it did not say."""
+
+    name: str
+    address: str
+    cluster: str
+    contact: str
+    error: str | None
+    role: str | None
+    is_writable: bool | None
+    system_id: str | None
+    timeline: int | None
+    position: str | None
+
+
+class EdgeItem(BaseModel):
+    """One node follows another."""
+
+    downstream: str
+    upstream: str | None
+    address: str | None
+    is_receiving: bool | None
+    state: str | None
+    sync_state: str | None
+    is_confirmed: bool | None
+
+
+class LagItem(BaseModel):
+    """How far a replica is behind, in bytes of log by stage; null is unknown."""
+
+    replica: str
+    upstream: str | None
+    send_bytes: int | None
+    receive_bytes: int | None
+    replay_bytes: int | None
+    total_bytes: int | None
+    transactions: int | None
+    seconds: float | None
+    seconds_at_most: float | None
+    is_caught_up: bool | None
+
+
+class FindingItem(BaseModel):
+    """Something that is wrong, and what to do about it."""
+
+    rule: str
+    severity: str
+    subject: str
+    summary: str
+    evidence: dict[str, Any]
+    fix: str | None
+
+
+class TopologyItem(BaseModel):
+    """A cluster at one moment, as its own servers tell it."""
+
+    cluster: str
+    engine: str
+    at: datetime
+    primary: str | None
+    verdicts: list[str] | None
+    action: str | None
+    reasons: list[str]
+    nodes: list[NodeItem]
+    edges: list[EdgeItem]
+    lags: list[LagItem]
+    findings: list[FindingItem]
+
+
+@router.get("/ha/{cluster}", responses={404: ERRORS[404]})
+async def show_topology(cluster: str, wired: Wired, principal: ApiPrincipal) -> TopologyItem:
+    """The topology of one cluster, at most two seconds old."""
+    found = await seen_sweep(wired, principal, cluster)
+    status = found.status
+    document = status_document(status.topology, status.findings, status.judgement, found.at)
+    return TopologyItem.model_validate({**document, "lags": [lag_row(one) for one in status.lags]})
