@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dbre.cli.lab_server_cli import app as one_server_app
 from dbre.core.view import Column, Row, View
 
 if TYPE_CHECKING:  # for annotations only: help must stay cheap
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # for annotations only: help must stay cheap
 __all__ = ["app"]
 
 app = typer.Typer(help="Start and stop throw-away databases on this machine.", no_args_is_help=True)
+app.add_typer(one_server_app)
 
 _DEFAULT_NAME = "lab"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbre.lab.control import control_of, replication_login
 from dbre.lab.server import LabServer
 
 __all__ = ["configuration"]
@@ -25,9 +26,10 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni
         f"      user: {user}",
         "      password: file:password",
         "      tls: disable  # everything is on loopback",
+        *replication_login(primary),
         *([f"      databases: [{primary.observer_database}]"] if primary.observer_database else []),
         "      instances:",
-        *(f"        - {{name: {one.name}, host: {one.address.host}, port: {one.address.port}}}" for one in servers),
+        *(line for one in servers for line in _instance(one, lab=name, is_controlled=not patroni)),
         *patroni,
         "probe:",
         "  interval: 2s",
@@ -41,6 +43,14 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni
         *(_objective(name, "freshness", "{kind: freshness, max_age: 10s}", "99%") if len(servers) > 1 else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _instance(server: LabServer, *, lab: str, is_controlled: bool) -> list[str]:
+    lines = [f"        - {{name: {server.name}, host: {server.address.host}, port: {server.address.port}}}"]
+    if is_controlled:  # else Patroni starts and stops it
+        lines[0] = lines[0].removesuffix("}") + ","
+        lines.append(f"           control: {control_of(server, lab=lab)}}}")
+    return lines
 
 
 def _objective(cluster: str, name: str, sli: str, target: str) -> list[str]:

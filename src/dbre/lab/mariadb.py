@@ -17,10 +17,10 @@ from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
 from dbre.ports.session import Role
 
-__all__ = ["MariaDbServer", "find_mariadb"]
+__all__ = ["REPLICATION_USER", "MariaDbServer", "find_mariadb"]
 
 DATABASE = "lab"
-_REPLICATION_USER = "replicator"
+REPLICATION_USER = "replicator"
 _ACCOUNTS_FILE = "accounts.sql"
 _GREETING = 0x0A  # first byte of the server's handshake, protocol version 10
 _INNODB = ("--innodb-log-file-size=16M", "--innodb-data-file-path=ibdata1:10M:autoextend")
@@ -70,7 +70,7 @@ class MariaDbServer(LabServer):
         """Statements for the first start, one a line. Not replicated: a replica runs them, too, before it follows."""
         verifier, clients = _native_hash(self.password), self.site.host.account_pattern
         lines = ["SET sql_log_bin = 0;", f"CREATE DATABASE IF NOT EXISTS {DATABASE};"]
-        for user, grant in ((self.superuser, "ALL"), (_REPLICATION_USER, "REPLICATION SLAVE")):
+        for user, grant in ((self.superuser, "ALL"), (REPLICATION_USER, "REPLICATION SLAVE")):
             lines.append(f"CREATE OR REPLACE USER {user}@'{clients}' IDENTIFIED BY PASSWORD '{verifier}';")
             option = " WITH GRANT OPTION" if grant == "ALL" else ""
             lines.append(f"GRANT {grant} ON *.* TO {user}@'{clients}'{option};")
@@ -89,7 +89,7 @@ class MariaDbServer(LabServer):
             address = self.primary.address
             lines.append(
                 f"CHANGE MASTER TO MASTER_HOST='{address.host}', MASTER_PORT={address.port}, "
-                f"MASTER_USER='{_REPLICATION_USER}', MASTER_PASSWORD='{self.password.reveal()}', "
+                f"MASTER_USER='{REPLICATION_USER}', MASTER_PASSWORD='{self.password.reveal()}', "
                 "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1;"
             )
             lines.append("START SLAVE;")

@@ -301,12 +301,15 @@ class LabServer(ABC):
     def _living(self) -> Process | None:
         if self._child is not None and self._child.poll() is not None:
             self._child = None
-        if self._main is None:
-            return None
-        now = Process.read(self._main.pid)
-        if now is None or now.start_ticks != self._main.start_ticks or not now.is_alive:
-            return None
-        return now
+        if _still(self._main) is None:  # another process may have started it since, as a switchover does
+            self._recall()
+            if _still(self._main) is None:
+                self._main = self._started_by_others()
+        return _still(self._main)
+
+    def _started_by_others(self) -> Process | None:
+        """Its main process where it was not started by a lab, found by what the server itself has written."""
+        return None
 
     def _forget(self) -> None:
         self._main = None
@@ -324,6 +327,14 @@ class LabServer(ABC):
 
         if not await _until(settled, _STOP_SECONDS):
             raise ServerFailed(f"{self.name} did not {verb} within {_STOP_SECONDS:.0f} s")
+
+
+def _still(process: Process | None) -> Process | None:
+    """The same process as it is now; None if it has ended."""
+    now = Process.read(process.pid) if process is not None else None
+    if process is None or now is None or now.start_ticks != process.start_ticks or not now.is_alive:
+        return None
+    return now
 
 
 async def _until(condition: Callable[[], bool], timeout_seconds: float) -> bool:

@@ -16,6 +16,7 @@ from dbre.engines.postgres.binaries import PostgresBinaries
 from dbre.engines.postgres.grants import backup_grants, change_grants, grant_script, succession_grants
 from dbre.lab.errors import LabError
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
+from dbre.lab.processes import Process
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
 from dbre.ports.session import Role
@@ -165,6 +166,13 @@ class PostgresServer(LabServer):
             return False
         main = self.pid
         return len(lines) > 7 and lines[0] == str(main) and lines[7].strip() == "ready"
+
+    def _started_by_others(self) -> Process | None:
+        try:
+            first = (self.data_directory / "postmaster.pid").read_text().splitlines()[0]
+        except (OSError, IndexError):
+            return None
+        return next((one for one in self.processes() if str(one.pid) == first.strip()), None)
 
     def _says_port_taken(self, log: str) -> bool:
         return "could not bind" in log and "Address already in use" in log
