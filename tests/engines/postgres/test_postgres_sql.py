@@ -15,7 +15,8 @@ from dbre.testing.conformance import Subject
 
 OPT_IN_TABLES = ("canary_schema", "canary_table")
 DUMPS = ("dump_close", "dump_open")
-UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES, *DUMPS}  # PREPARE does not take them
+MISCHIEF = ("mischief_begin", "mischief_rollback")
+UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES, *DUMPS, *MISCHIEF}  # PREPARE does not take them
 SAMPLES = {"text": "x", "interval": timedelta(hours=1)}  # by the type of a parameter; others are numbers
 
 

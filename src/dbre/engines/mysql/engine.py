@@ -13,6 +13,8 @@ from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
 from dbre.engines.mysql.grants import grant_script
 from dbre.engines.mysql.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
+from dbre.engines.mysql.mischief.port import MySqlMischief
+from dbre.engines.mysql.mischief.talking import COMPOSED as MISCHIEF_COMPOSED
 from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
@@ -64,6 +66,10 @@ class MySqlEngine:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
         return ServerProcess(instance, product="MariaDB", programs=("mariadbd", "mysqld"))
 
+    def mischief(self, access: Access) -> MySqlMischief:
+        """Faults on purpose on one server process; does no I/O yet."""
+        return MySqlMischief(access)
+
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from asyncmy nor from the network."""
         return FAULTS.classify(error)
@@ -74,7 +80,7 @@ class MySqlEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *SUCCESSION_COMPOSED)
+        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *SUCCESSION_COMPOSED, *MISCHIEF_COMPOSED)
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:
         """When a long-term version stops being mended."""

@@ -5,8 +5,11 @@ Nothing here was ever run against MySQL itself: its statements follow its manual
 
 from dbre.engines.mysql.facts import (
     ADMINISTER,
+    CONTROL_REPLICA,
     COPY,
     DUMP,
+    END_SESSIONS,
+    LOCK,
     LOGIN,
     MONITOR,
     PERFORMANCE_SCHEMA,
@@ -98,6 +101,9 @@ FEATURES: tuple[Feature, ...] = (
                 "; and SELECT, INSERT, DELETE ON dbre.client_ledger",
             ),
             (Facet.SUCCESSION, "planned and forced change of primary", SUCCEED, ""),
+            (Facet.MISCHIEF, "locks, idle transactions, deadlocks", LOCK, "; dbre chaos"),
+            (Facet.MISCHIEF, "an applier that is stopped or late", CONTROL_REPLICA, "; dbre chaos"),
+            (Facet.MISCHIEF, "sessions of clients ended", END_SESSIONS, "; dbre chaos"),
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )
     ),

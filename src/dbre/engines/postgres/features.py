@@ -16,6 +16,7 @@ from dbre.engines.postgres.facts import (
     WRITE_CLIENT,
     WRITE_HEARTBEAT,
 )
+from dbre.engines.postgres.mischief.deeds import DEEDS
 from dbre.ports.engine import Facet, Feature
 
 __all__ = ["FEATURES"]
@@ -80,6 +81,16 @@ FEATURES = (
     _feature(Facet.INTEGRITY, "digests of tables, pages, foreign keys, sequences", READ_TABLES, note="opt-in", is_opt_in=True),
     _feature(Facet.INTEGRITY, "invalid indexes, collations, extensions"),
     _feature(Facet.INTEGRITY, "indexes and rows by amcheck", CHECK_INDEXES, note="opt-in", is_opt_in=True),
+    *(
+        _feature(
+            Facet.MISCHIEF,
+            deed.value.replace("-", " "),
+            privilege,
+            note="dbre chaos" if privilege == CONNECT else "opt-in; dbre chaos",
+            is_opt_in=privilege != CONNECT,
+        )
+        for deed, privilege in DEEDS.items()
+    ),
     _feature(
         Facet.WIRE, "queries seen by a proxy: delayed, failed, dropped", note="nothing is asked of the server; not through TLS"
     ),

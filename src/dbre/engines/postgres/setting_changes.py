@@ -139,6 +139,18 @@ class SettingChanges:
         forecast = _forecast(look, value)
         return look.state if forecast.is_already else await self._store(look, forecast.stored, shows=forecast.value)
 
+    async def foresee_forced(self, name: str, value: str) -> tuple[SettingState, str]:
+        """A parameter as it is, and ``value`` as it would be stored: also for what is otherwise left alone, for faults."""
+        look = await self._look(name)
+        self._check_privilege(look)
+        return look.state, normalised(value, look.rule)
+
+    async def force(self, name: str, stored: str) -> SettingState:
+        """Store a value that makes a fault, reload, and wait until the server shows it; ``restore`` takes it back."""
+        look = await self._look(name)
+        self._check_privilege(look)
+        return await self._store(look, stored, shows=stored)
+
     async def restore(self, state: SettingState) -> SettingState:
         """Put back what was stored before, exactly."""
         look = await self._look(state.name)

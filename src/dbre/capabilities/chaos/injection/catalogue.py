@@ -9,6 +9,14 @@ from dbre.capabilities.chaos.injection.faults.ballast import BALLAST
 from dbre.capabilities.chaos.injection.faults.crashing import CRASH
 from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.faults.freezing import FREEZE
+from dbre.capabilities.chaos.injection.faults.replica_faults import ARCHIVE_FAILURE, REPLAY_PAUSE, REPLICA_LAG, SLOT_LEAK
+from dbre.capabilities.chaos.injection.faults.session_faults import (
+    DEADLOCKS,
+    IDLE_TRANSACTIONS,
+    LOCKS,
+    SESSION_END,
+    WRITE_STALL,
+)
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
 from dbre.capabilities.chaos.injection.network.partition import PARTITION
 from dbre.core.errors import UsageError
@@ -16,7 +24,13 @@ from dbre.core.text import closest, printable, quoted
 
 __all__ = ["CATALOGUE", "fault_kind", "parameters_of"]
 
-CATALOGUE: Mapping[str, FaultKind] = {one.name: one for one in (CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION)}
+CATALOGUE: Mapping[str, FaultKind] = {
+    one.name: one
+    for one in (
+        CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION,
+        LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
+    )
+}  # fmt: skip
 
 
 def fault_kind(name: str) -> FaultKind:

@@ -1,0 +1,80 @@
+"""Faults of replication and archiving that the server makes itself: replay paused or late, archiving that fails, a slot."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from dbre.capabilities.chaos.injection.faults.asking import AskedFault
+from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
+from dbre.core.config import Duration, Size, between
+from dbre.ports.mischief import Deed
+
+__all__ = ["ARCHIVE_FAILURE", "REPLAY_PAUSE", "REPLICA_LAG", "SLOT_LEAK"]
+
+
+class Nothing(Parameters):
+    """Nothing to choose."""
+
+    def asked(self) -> dict[str, Any]:
+        """For the engine's facet."""
+        return {}
+
+
+class LagParameters(Parameters):
+    """How late."""
+
+    delay: Annotated[Duration, between("1s", "1d")] = Field(timedelta(seconds=30), description="so much later than it came")
+
+    def asked(self) -> dict[str, Any]:
+        """For the engine's facet."""
+        return {"delay_seconds": self.delay.total_seconds()}
+
+
+class SlotParameters(Parameters):
+    """How much log it may keep."""
+
+    most: Size = Field(2**30, description="beyond that the slot is moved on; default 1 GiB")
+
+    def asked(self) -> dict[str, Any]:
+        """For the engine's facet."""
+        return {"most": int(self.most)}
+
+
+REPLAY_PAUSE = FaultKind(
+    name="replay-pause",
+    summary="a replica receives and does not replay",
+    privilege="PostgreSQL EXECUTE on pg_wal_replay_pause and pg_wal_replay_resume, MariaDB REPLICATION SLAVE ADMIN",
+    proof="the replica's own state of replay",
+    undo="replay goes on; a promotion ends it too",
+    parameters=Nothing,
+    make=partial(AskedFault, deed=Deed.REPLAY_PAUSE),
+)
+REPLICA_LAG = FaultKind(
+    name="replica-lag",
+    summary="a replica replays so much later (recovery_min_apply_delay, MASTER_DELAY)",
+    privilege="PostgreSQL ALTER SYSTEM on recovery_min_apply_delay and a reload, MariaDB REPLICATION SLAVE ADMIN",
+    proof="the replica's own settings",
+    undo="the delay that was stored before, or none",
+    parameters=LagParameters,
+    make=partial(AskedFault, deed=Deed.REPLAY_DELAY),
+)
+ARCHIVE_FAILURE = FaultKind(
+    name="archive-failure",
+    summary="PostgreSQL's archive_command fails: log piles up on the server",
+    privilege="ALTER SYSTEM on archive_command, and a reload",
+    proof="the setting, and the archiver's count of failures",
+    undo="the command that was stored before; archiving catches up by itself",
+    parameters=Nothing,
+    make=partial(AskedFault, deed=Deed.ARCHIVE_FAILURE),
+)
+SLOT_LEAK = FaultKind(
+    name="slot-leak",
+    summary="PostgreSQL keeps its log for a replication slot that nobody uses, up to a limit",
+    privilege="REPLICATION",
+    proof="the server's list of slots",
+    undo="drop the slot",
+    parameters=SlotParameters,
+    make=partial(AskedFault, deed=Deed.SLOT_LEAK),
+)

@@ -1,0 +1,1 @@
+"""Facet ``mischief``: faults on purpose by what the server itself offers."""
