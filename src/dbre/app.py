@@ -17,6 +17,8 @@ from dbre.core.text import closest
 
 if TYPE_CHECKING:  # imported at run time only by the commands that need them
     from dbre.capabilities.backup.ground import BackupGround
+    from dbre.capabilities.chaos.ground import ChaosGround
+    from dbre.capabilities.ha.clients.ground import ClientGround
     from dbre.capabilities.incident.impact import ImpactSource
     from dbre.core.config import Config, Section
     from dbre.core.fleet import Fleet
@@ -244,6 +246,13 @@ class Application:
 
         return StoredImpact(self.config, self.fleet, store)
 
+    def chaos(self, store: "Store") -> "ChaosGround":
+        """What experiments stand on, with what the state store knows of budgets, incidents and backups."""
+        from dbre.assembly import chaos_ground, statuses_of
+
+        statuses = statuses_of(self.config, self.fleet, self.clock, store)
+        return chaos_ground(self.config, self.fleet, self.engines, self.clock, statuses=statuses, store=store)
+
     def report_sources(self, store: "Store") -> "ReportSources":
         """What reports are made of, reading from ``store``."""
         from dbre.assembly import StoredReportSources
@@ -255,6 +264,13 @@ class Application:
         from dbre.assembly import backup_ground
 
         return backup_ground(self.config, self.fleet, self.engines, self.clock, store)
+
+    @property
+    def clients(self) -> "ClientGround":
+        """What probe clients stand on, and the checkers that judge them."""
+        from dbre.assembly_clients import client_ground
+
+        return client_ground(self.fleet, self.engines)
 
     def _server(self) -> tuple[str, str] | None:
         """The control plane that commands talk to, and what names it; None: this machine's own state store."""

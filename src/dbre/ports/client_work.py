@@ -40,13 +40,17 @@ class Fate(StrEnum):
 
 
 class WorkFailed(Unreachable):
-    """An act was not acknowledged. ``reason`` has the server's code in front where it gave one, and no secret."""
+    """An act was not acknowledged. ``reason`` has the server's code in front where it gave one, and no secret.
+
+    ``is_answer``: the server served its client well by refusing: a conflict with another client, a value that was not there.
+    """
 
     code = "client.work_failed"
 
-    def __init__(self, fate: Fate, reason: str) -> None:
+    def __init__(self, fate: Fate, reason: str, *, is_answer: bool = False) -> None:
         super().__init__(reason)
         self.fate = fate
+        self.is_answer = is_answer
         self.reason = reason
 
 

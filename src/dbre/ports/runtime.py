@@ -8,6 +8,8 @@ import typer
 
 if TYPE_CHECKING:  # every command imports this module for its help, and these cost a second of CPU
     from dbre.capabilities.backup.ground import BackupGround
+    from dbre.capabilities.chaos.ground import ChaosGround
+    from dbre.capabilities.ha.clients.ground import ClientGround
     from dbre.capabilities.incident.impact import ImpactSource
     from dbre.core.clock import Clock
     from dbre.core.config import Config, Section
@@ -77,6 +79,15 @@ class Runtime(Protocol):
 
     def backups(self, store: "Store | None") -> "BackupGround":
         """What backups stand on; without ``store`` only vaults can be read."""
+        ...
+
+    def chaos(self, store: "Store") -> "ChaosGround":
+        """What experiments stand on, with what the state store knows of budgets, incidents and backups."""
+        ...
+
+    @property
+    def clients(self) -> "ClientGround":
+        """What probe clients stand on, and the checkers that judge them."""
         ...
 
     def report_sources(self, store: "Store") -> "ReportSources":

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
@@ -11,6 +12,7 @@ from dbre.ports.runtime import runtime
 __all__ = ["app"]
 
 app = typer.Typer(help="High availability: topology, lag, what is wrong with them.", no_args_is_help=True)
+app.add_typer(clients_app)
 app.add_typer(detection_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]

@@ -20,6 +20,7 @@ _BEFORE_COMMIT = frozenset(
         1226, 1227, 1264, 1265, 1290, 1451, 1452, 1792, 1836, 4025,
     }
 )  # fmt: skip
+_CONFLICTS = frozenset({1062, 1205, 1213})  # with other clients: not the server's failure
 _TABLES = ("ledger", "register")
 
 
@@ -60,7 +61,8 @@ class _Session:
             verdict = FAULTS.classify(error)
             reason = verdict.reason if verdict else type(error).__name__
             code = f"{verdict.code} " if verdict and verdict.code else ""
-            raise WorkFailed(fate_of(error, is_sent=self.is_sent), code + reason) from error
+            is_answer = error_number(error) in _CONFLICTS
+            raise WorkFailed(fate_of(error, is_sent=self.is_sent), code + reason, is_answer=is_answer) from error
 
     async def ask(self, name: str, *parameters: object) -> Sequence[Row]:
         """The rows of one named statement."""
@@ -92,7 +94,7 @@ async def _register_cas(session: _Session, work: ClientWork) -> Any:
     await session.ask("client_register_cas", new, work.run, key, old)
     (changed,) = await session.ask("client_changed")  # of the same session; lost on the way, the act is unknown
     if not changed["changed"]:
-        raise WorkFailed(Fate.FAILED, "another value was there")
+        raise WorkFailed(Fate.FAILED, "another value was there", is_answer=True)
     return work.value
 
 

@@ -20,6 +20,7 @@ __all__ = ["PostgresClient", "fate_of"]
 # Classes of SQLSTATE that the server raises before a commit record is written. 40003 says itself that it does not know.
 _BEFORE_COMMIT = frozenset({"0A", "21", "22", "23", "25", "28", "2B", "34", "3D", "3F", "40", "42", "44", "53", "54", "55"})
 _NOT_BEFORE = frozenset({"40003"})
+_CONFLICTS = frozenset({"23", "40"})  # with other clients: not the server's failure
 _ALSO_BEFORE = frozenset({"57P03"})
 _UNKNOWN_OPTION = "unsupported startup parameter"  # of a pooler that passes none on
 _ISOLATIONS = ("serializable", "repeatable-read", "read-committed")
@@ -79,7 +80,8 @@ class _Session:
         except FAULTS.raised as error:
             fate = fate_of(error, is_sent=self.is_sent)
             await self._end_transaction()
-            raise WorkFailed(fate, _reason(error)) from error
+            is_answer = fate is Fate.FAILED and (getattr(error, "sqlstate", None) or "")[:2] in _CONFLICTS
+            raise WorkFailed(fate, _reason(error), is_answer=is_answer) from error
         if self._warning is not None:
             raise WorkFailed(Fate.UNKNOWN, self._warning)
         return reply
@@ -133,7 +135,7 @@ async def _register_cas(session: _Session, work: ClientWork) -> ClientReply:
     key, (old, new) = work.value
     rows = await session.last("client_register_cas", work.run, key, old, new)
     if not rows:
-        raise WorkFailed(Fate.FAILED, "another value was there")
+        raise WorkFailed(Fate.FAILED, "another value was there", is_answer=True)
     return session.reply(work.value, rows[0])
 
 

@@ -88,7 +88,7 @@ async def _register_write(session: _Session, work: ClientWork) -> Any:
 async def _register_cas(session: _Session, work: ClientWork) -> Any:
     key, (old, new) = work.value
     if not await session.ask("client_swap", _SWAP, work.run, key, old, new):
-        raise WorkFailed(Fate.FAILED, "another value was there")
+        raise WorkFailed(Fate.FAILED, "another value was there", is_answer=True)
     return work.value
 
 
