@@ -18,6 +18,8 @@ from dbre.capabilities.chaos.injection.faults.session_faults import (
     WRITE_STALL,
 )
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
+from dbre.capabilities.chaos.injection.network.delaying import DELAY
+from dbre.capabilities.chaos.injection.network.narrowing import BANDWIDTH
 from dbre.capabilities.chaos.injection.network.partition import PARTITION
 from dbre.core.errors import UsageError
 from dbre.core.text import closest, printable, quoted
@@ -27,7 +29,7 @@ __all__ = ["CATALOGUE", "fault_kind", "parameters_of"]
 CATALOGUE: Mapping[str, FaultKind] = {
     one.name: one
     for one in (
-        CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION,
+        CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
     )
 }  # fmt: skip

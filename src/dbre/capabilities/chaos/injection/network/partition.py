@@ -4,11 +4,12 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
+from dbre.capabilities.chaos.injection.network.parameters import Named, Ports
 from dbre.capabilities.chaos.injection.network.place import (
     EVERYONE,
     Peers,
@@ -24,20 +25,9 @@ from dbre.core.packets.finding import namespace_again
 from dbre.core.packets.namespaces import Namespace
 from dbre.core.text import counted
 
-__all__ = ["PARTITION", "Partition", "PartitionParameters", "split"]
+__all__ = ["PARTITION", "Partition", "PartitionParameters"]
 
 _COUNT = re.compile(r"counter packets (\d+) ")
-
-
-def split(given: object) -> object:
-    """``a,b`` as it comes from a command line; anything else is for the model to judge."""
-    if isinstance(given, int):
-        return [given]
-    return [part for one in given.split(",") if (part := one.strip())] if isinstance(given, str) else given
-
-
-Named = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=253)], ...], BeforeValidator(split)]
-Ports = Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], BeforeValidator(split)]
 
 
 class PartitionParameters(Parameters):
