@@ -230,6 +230,7 @@ def chaos_ground(
         store=store,
         surroundings=around,
         rules=config.get(CHAOS).rules,
+        suites=config.get(CHAOS).suites,
     )
 
 

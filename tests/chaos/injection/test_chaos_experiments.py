@@ -72,7 +72,7 @@ class Trial:
         ground = ChaosGround(
             fleet=fleet_with(victim), engines=ENGINES, clock=SystemClock(), directory=directory, program=INJECTOR, slo=slo
         )
-        (found,) = operations(ground)
+        found = operations(ground)[0]
         assert isinstance(found, RunExperiment)
         self.operation = found
         self.token = FencingToken(uuid4(), 1)

@@ -8,7 +8,7 @@ from dbre.capabilities.chaos.documents import AbortRule, Experiment
 from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.capabilities.chaos.probing import Tally, ask
 from dbre.capabilities.chaos.surroundings import Burn
-from dbre.capabilities.chaos.switch import read_switch
+from dbre.capabilities.chaos.switching.switch import read_switch
 from dbre.core.errors import DbreError
 from dbre.core.operation.context import StepContext
 from dbre.core.text import printable

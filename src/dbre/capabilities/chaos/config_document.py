@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from dbre.capabilities.chaos.rules_documents import ChaosRule
+from dbre.capabilities.chaos.suite.documents import SuiteDocument
 from dbre.core.config import Config, Document, FilePath, Section
 
 __all__ = ["CHAOS", "ChaosDocument", "state_directory"]
@@ -18,6 +19,9 @@ class ChaosDocument(Document):
     )
     rules: tuple[ChaosRule, ...] = Field(
         default=(), max_length=100, description="what has to be so before an experiment; the first that selects the cluster"
+    )
+    suites: tuple[SuiteDocument, ...] = Field(
+        default=(), max_length=100, description="how the suite is run; the first that selects the cluster"
     )
 
 

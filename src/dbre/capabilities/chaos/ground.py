@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.capabilities.chaos.rules_documents import ChaosRule, rule_for
+from dbre.capabilities.chaos.suite.documents import SuiteDocument
 from dbre.capabilities.chaos.surroundings import Burn, Surroundings
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet
@@ -30,6 +31,7 @@ class ChaosGround:
     store: Store | None = None  # None: plans can be made, and nothing is kept
     surroundings: Surroundings | None = None  # None: nothing is known of budgets, incidents, backups
     rules: tuple[ChaosRule, ...] = ()
+    suites: tuple[SuiteDocument, ...] = ()
 
     def rule_of(self, cluster: Cluster) -> ChaosRule:
         """What has to be so on a cluster before an experiment begins there."""

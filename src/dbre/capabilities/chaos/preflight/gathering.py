@@ -13,7 +13,7 @@ from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.model import Phase
 from dbre.capabilities.chaos.injection.record import read_records
 from dbre.capabilities.chaos.preflight.model import Facts, Places
-from dbre.capabilities.chaos.switch import read_switch
+from dbre.capabilities.chaos.switching.switch import read_switch
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation import tables

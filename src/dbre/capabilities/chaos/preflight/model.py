@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.chaos.surroundings import BackupWord, Burn, HealthWord, IncidentWord
-from dbre.capabilities.chaos.switch import Switch
+from dbre.capabilities.chaos.switching.switch import Switch
 
 __all__ = ["Check", "Facts", "Places"]
 

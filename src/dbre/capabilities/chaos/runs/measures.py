@@ -1,0 +1,99 @@
+"""Numbers of one run: how long until it was noticed, until all was well again, and what it cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dbre.capabilities.chaos.runs.model import Run, moment
+
+__all__ = ["Detection", "Slice", "detection_of", "outage_seconds", "recovery_seconds", "slices_of", "was_felt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """Who noticed first."""
+
+    seconds: float  # after the first fault was on
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One SLO in the three spans of a run; None: nothing was counted."""
+
+    slo: str
+    objective: float
+    before: float | None
+    during: float | None
+    after: float | None
+    bad: int  # events while faults were on
+    spent: float | None  # share of the error budget
+    remaining: float | None
+
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether its budget lasted; None: nobody knows."""
+        return None if self.remaining is None else self.remaining > 0
+
+
+def detection_of(run: Run) -> Detection | None:
+    """The first sign: an alert that paged, an incident, or a probe of the experiment; None: nothing noticed."""
+    on = run.on_at
+    if on is None:
+        return None
+    told = [(at, f"a page of {slo}") for slo, at in (run.observed.get("paged") or {}).items()]
+    told += [(one.get("detected_at"), f"incident {one.get('name')}") for one in (run.surroundings or {}).get("incidents", ())]
+    told += [(one.get("first_bad_at"), f"probe {one.get('probe')}") for one in run.observed.get("during") or ()]
+    signs = [(seen, by) for at, by in told if (seen := moment(at)) is not None]
+    first = min((one for one in signs if one[0] >= on), default=None)
+    return Detection(seconds=(first[0] - on).total_seconds(), by=first[1]) if first is not None else None
+
+
+def outage_seconds(run: Run) -> float | None:
+    """The longest time without service, as clients saw it, else the probe that failed longest; None: nobody looked."""
+    clients = run.observed.get("clients") or {}
+    if isinstance(clients.get("outage_seconds"), int | float):
+        return float(clients["outage_seconds"])
+    during = run.observed.get("during") or ()
+    return max((float(one.get("longest_seconds") or 0.0) for one in during), default=None)
+
+
+def recovery_seconds(run: Run) -> float | None:
+    """From the end of the last fault until all held that should; None: it did not, or nobody looked."""
+    off, settled = run.off_at, moment(run.observed.get("settled_at"))
+    return max((settled - off).total_seconds(), 0.0) if off is not None and settled is not None else None
+
+
+def was_felt(run: Run) -> bool:
+    """Whether anything failed at all while faults were on."""
+    if any(one.get("bad") for one in run.observed.get("during") or ()) or (outage_seconds(run) or 0.0) > 0:
+        return True
+    return any(one.bad for one in slices_of(run))
+
+
+def slices_of(run: Run) -> list[Slice]:
+    """Every SLO of the cluster, by name."""
+    around = run.surroundings or {}
+    before, after = _by_name(around.get("before")), _by_name(around.get("after"))
+    found = []
+    for name, one in sorted(_by_name(around.get("during")).items()):
+        first, last = before.get(name, {}), after.get(name) or one
+        left = last.get("remaining_ratio")
+        had = first.get("remaining_ratio")
+        found.append(
+            Slice(
+                slo=name,
+                objective=float(one.get("objective_ratio") or 0.0),
+                before=first.get("ratio"),
+                during=one.get("ratio"),
+                after=after.get(name, {}).get("ratio"),
+                bad=int(one.get("total") or 0) - int(one.get("good") or 0),
+                spent=max(had - left, 0.0) if had is not None and left is not None else None,
+                remaining=left,
+            )
+        )
+    return found
+
+
+def _by_name(slos: Any) -> dict[str, Mapping[str, Any]]:
+    return {str(one.get("slo")): one for one in slos or ()}

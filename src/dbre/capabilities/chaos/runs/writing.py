@@ -1,0 +1,139 @@
+"""A report as Markdown for a wiki, and as one page of HTML that needs nothing else."""
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from dbre.core.text import printable
+from dbre.core.units import format_duration, format_percent
+
+__all__ = ["as_html", "as_markdown", "sections_of"]
+
+_MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{border:1px solid #8888;padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top}caption{text-align:left;font-weight:600;padding:.3rem 0}"
+)
+
+Section = tuple[str, Sequence[str], Sequence[Sequence[str]]]
+"""Title, heads of columns, rows."""
+
+
+def sections_of(report: Mapping[str, Any]) -> list[Section]:
+    """The tables of a report, as text for people; the same in every form."""
+    found: list[Section] = [("Findings", ("severity", "what", "remedy"), _findings(report)), _numbers(report)]
+    found.append(("Hypothesis", ("probe", "when", "held", "seen"), _hypothesis(report)))
+    found.append(("Faults", ("fault", "instance", "on for", "gone", "seen"), _faults(report)))
+    found.append(("SLOs", ("SLO", "objective", "before", "meanwhile", "after", "bad", "budget spent", "left"), _slos(report)))
+    comparison = report.get("comparison")
+    if comparison:
+        rows = [
+            (one["what"], _short(one["what"], one["before"]), _short(one["what"], one["now"]), one["word"])
+            for one in comparison["changes"]
+        ]
+        found.append((f"Since {comparison['began_at']} (run {comparison['run']})", ("number", "then", "now", ""), rows))
+    return [one for one in found if one[2]]
+
+
+def as_markdown(report: Mapping[str, Any]) -> str:
+    """For a wiki or a message."""
+    lines = [f"# {_plain(str(report['title']))}", "", _plain(_headline(report)), ""]
+    for title, heads, rows in sections_of(report):
+        lines += [f"## {_plain(title)}", "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+        lines += [f"| {' | '.join(_plain(cell) for cell in row)} |" for row in rows]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def as_html(report: Mapping[str, Any]) -> str:
+    """One page without scripts; text of others is never markup."""
+    title = escape(printable(str(report["title"]), limit=300))
+    parts = [f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>']
+    parts.append(f"<body><h1>{title}</h1><p>{escape(_headline(report))}</p>")
+    for name, heads, rows in sections_of(report):
+        parts.append(f"<table><caption>{escape(printable(name, limit=200))}</caption><thead><tr>")
+        parts += [f'<th scope="col">{escape(head)}</th>' for head in heads]
+        parts.append("</tr></thead><tbody>")
+        for row in rows:
+            parts.append("<tr>" + "".join(f"<td>{escape(printable(cell, limit=600))}</td>" for cell in row) + "</tr>")
+        parts.append("</tbody></table>")
+    return "".join(parts) + "</body></html>\n"
+
+
+def _headline(report: Mapping[str, Any]) -> str:
+    score = report["score"]
+    worth = "no score" if score is None else f"score {score['value_ratio'] * 100:.0f} of 100"
+    ended = f" to {report['ended_at']}" if report["ended_at"] else ""
+    asked = f", {report['entry']}" if report["entry"] else ""
+    return f"{report['cluster']}{asked}: {report['state']}, {worth}. {report['began_at']}{ended}, run {report['id']}."
+
+
+def _findings(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    return [(one["severity"], one["summary"], one["remedy"]) for one in report["findings"]]
+
+
+def _numbers(report: Mapping[str, Any]) -> Section:
+    detection, recovery, clients = report["detection"], report["recovery"], report["clients"] or {}
+    by = f" by {detection['by']}" if detection["by"] else ""
+    rows = [
+        ("noticed after", _seconds(detection["seconds"]) + by, _seconds(detection["objective_seconds"])),
+        ("longest time without service", _seconds(recovery["outage_seconds"]), _seconds(recovery["objective_seconds"])),
+        ("all well again after", _seconds(recovery["recovery_seconds"]), _seconds(recovery["objective_seconds"])),
+    ]
+    if report["revert_seconds"] is not None:
+        rows.append(("ended within", _seconds(report["revert_seconds"]), "1.0s"))
+    rows += [(name, str(clients[name]), "") for name in ("lost", "phantom", "duplicate", "stale", "overlap") if name in clients]
+    score = report["score"]
+    if score is not None:
+        rows.append(("budgets lasted and hypothesis held", "yes" if score["slo_kept"] else "no", "yes"))
+    return ("Numbers", ("what", "measured", "objective"), rows)
+
+
+def _hypothesis(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    return [(one["probe"], one["when"], "yes" if one["holds"] else "NO", one["detail"] or "") for one in report["hypothesis"]]
+
+
+def _faults(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    return [
+        (one["fault"], one["instance"], _seconds(one["seconds"]), "yes" if one["is_reverted"] else "NO", one["detail"] or "")
+        for one in report["faults"]
+    ]
+
+
+def _slos(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    return [
+        (
+            one["slo"],
+            _ratio(one["objective_ratio"]),
+            _ratio(one["before_ratio"]),
+            _ratio(one["during_ratio"]),
+            _ratio(one["after_ratio"]),
+            str(one["bad_during"]),
+            _ratio(one["budget_spent_ratio"]),
+            _ratio(one["budget_remaining_ratio"]),
+        )
+        for one in report["slos"]
+    ]
+
+
+def _seconds(value: object) -> str:
+    return format_duration(float(value)) if isinstance(value, int | float) else "not measured"
+
+
+def _short(what: str, value: float) -> str:
+    return f"{value * 100:.0f}" if what == "score" else _seconds(value)
+
+
+def _ratio(value: object) -> str:
+    return format_percent(float(value), digits=3) if isinstance(value, int | float) else "-"
+
+
+def _plain(text: str) -> str:
+    r"""Text of others in Markdown: nothing in it is markup.
+
+    >>> print(_plain("a|b <script>"))
+    a\|b \<script\>
+    """
+    return _MARKED.sub(r"\\\1", printable(text, limit=600))

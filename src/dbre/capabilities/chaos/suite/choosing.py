@@ -1,0 +1,90 @@
+"""Which experiment puts a question to a cluster as it is now, or why none can: pure rules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dbre.capabilities.chaos.injection.catalogue import CATALOGUE, parameters_of
+from dbre.capabilities.chaos.suite.documents import EntryDocument, SuiteDocument
+from dbre.capabilities.chaos.suite.required import Entry
+from dbre.core.config.fields import duration_text
+from dbre.core.errors import UsageError
+from dbre.core.fleet import Cluster
+
+__all__ = ["Choice", "choose"]
+
+_KEPT_PLACES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What is done about one entry."""
+
+    entry: Entry
+    experiment: Mapping[str, Any] | None  # a document; None: it cannot be asked here
+    reason: str  # why not; else what is done, in a few words
+
+    @property
+    def can_run(self) -> bool:
+        """Whether there is an experiment."""
+        return self.experiment is not None
+
+
+def choose(entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[str, str | None]) -> Choice:
+    """``roles``: what each instance says of itself; None: it does not answer."""
+    given = suite.entries.get(entry.name, EntryDocument())
+    instance = given.instance or _instance(entry, roles)
+    if instance is None:
+        return Choice(entry=entry, experiment=None, reason=f"no {entry.role or 'primary'} answers")
+    if instance not in roles:
+        return Choice(entry=entry, experiment=None, reason=f"chaos.suites names {instance}, which {cluster.name} does not have")
+    fault = given.fault or next((one for one in entry.faults if _fits(one, entry)), None)
+    if fault is None:
+        where = f"chaos.suites: entries: {entry.name}"
+        return Choice(entry=entry, experiment=None, reason=f"it needs to be told how: fault and parameters under {where}")
+    parameters = {**_defaults(fault), **given.parameters}
+    try:
+        parameters_of(fault, parameters)
+    except UsageError as error:
+        return Choice(entry=entry, experiment=None, reason=error.message)
+    lasts = given.lasts or suite.lasts
+    others = [name for name, said in roles.items() if said is not None and name != instance]
+    document = {
+        "title": f"{entry.question} ({fault} on {instance})",
+        "cluster": cluster.name,
+        "hypothesis": [_answers(instance, during=False), *(_answers(one, during=True) for one in others)],
+        "faults": [{"fault": fault, "instance": instance, "parameters": parameters, "for": duration_text(lasts)}],
+        "objectives": suite.objectives.model_dump(mode="json"),
+        "settle": duration_text(suite.recovery),
+        "may_take_last": given.may_take_last,
+    }
+    return Choice(entry=entry, experiment=document, reason=f"{fault} on {instance} for {duration_text(lasts)}")
+
+
+def _instance(entry: Entry, roles: Mapping[str, str | None]) -> str | None:
+    wanted = entry.role or "primary"
+    return next((name for name, said in roles.items() if said == wanted), None)
+
+
+def _fits(fault: str, entry: Entry) -> bool:
+    """Whether a fault asks this question without anything being configured."""
+    if fault not in CATALOGUE:
+        return False
+    if entry.name == "replica-lag" and fault == "freeze":
+        return False  # a whole replica that is frozen does not lag, it is away
+    if entry.name == "leader-failure" and fault == "crash":
+        return False  # who starts it again must be known
+    try:
+        parameters_of(fault, _defaults(fault))
+    except UsageError:
+        return False
+    return True
+
+
+def _defaults(fault: str) -> dict[str, Any]:
+    return {"leave": _KEPT_PLACES} if fault == "pool-exhaustion" else {}
+
+
+def _answers(instance: str, *, during: bool) -> dict[str, Any]:
+    when = ["before", "during", "after"] if during else ["before", "after"]
+    return {"name": f"{instance} answers", "kind": "answers", "instance": instance, "when": when}

@@ -1,0 +1,1 @@
+"""Stopping every experiment at once, and letting them begin again."""
