@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dbre import __version__
 from dbre.assembly import Ground, StoredReportSources, assemble, chaos_ground, schedules_of_installation, slo_snapshots
+from dbre.capabilities.ha.config_document import HA
 from dbre.capabilities.ha.sweeps import Sweeps, sweep
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
 from dbre.capabilities.incident.delivery.wiring import Telling, telling
@@ -273,7 +274,9 @@ class ControlPlane:
             incidents=incident_services(self._config, self._fleet, store, self._clock),
             stack=lambda: stack.results,
             backups=backups,
-            sweeps=Sweeps(lambda one: sweep(self._application.engines, self._fleet, one, self._clock), self._clock),
+            sweeps=Sweeps(
+                lambda one: sweep(self._application.engines, self._fleet, one, self._clock, self._config.get(HA)), self._clock
+            ),
             composites=composites_from(self._config.get(SLO_COMPOSITES)),
             reports=Reports(store, StoredReportSources(self._config, self._fleet, store), self._config.get(REPORT)),
         )

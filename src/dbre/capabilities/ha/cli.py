@@ -31,23 +31,31 @@ async def status(
     ] = "1GiB",
 ) -> View:
     """The live topology and what is wrong with it; ends with 3 for a finding from warning on, 6 where nobody answers."""
+    from dbre.capabilities.ha.config_document import HA
     from dbre.capabilities.ha.looking import read_status
+    from dbre.capabilities.ha.patroni.word import consultation
     from dbre.capabilities.ha.status import plugin_status, status_document, status_text
     from dbre.core.checks import Severity, exit_code_of
     from dbre.core.errors import ExitCode
     from dbre.core.units import parse_bytes
 
     parts = runtime(ctx)
+    wanted = parts.fleet.cluster(cluster)
     found = await read_status(
-        parts.engines, parts.fleet, parts.fleet.cluster(cluster), seed=seed, slot_limit_bytes=parse_bytes(slot_limit)
+        parts.engines,
+        parts.fleet,
+        wanted,
+        seed=seed,
+        slot_limit_bytes=parse_bytes(slot_limit),
+        consult=consultation(parts.config.get(HA).of(cluster).patroni, parts.fleet, wanted, parts.clock),
     )
     errors = [one.error for one in found.topology.nodes if one.error is not None]
     nobody = all(one.view is None for one in found.topology.nodes)
     return View(
         kind="HaStatus",
-        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now())],
+        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now(), found.word)],
         single=True,
-        text=status_text(found.topology, found.findings, found.judgement),
+        text=status_text(found.topology, found.findings, found.judgement, found.word),
         errors=errors,
         exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
         plugin=plugin_status(found.topology, found.findings, found.judgement),

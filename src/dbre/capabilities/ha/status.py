@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from dbre.capabilities.ha.model import Edge, Node, Outsider, Topology
+from dbre.capabilities.ha.patroni.view import word_document, word_lines
+from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.capabilities.ha.verdict import Judgement
 from dbre.core.checks import Finding, Severity
 from dbre.core.text import printable
@@ -14,7 +16,13 @@ from dbre.ports.topology import NodeView
 __all__ = ["plugin_status", "status_document", "status_text"]
 
 
-def status_document(topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, now: datetime) -> Row:
+def status_document(
+    topology: Topology,
+    findings: Sequence[Finding],
+    judgement: Judgement | None,
+    now: datetime,
+    word: PatroniWord | None = None,
+) -> Row:
     """Everything that a sweep found, as one document."""
     primary = topology.primary
     return {
@@ -27,6 +35,7 @@ def status_document(topology: Topology, findings: Sequence[Finding], judgement: 
         "reasons": list(judgement.reasons) if judgement is not None else [],
         "nodes": [_node(one) for one in topology.nodes],
         "edges": [_edge(one) for one in topology.edges],
+        "consensus": word_document(word) if word is not None else None,
         "outsiders": [_outsider(one) for one in topology.outsiders],
         "findings": [
             {
@@ -112,8 +121,10 @@ def _outsider(one: Outsider) -> Row:
     return {"node": one.node, "is_upstream": one.is_upstream, "name": one.name, "address": one.address, "state": one.state}
 
 
-def status_text(topology: Topology, findings: Sequence[Finding], judgement: Judgement | None) -> str:
-    """A tree of who follows whom, then what is wrong."""
+def status_text(
+    topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, word: PatroniWord | None = None
+) -> str:
+    """A tree of who follows whom, what Patroni says of it, then what is wrong."""
     lines = [f"{topology.cluster} ({topology.engine}): {_summary(topology, judgement)}", ""]
     shown: set[str] = set()
     followed = {edge.downstream for edge in topology.edges if edge.upstream is not None}
@@ -127,6 +138,8 @@ def status_text(topology: Topology, findings: Sequence[Finding], judgement: Judg
         verb = f"{one.node} follows" if one.is_upstream else f"{one.node} feeds"
         where = f" at {one.address}" if one.address is not None and one.address != one.name else ""
         lines.append(f"{verb} {printable(one.name)}{where}, which is not in the inventory")
+    if word is not None:
+        lines.extend(("", *word_lines(word)))
     for finding in findings:
         lines.extend(("", f"{finding.severity.value.upper()} {finding.rule}: {finding.summary}"))
         if finding.fix:

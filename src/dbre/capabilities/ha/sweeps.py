@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dbre.capabilities.ha.config_document import HaDocument
 from dbre.capabilities.ha.looking import Status, read_status
+from dbre.capabilities.ha.patroni.word import consultation
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet
 from dbre.ports.engine import EngineRegistry
@@ -24,9 +26,10 @@ class Sweep:
     at: datetime
 
 
-async def sweep(engines: EngineRegistry, fleet: Fleet, cluster: Cluster, clock: Clock) -> Sweep:
+async def sweep(engines: EngineRegistry, fleet: Fleet, cluster: Cluster, clock: Clock, settings: HaDocument) -> Sweep:
     """Look at a cluster now. Raises: SecretUnavailable, UsageError."""
-    status = await read_status(engines, fleet, cluster, seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES)
+    consult = consultation(settings.of(cluster.name).patroni, fleet, cluster, clock)
+    status = await read_status(engines, fleet, cluster, seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES, consult=consult)
     return Sweep(status=status, at=clock.now())
 
 
