@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.backup.documents import PolicyDocument
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
+    from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
@@ -56,6 +57,7 @@ __all__ = [
     "assemble",
     "backup_ground",
     "chaos_ground",
+    "failover_ground",
     "gates_of",
     "kinds_of",
     "schedules_of_installation",
@@ -140,6 +142,7 @@ def kinds_of(
     definitions: "Sequence[Definition]" = (),
     backups: "BackupGround | None" = None,
     chaos: "ChaosGround | None" = None,
+    failovers: "FailoverGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
@@ -147,6 +150,7 @@ def kinds_of(
     """
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
+    from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
@@ -159,6 +163,7 @@ def kinds_of(
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
         *(backup_operations(backups) if backups is not None else ()),
         *(chaos_operations(chaos) if chaos is not None else ()),
+        *((FailOver(failovers),) if failovers is not None else ()),
     )
 
 
@@ -199,6 +204,27 @@ def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: 
         directory=Path(settings.directory) if settings.directory is not None else beside / "backup",
         find_place=find_place,
         find_signing_key=find_signing_key,
+    )
+
+
+def failover_ground(
+    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store | None
+) -> "FailoverGround":
+    """What failovers stand on. Without ``store`` no report of an observer can be read."""
+    from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.failover.ground import FailoverGround
+    from dbre.capabilities.ha.route.building import routes_of
+    from dbre.core.programs.account import choose_account
+
+    settings = config.get(HA)
+    return FailoverGround(
+        fleet=fleet,
+        engines=engines,
+        clock=clock,
+        settings=settings,
+        store=store,
+        routes=lambda cluster: routes_of(settings, cluster),
+        account=lambda: choose_account(os.environ),
     )
 
 
@@ -437,7 +463,15 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
     backups = backup_ground(ground.config, ground.fleet, ground.engines, clock, store)
     chaos = chaos_ground(ground.config, ground.fleet, ground.engines, clock, statuses=known, store=store)
     registry = kinds_of(
-        ground.fleet, ground.engines, clock, statuses=known, store=store, definitions=definitions, backups=backups, chaos=chaos
+        ground.fleet,
+        ground.engines,
+        clock,
+        statuses=known,
+        store=store,
+        definitions=definitions,
+        backups=backups,
+        chaos=chaos,
+        failovers=failover_ground(ground.config, ground.fleet, ground.engines, clock, store),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(

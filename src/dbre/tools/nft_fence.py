@@ -16,7 +16,8 @@ from dbre.core.programs.run import Finished, run
 __all__ = ["NftFence"]
 
 _SECONDS = 10.0
-_ROOT = Account(name="root", uid=0, gid=0, switch=False)
+_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+_PACKAGES = {"nft": "nftables", "ip": "iproute2"}
 
 
 class NftFence:
@@ -34,6 +35,11 @@ class NftFence:
     def table(self) -> str:
         """The table that holds the rules, for a person who looks: ``nft list table inet dbre_fence_...``."""
         return self._table
+
+    async def is_here(self) -> bool:
+        """Whether the address belongs to this machine, or to the namespace: rules elsewhere would cut off nobody."""
+        listed = (await self._run("ip", ["-o", "addr", "show"])).stdout.split()
+        return all(any(word.partition("/")[0] == str(one) for word in listed) for one in await _numbers(self._address))
 
     async def cut(self) -> None:
         """Put the rules there, all at once; again where they are there. Raises: Denied, Unsupported, ProgramFailed."""
@@ -60,17 +66,21 @@ class NftFence:
     async def _nft(self, words: Sequence[str], *, script: str | None = None) -> Finished:
         if os.geteuid() != 0:
             raise Denied("rules of nftables need root", hint="run dbre, or its worker, as root on the machine of the server")
-        found = shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        return await self._run("nft", words, script=script)
+
+    async def _run(self, program: str, words: Sequence[str], *, script: str | None = None) -> Finished:
+        found = shutil.which(program, path=_PATH)
         if found is None:
-            raise Unsupported("nft is not installed here", hint="apt install nftables")
+            raise Unsupported(f"{program} is not installed here", hint=f"apt install {_PACKAGES[program]}")
         inside = ["ip", "netns", "exec", self._namespace] if self._namespace is not None else []
         return await run(
             [*inside, found, *words],
-            account=_ROOT,
+            account=Account(name="", uid=os.geteuid(), gid=os.getegid(), switch=False),
             directory=Path("/"),
             timeout_seconds=_SECONDS,
+            environment={"PATH": _PATH},
             stdin=script.encode() if script is not None else None,
-            program="nft",
+            program=program,
         )
 
 

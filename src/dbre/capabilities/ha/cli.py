@@ -6,6 +6,7 @@ import typer
 
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
+from dbre.capabilities.ha.failover.cli import app as failover_app
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
@@ -14,6 +15,7 @@ __all__ = ["app"]
 app = typer.Typer(help="High availability: topology, lag, what is wrong with them.", no_args_is_help=True)
 app.add_typer(clients_app)
 app.add_typer(detection_app)
+app.add_typer(failover_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
 

@@ -25,10 +25,13 @@ class FailoverGround:
     clock: Clock
     settings: HaDocument
     store: Store | None  # None: no reports of observers can be read, and no earlier failover is known
-    host: Callable[[Cluster, Instance], HostPort]  # raises NoControl, Unsupported
     routes: Callable[[Cluster], Sequence[Route]]
     account: Callable[[], Account]  # who runs the operator's commands
 
     def failover_of(self, cluster: str) -> FailoverDocument:
         """What the configuration says of failovers of a cluster; the defaults where it says nothing."""
         return self.settings.of(cluster).failover or FailoverDocument.model_validate({})
+
+    def host(self, cluster: Cluster, instance: Instance) -> HostPort:
+        """The process of an instance on this machine. Raises: NoControl, Unsupported."""
+        return self.engines.get(cluster.engine).host(instance)

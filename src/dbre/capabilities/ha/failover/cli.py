@@ -1,0 +1,140 @@
+"""``dbre ha failover``: a replica takes the place of a dead primary."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dbre.core.operation.act import Act
+from dbre.core.view import View
+from dbre.ports.runtime import Runtime, runtime
+
+if TYPE_CHECKING:
+    from dbre.capabilities.ha.failover.document import FailoverInput
+    from dbre.capabilities.ha.failover.surveying import Survey
+    from dbre.core.operation.model import OperationRecord
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
+To = Annotated[
+    str | None, typer.Option("--to", metavar="INSTANCE", help="Promote this one. Default: the one that loses least.")
+]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="INSTANCE", help="Who is dead, where nobody can tell. Default: it is found out.")
+]
+AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Whatever is lost, also where nobody knows how much.")]
+
+
+@app.command()
+async def failover(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    *,
+    to: To = None,
+    primary: From = None,
+    accept_loss: AcceptLoss = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where something forbids it.")
+    ] = False,
+    automatic: Annotated[bool, typer.Option("--automatic", help="With --check: by the rules of the control plane.")] = False,
+) -> Act | View:
+    """Fence a dead primary, see that it is fenced, and promote the replica that loses least; refuses where it lives."""
+    from dbre.core.errors import UsageError
+
+    asked: dict[str, Any] = {"cluster": cluster, "to": to, "primary": primary, "accept_loss": accept_loss}
+    if check:
+        return await _check(runtime(ctx), asked | {"automatic": automatic})
+    if automatic:
+        raise UsageError("--automatic is for --check: only the control plane fails over by itself", hint="leave it out")
+    return Act(kind="ha.failover", input=asked, view=_done)
+
+
+async def _check(parts: Runtime, given: dict[str, Any]) -> View:
+    from dbre.capabilities.ha.failover.document import FailoverInput
+    from dbre.core.errors import ExitCode
+    from dbre.core.view import Column
+
+    found = await _survey(parts, FailoverInput.model_validate(given))
+    rows: list[dict[str, object]] = [
+        {
+            "rule": one.rule,
+            "is_met": one.is_met,
+            "is_blocking": one.is_blocking,
+            "subject": one.subject,
+            "value": one.value,
+            "limit": one.limit,
+            "source": one.source,
+            "remedy": one.remedy,
+        }
+        for one in found.decision.reasons
+    ]
+    columns = [
+        Column(key="is_met", title="", format=lambda value: "ok" if value else "NO"),
+        Column(key="rule", title="RULE"),
+        Column(key="value", title="SEEN"),
+        Column(key="limit", title="WANTED"),
+        Column(key="source", title="SOURCE", wide=True),
+        Column(key="remedy", title="REMEDY", wide=True),
+    ]
+    code = ExitCode.FINDINGS if found.decision.against else ExitCode.OK
+    return View(kind="FailoverReasonList", items=rows, columns=columns, exit_code=code)
+
+
+async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
+    """With what the observers said, where there is a state store."""
+    import os
+
+    from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.failover.ground import FailoverGround
+    from dbre.capabilities.ha.failover.operation import FailOver
+    from dbre.core.programs.account import choose_account
+    from dbre.core.store.errors import StoreMissing
+
+    ground = FailoverGround(
+        fleet=parts.fleet,
+        engines=parts.engines,
+        clock=parts.clock,
+        settings=parts.config.get(HA),
+        store=None,
+        routes=lambda _: (),  # nothing is turned here
+        account=lambda: choose_account(os.environ),
+    )
+    try:
+        async with parts.open_store() as store:
+            return await FailOver(replace(ground, store=store)).survey(asked)
+    except StoreMissing:
+        return await FailOver(ground).survey(asked)
+
+
+def _done(record: "OperationRecord") -> View:
+    """What was done, step by step."""
+    from dbre.core.view import Column
+
+    results = {one.name: one.result or {} for one in record.steps}
+    promoted = next((one.input for one in record.planned.plan.steps if one.handler == "promote"), {})
+    row = {
+        "cluster": record.planned.input["cluster"],
+        "old_primary": promoted.get("primary"),
+        "new_primary": promoted.get("candidate"),
+        "fence": results.get("fence", {}).get("rung"),
+        "fence_seconds": results.get("fence", {}).get("seconds"),
+        "fence_seen": results.get("fence", {}).get("seen"),
+        "drain_seconds": results.get("assess", {}).get("seconds"),
+        "promote_seconds": results.get("promote", {}).get("seconds"),
+        "lost_bytes": results.get("assess", {}).get("lost_bytes"),
+        "lost_transactions": results.get("assess", {}).get("lost_transactions"),
+        "loss": results.get("assess", {}).get("loss"),
+    }
+    columns = [
+        Column(key="old_primary", title="FROM"),
+        Column(key="new_primary", title="TO"),
+        Column(key="fence", title="FENCED BY"),
+        Column(key="fence_seconds", title="FENCE s"),
+        Column(key="drain_seconds", title="APPLY s"),
+        Column(key="promote_seconds", title="PROMOTE s"),
+        Column(key="loss", title="LOST"),
+    ]
+    return View(kind="FailoverResult", items=[row], columns=columns, exit_code=record.exit_code)

@@ -1,0 +1,93 @@
+"""A whole decision: look around, see what else is known, and weigh it."""
+
+import asyncio
+import os
+from dataclasses import dataclass
+
+from dbre.capabilities.ha.failover.deciding import Asked, Decision, Surroundings, decide
+from dbre.capabilities.ha.failover.fences import Ladder, ladder_of
+from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.failover.situation import Situation, look_around
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.operation.desk import OperationFilter
+from dbre.core.operation.listing import list_operations
+from dbre.core.operation.states import OperationState
+
+__all__ = ["KIND", "FailoverRefused", "Survey", "refuse", "survey"]
+
+KIND = "ha.failover"
+
+
+class FailoverRefused(PrecheckFailed):
+    """Something speaks against this failover."""
+
+    code = "ha.failover_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found, and what is thought of it."""
+
+    situation: Situation
+    decision: Decision
+    ladder: Ladder
+
+
+async def survey(ground: FailoverGround, cluster: Cluster, asked: Asked, *, primary: str | None, fence_id: str) -> Survey:
+    """Find out everything that a failover of a cluster depends on; changes nothing. Raises: PrecheckFailed."""
+    situation = await look_around(ground, cluster, primary=primary)
+    ladder = await ladder_of(ground, cluster, situation.primary, fence_id=fence_id)
+    around = Surroundings(
+        seconds_since_last=await _since_last(ground, cluster),
+        free_bytes=await asyncio.to_thread(_free_bytes, situation.primary),
+        fences=tuple(one.name for one in ladder.rungs),
+        fence_problems=ladder.problems,
+        is_managed=ground.settings.of(cluster.name).patroni is not None,
+    )
+    decision = decide(situation, asked, ground.failover_of(cluster.name), around)
+    return Survey(situation=situation, decision=decision, ladder=ladder)
+
+
+def refuse(found: Survey) -> None:
+    """Raises: FailoverRefused with every reason against it, where there is one."""
+    against = found.decision.against
+    if not against:
+        return
+    words = "; ".join(f"{one.rule}: {one.value} (wanted: {one.limit})" for one in against)
+    raise FailoverRefused(
+        f"{found.situation.primary.name} is not failed over: {words}",
+        hint=against[0].remedy,
+        context={"primary": found.situation.primary.name, "rules": [one.rule for one in against]},
+    )
+
+
+async def _since_last(ground: FailoverGround, cluster: Cluster) -> float | None:
+    """Seconds since the last failover that promoted somebody ended, by the wall clock, which is all that is stored."""
+    if ground.store is None:
+        return None
+    wanted = OperationFilter(
+        kind=KIND,
+        target=f"cluster/{cluster.name}",
+        states=(OperationState.SUCCEEDED, OperationState.NEEDS_OPERATOR, OperationState.CLOSED),
+        limit=1,
+    )
+    async with ground.store.read() as connection:
+        found = await list_operations(connection, wanted, may_see=lambda _: True)
+    if not found:
+        return None
+    ended = found[0].ended_at or found[0].started_at or found[0].created_at
+    return max(0.0, (ground.clock.now() - ended).total_seconds())
+
+
+def _free_bytes(instance: Instance) -> int | None:
+    """The least room of the file systems where a server of this machine keeps its data and its log."""
+    directory = instance.control.data_directory if instance.control is not None else None
+    if directory is None or not directory.is_dir():
+        return None
+    found = []
+    for one in (directory, directory / "pg_wal"):
+        if one.is_dir():
+            status = os.statvfs(one)
+            found.append(status.f_bavail * status.f_frsize)
+    return min(found)

@@ -1,0 +1,95 @@
+"""After a failover: what the servers themselves say, the old one included."""
+
+from collections.abc import Sequence
+
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.failover.fences import ladder_of
+from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.model import Topology
+from dbre.capabilities.ha.nodes import Nodes
+from dbre.core.errors import DbreError
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.operation.context import StepContext
+from dbre.core.operation.definition import Verification
+from dbre.core.text import printable
+
+__all__ = ["verify_failover"]
+
+_FOLLOWS_WITHIN_SECONDS = 30.0
+_LOOK_SECONDS = 0.5
+
+
+async def verify_failover(
+    ground: FailoverGround, cluster: Cluster, context: StepContext, *, fence_id: str
+) -> Sequence[Verification]:
+    """The new primary alone takes writes, the others receive from it, the old one is fenced, routes lead there."""
+    promoted = next(one for one in context.plan.steps if one.handler == "promote").input
+    old, new = promoted["primary"], promoted["candidate"]
+    followers = [one.input["follower"] for one in context.plan.steps if one.handler == "follow"]
+    topology = await _settled(ground, cluster, context, new, followers)
+    found = [_writable(topology, new)]
+    others = [one.name for one in topology.primaries if one.name != new and one.instance.cluster == cluster.name]
+    detail = f"{', '.join(others)} take writes as well" if others else "nobody else takes writes"
+    found.append(Verification(subject=f"{new}: alone", holds=not others, detail=detail))
+    found += [_follows(topology, one, new) for one in followers]
+    by_name = {one.name: one for one in cluster.instances}
+    found.append(await _fenced(ground, cluster, by_name[old], context, fence_id=fence_id))
+    for route in ground.routes(cluster):
+        try:
+            checks = await route.verify(by_name[new].address)
+        except DbreError as error:
+            found.append(Verification(subject=f"route {route.name}", holds=False, detail=printable(error.message)))
+        else:
+            found += [
+                Verification(
+                    subject=f"route {route.name}: {one.name}", holds=one.is_ok, detail=f"{one.seen} (wanted: {one.wanted})"
+                )
+                for one in checks
+            ]
+    return found
+
+
+async def _settled(
+    ground: FailoverGround, cluster: Cluster, context: StepContext, new: str, followers: Sequence[str]
+) -> Topology:
+    """Sweep until every follower that can follow does, for a while at most: streams need a moment."""
+    end = context.clock.monotonic() + _FOLLOWS_WITHIN_SECONDS
+    expected = [one for one in followers if context.results.get(f"follow:{one}", {}).get("is_following")]
+    while True:
+        async with Nodes(ground.engines, ground.fleet) as nodes:
+            topology = await discover(nodes, ground.fleet, cluster)
+        if all(_follows(topology, one, new).holds for one in expected) or context.clock.monotonic() > end:
+            return topology
+        await context.clock.sleep(_LOOK_SECONDS)
+
+
+def _writable(topology: Topology, name: str) -> Verification:
+    node = topology.node(name)
+    if node is None or node.view is None:
+        seen = node.contact.value if node is not None else "not there"
+        return Verification(subject=f"{name}: takes writes", holds=False, detail=seen)
+    holds = node.is_primary and node.view.is_writable
+    line = f", timeline {node.view.timeline}" if node.view.timeline is not None else ""
+    return Verification(subject=f"{name}: takes writes", holds=holds, detail=f"{node.view.role.value}{line}")
+
+
+def _follows(topology: Topology, name: str, upstream: str) -> Verification:
+    edges = [one for one in topology.edges_of(name) if one.upstream == upstream and one.told.is_receiving]
+    detail = f"receives from {upstream}" if edges else f"does not receive from {upstream}"
+    return Verification(subject=f"{name}: follows", holds=bool(edges), detail=detail)
+
+
+async def _fenced(
+    ground: FailoverGround, cluster: Cluster, old: Instance, context: StepContext, *, fence_id: str
+) -> Verification:
+    """By the rung that held, asked once more."""
+    used = context.results.get("fence", {}).get("rung")
+    ladder = await ladder_of(ground, cluster, old, fence_id=fence_id)
+    rung = next((one for one in ladder.rungs if one.name == used), None)
+    if rung is None:
+        return Verification(subject=f"{old.name}: fenced", holds=False, detail=f"the fence {used} cannot be seen from here")
+    try:
+        found = await rung.confirm()
+    except DbreError as error:
+        return Verification(subject=f"{old.name}: fenced", holds=False, detail=printable(error.message))
+    return Verification(subject=f"{old.name}: fenced", holds=found.is_fenced, detail=found.seen)
