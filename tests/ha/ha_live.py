@@ -47,7 +47,8 @@ def fleet_of(engine: str, servers: Mapping[str, LabServer], *, database: str | N
 
 
 def context(fleet: Fleet) -> Any:
-    return SimpleNamespace(obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock()))
+    config = SimpleNamespace(get=lambda section: section.default())
+    return SimpleNamespace(obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock(), config=config))
 
 
 async def until(ask: Callable[[], Awaitable[_Found]], is_reached: Callable[[_Found], bool]) -> _Found:
