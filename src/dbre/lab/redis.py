@@ -9,13 +9,13 @@ from typing import Self
 
 from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
-from dbre.lab.grants import observer_backup_grants, observer_grants, observer_succession_grants
+from dbre.lab.grants import observer_backup_grants, observer_client_grants, observer_grants, observer_succession_grants
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 from dbre.ports.session import Role
 
-__all__ = ["RedisServer", "find_redis"]
+__all__ = ["RedisServer", "ask_inline", "find_redis"]
 
 _TIMESTAMPS_SINCE = (7, 0, 0)
 _APPLICATION_COMMANDS = "+@connection +@read +@write +role"
@@ -80,7 +80,7 @@ class RedisServer(LabServer):
             if login.is_observer:
                 more = (
                     one
-                    for make in (observer_backup_grants, observer_succession_grants)
+                    for make in (observer_backup_grants, observer_client_grants, observer_succession_grants)
                     for one in make(self.engine, login.user)
                 )
                 scripts = (observer_grants(self.engine, login.user), *more)
@@ -112,14 +112,20 @@ class RedisServer(LabServer):
 
     async def _ask(self, command: str) -> str:
         """The answer to one inline command; empty if there is none."""
-        try:
-            async with asyncio.timeout(2):
-                reader, writer = await asyncio.open_connection(self.address.host, self.address.port)
-                try:
-                    writer.write(f"AUTH {self.password.reveal()}\r\n{command}\r\nQUIT\r\n".encode())
-                    answer = (await reader.read()).decode(errors="replace")
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
-            return ""
-        return answer.removeprefix("+OK\r\n")
+        return await ask_inline(self, command)
+
+
+async def ask_inline(server: LabServer, command: str) -> str:
+    """The answer of a server that speaks Redis's protocol to one inline command; empty if there is none."""
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(server.address.host, server.address.port)
+            try:
+                writer.write(f"AUTH {server.password.reveal()}\r\n{command}\r\n".encode())
+                writer.write_eof()  # Sentinels do not know QUIT
+                answer = (await reader.read()).decode(errors="replace")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return ""
+    return answer.removeprefix("+OK\r\n")

@@ -2,10 +2,10 @@
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
-from dbre.engines.mysql.facts import COPY, STREAM, SUCCEED, WRITE_CANARY
+from dbre.engines.mysql.facts import COPY, STREAM, SUCCEED, WRITE_CANARY, WRITE_CLIENT
 from dbre.engines.mysql.queries import catalog
 
-__all__ = ["backup_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "client_grants", "grant_script", "succession_grants"]
 
 _LONGEST_USER = 128  # characters, in MariaDB; MySQL refuses more than 32 itself
 _ANY_HOST = "%"
@@ -40,6 +40,10 @@ def grant_script(user: str) -> str:
                 f"/* Not granted. To change who is primary of MariaDB (dbre ha switchover): {printable(one)} */"
                 for one in succession_grants(user)
             ),
+            *(
+                f"/* Not granted. To act as a client that writes rows of its own (dbre ha probe): {printable(one)} */"
+                for one in client_grants(user)
+            ),
             "",
         )
     )
@@ -56,6 +60,18 @@ def backup_grants(user: str) -> tuple[str, ...]:
         _granting(f"{COPY}, {STREAM} ON *.*", account),
         *(" ".join(text.split()) for text in create),
         _granting(WRITE_CANARY, account),
+    )
+
+
+def client_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to act as a probe client. Raises: UsageError for an impossible name."""
+    account = _account(user)
+    names = ("client_schema", "client_ledger_table", "client_register_table")
+    texts = {query.name: query.text for query in catalog().queries if query.name in names}
+    return (
+        *(" ".join(texts[name].split()) for name in names),
+        _granting("SELECT, INSERT, DELETE ON dbre.client_ledger", account),
+        _granting(WRITE_CLIENT, account),
     )
 
 

@@ -8,7 +8,7 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["backup_grants", "change_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "change_grants", "client_grants", "grant_script", "succession_grants"]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
 
@@ -26,6 +26,20 @@ _ROWS = """\
 _OPTIONAL_SUCCESSION = """\
 -- Not granted. To let dbre change who is primary (dbre ha switchover, failover), grant these:
 """
+_OPTIONAL_CLIENTS = """\
+-- Not granted. To let dbre act as a client that writes rows of its own (dbre ha probe), in the schema dbre alone:
+"""
+_CLIENT_TABLES = (
+    "client_ledger_table",
+    "client_ledger_index",
+    "client_register_table",
+    "client_list_table",
+    "client_account_table",
+)
+_CLIENT = tuple(
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON dbre.client_{table} TO {{}}"
+    for table in ("ledger", "register", "list", "account")
+)
 _SUCCEEDING = (
     "GRANT pg_checkpoint TO {}",
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean, integer) TO {}",
@@ -76,6 +90,7 @@ def grant_script(user: str) -> str:
     granted = "".join(statement + ";\n" for statement in statements)
     rows = "".join(f"--   {printable(sql.SQL(text).format(role).as_string(None))};\n" for text in _READING)
     succession = "".join(f"--   {printable(line)};\n" for line in succession_grants(user))
+    clients = "".join(f"--   {printable(line)};\n" for line in client_grants(user))
     return (
         expected
         + granted
@@ -87,6 +102,8 @@ def grant_script(user: str) -> str:
         + rows
         + _OPTIONAL_SUCCESSION
         + succession
+        + _OPTIONAL_CLIENTS
+        + clients
     )
 
 
@@ -101,6 +118,15 @@ def backup_grants(user: str) -> tuple[str, ...]:
         *(sql.SQL(text).format(role).as_string(None) for text in _BACKING_UP),
         *(" ".join(text.split()) for text in table),
         *(sql.SQL(text).format(role).as_string(None) for text in _CANARY),
+    )
+
+
+def client_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to act as a probe client. Raises: UsageError where ``user`` cannot be the name of a role."""
+    role = _role(user)
+    return (
+        *(" ".join(named(name).text.split()) for name in _CLIENT_TABLES),
+        *(sql.SQL(text).format(role).as_string(None) for text in _CLIENT),
     )
 
 

@@ -3,10 +3,11 @@
 from dbre.core.errors import UsageError
 from dbre.engines.redis.commands import PRIVILEGES, named
 
-__all__ = ["backup_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "client_grants", "grant_script", "succession_grants"]
 
 _LONGEST_USER = 128
 _BACKUPS = ("backup_setting", "backup_end_file", "canary_write", "canary_newest", "canary_oldest", "canary_prune")
+_CLIENT = ("client_push", "client_list", "client_field", "client_set_field", "client_swap", "client_remove")
 _SUCCEEDING = (
     "succession_follow", "succession_hand_over", "succession_setting", "succession_set", "succession_keep",
 )  # fmt: skip
@@ -38,6 +39,12 @@ def backup_grants(user: str) -> tuple[str, ...]:
     """
     words = (word for name in _BACKUPS for word in named(name).privilege.split(" "))
     return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys((*words, *_SNAPSHOTS)))),)
+
+
+def client_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to act as a probe client; it keeps what it could do before. Raises: UsageError."""
+    words = (word for name in _CLIENT for word in named(name).privilege.split(" "))
+    return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys(words))),)
 
 
 def succession_grants(user: str) -> tuple[str, ...]:
