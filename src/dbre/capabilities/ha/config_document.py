@@ -8,6 +8,7 @@ from pydantic import Field
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.capabilities.ha.route.config_document import Clients, Routes
+from dbre.capabilities.ha.switchover.config_document import SwitchoverDocument
 from dbre.core.config import Document, Fault, Name, Section
 
 __all__ = ["HA", "HaClusterDocument", "HaDocument"]
@@ -20,6 +21,7 @@ class HaClusterDocument(Document):
     patroni: PatroniDocument | None = Field(None, description="where Patroni chooses the primary")
     routes: Routes = Field((), description="how clients reach the primary")
     clients: Clients = Field((), description="applications, judged by dbre ha clients")
+    switchover: SwitchoverDocument | None = Field(None, description="limits of planned changes of primary")
     failover: FailoverDocument | None = Field(None, description="when a replica is promoted in place of a dead primary")
 
 

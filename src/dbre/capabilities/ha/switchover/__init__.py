@@ -1,0 +1,1 @@
+"""Planned change of primary: nothing is lost, or nothing happens."""
