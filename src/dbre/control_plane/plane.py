@@ -27,6 +27,7 @@ from dbre.capabilities.slo.recent_statuses import live_statuses
 from dbre.capabilities.stack.checker import StackChecker
 from dbre.control_plane.backups import PlaneBackups
 from dbre.control_plane.chaos import heal_leftovers
+from dbre.control_plane.failovers import PlaneFailovers
 from dbre.control_plane.incidents import incident_parts, incident_services, slack_receiver
 from dbre.control_plane.ingest import PlaneIngest
 from dbre.control_plane.operations import PlaneOperations
@@ -145,6 +146,9 @@ class ControlPlane:
         backups = PlaneBackups(
             self._config, self._definitions, ground, store=store, metrics=self._metrics, desk=operations.desk
         )
+        failovers = PlaneFailovers(
+            self._config, self._fleet, ground.engines, self._clock, store=store, desk=operations.desk, tell=events.put
+        )
         services = await self._services(
             store,
             slo=slo,
@@ -174,6 +178,7 @@ class ControlPlane:
             **incidents.parts,
             **people.parts,
             **backups.parts(),
+            **failovers.parts(),
             "chaos-leftovers": lambda: heal_leftovers(chaos),
             **operations.parts(),
         }

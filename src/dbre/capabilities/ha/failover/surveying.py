@@ -8,15 +8,24 @@ from dbre.capabilities.ha.failover.deciding import Asked, Decision, Surroundings
 from dbre.capabilities.ha.failover.fences import Ladder, ladder_of
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.situation import Situation, look_around
+from dbre.capabilities.ha.fencing.rung import FenceFailed
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.desk import OperationFilter
 from dbre.core.operation.listing import list_operations
+from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 
 __all__ = ["KIND", "FailoverRefused", "Survey", "refuse", "survey"]
 
 KIND = "ha.failover"
+_DONE = (
+    OperationState.SUCCEEDED,
+    OperationState.COMPENSATED,
+    OperationState.FAILED,
+    OperationState.NEEDS_OPERATOR,
+    OperationState.CLOSED,
+)
 
 
 class FailoverRefused(PrecheckFailed):
@@ -63,21 +72,27 @@ def refuse(found: Survey) -> None:
 
 
 async def _since_last(ground: FailoverGround, cluster: Cluster) -> float | None:
-    """Seconds since the last failover that promoted somebody ended, by the wall clock, which is all that is stored."""
+    """Seconds since the last failover that did something to a server, by the wall clock, which is all that is stored."""
     if ground.store is None:
         return None
     wanted = OperationFilter(
         kind=KIND,
         target=f"cluster/{cluster.name}",
-        states=(OperationState.SUCCEEDED, OperationState.NEEDS_OPERATOR, OperationState.CLOSED),
-        limit=1,
+        states=_DONE,
+        limit=20,
     )
     async with ground.store.read() as connection:
         found = await list_operations(connection, wanted, may_see=lambda _: True)
-    if not found:
+    acted = next((one for one in found if _has_acted(one)), None)
+    if acted is None:
         return None
-    ended = found[0].ended_at or found[0].started_at or found[0].created_at
+    ended = acted.ended_at or acted.started_at or acted.created_at
     return max(0.0, (ground.clock.now() - ended).total_seconds())
+
+
+def _has_acted(record: OperationRecord) -> bool:
+    """One that failed before its fence has touched nothing; one whose fence failed has, and is not tried again by itself."""
+    return record.state is not OperationState.FAILED or (record.error or {}).get("code") == FenceFailed.code
 
 
 def _free_bytes(instance: Instance) -> int | None:
