@@ -209,12 +209,21 @@ class Application:
     @cached_property
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
-        from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of
+        from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground
 
         backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
         chaos = chaos_ground(self.config, self._fleet, self.engines, self.clock, statuses=None)
         failovers = failover_ground(self.config, self._fleet, self.engines, self.clock, None)
-        return kinds_of(self._fleet, self.engines, self.clock, statuses=None, backups=backups, chaos=chaos, failovers=failovers)
+        return kinds_of(
+            self._fleet,
+            self.engines,
+            self.clock,
+            statuses=None,
+            backups=backups,
+            chaos=chaos,
+            failovers=failovers,
+            routes=route_ground(self.config, self._fleet, self.engines),
+        )
 
     async def principal(self) -> "Principal":
         """Who runs this command. Raises: Denied where identities are configured and the token is missing or wrong."""

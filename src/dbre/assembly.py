@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
     from dbre.capabilities.ha.failover.ground import FailoverGround
+    from dbre.capabilities.ha.route.ground import RouteGround
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
@@ -60,6 +61,7 @@ __all__ = [
     "failover_ground",
     "gates_of",
     "kinds_of",
+    "route_ground",
     "schedules_of_installation",
     "slo_snapshots",
     "statuses_of",
@@ -143,6 +145,7 @@ def kinds_of(
     backups: "BackupGround | None" = None,
     chaos: "ChaosGround | None" = None,
     failovers: "FailoverGround | None" = None,
+    routes: "RouteGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
@@ -151,6 +154,7 @@ def kinds_of(
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
     from dbre.capabilities.ha.failover.operation import FailOver
+    from dbre.capabilities.ha.route.operations import operations as route_operations
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
@@ -164,6 +168,7 @@ def kinds_of(
         *(backup_operations(backups) if backups is not None else ()),
         *(chaos_operations(chaos) if chaos is not None else ()),
         *((FailOver(failovers),) if failovers is not None else ()),
+        *(route_operations(routes) if routes is not None else ()),
     )
 
 
@@ -205,6 +210,16 @@ def backup_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: 
         find_place=find_place,
         find_signing_key=find_signing_key,
     )
+
+
+def route_ground(config: Config, fleet: Fleet, engines: EngineRegistry) -> "RouteGround":
+    """What turning the routes of clients stands on."""
+    from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.route.building import routes_of
+    from dbre.capabilities.ha.route.ground import RouteGround
+
+    settings = config.get(HA)
+    return RouteGround(fleet=fleet, engines=engines, routes_of=lambda cluster: routes_of(settings, cluster))
 
 
 def failover_ground(
@@ -472,6 +487,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         backups=backups,
         chaos=chaos,
         failovers=failover_ground(ground.config, ground.fleet, ground.engines, clock, store),
+        routes=route_ground(ground.config, ground.fleet, ground.engines),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(

@@ -7,12 +7,12 @@ state from the plan. Every method may be called again after a crash, and ends wi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from dbre.core.errors import Conflict, DbreError, ExitCode
 from dbre.core.fleet import Address
 
-__all__ = ["Route", "RouteChanged", "RouteCheck", "RoutePauseTimeout", "RouteState"]
+__all__ = ["ExpiringRoute", "Route", "RouteChanged", "RouteCheck", "RoutePauseTimeout", "RouteState"]
 
 
 class RouteChanged(Conflict):
@@ -67,7 +67,7 @@ class RouteCheck:
     seen: str  # what was found, with units
     wanted: str  # what it should be
     remedy: str | None = None  # what to do where it is not
-    is_advice: bool = False  # worth knowing where it is not ok, and no reason to refuse
+    is_advice: bool = False  # where it is not ok: no reason to refuse, and afterwards none to go back; time may mend it
 
 
 class Route(Protocol):
@@ -130,4 +130,16 @@ class Route(Protocol):
 
     async def undo(self, address: Address, *, before: RouteState) -> None:
         """Put ``before`` back if the route leads to ``address``; nothing where it is back already. Raises: RouteChanged."""
+        ...
+
+
+@runtime_checkable
+class ExpiringRoute(Protocol):
+    """A route whose answers clients keep for a while, which can be shortened beforehand."""
+
+    async def set_ttl(self, ttl: float) -> float:
+        """Let answers be kept for ``ttl`` seconds; for how long they could until now: that long the old ones still count.
+
+        Raises: RouteChanged, and what a ``Route`` raises.
+        """
         ...

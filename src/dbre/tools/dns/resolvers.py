@@ -33,7 +33,16 @@ async def value_checks(resolvers: Sequence[Address], record: DnsRecord, wanted: 
         seen = heard.message if isinstance(heard, DbreError) else words_of(heard.values)
         left = 0.0 if isinstance(heard, DbreError) or is_ok else heard.ttl or 0.0
         remedy = f"it may keep the old answer for {left:g} s more" if left else "see that it answers"
-        found.append(RouteCheck(name=f"resolver {resolver}", is_ok=is_ok, seen=seen, wanted=words_of(wanted), remedy=remedy))
+        found.append(
+            RouteCheck(
+                name=f"resolver {resolver}",
+                is_ok=is_ok,
+                seen=seen,
+                wanted=words_of(wanted),
+                remedy=remedy,
+                is_advice=True,
+            )
+        )
     return found
 
 

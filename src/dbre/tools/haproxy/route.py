@@ -98,11 +98,12 @@ class HaproxyRoute:
                 is_ok=state.addresses == (wanted,),
                 seen=", ".join(map(str, state.addresses)) or "no server takes clients",
                 wanted=str(wanted),
-                remedy=None if self._is_checked else f"see what its health check says: show servers state {self._backend}",
+                remedy=f"see what its health check says: show servers state {self._backend}",
+                is_advice=self._is_checked,
             ),
             RouteCheck(
                 name="sessions", is_ok=left == 0, seen=f"{left} to other servers", wanted="0",
-                remedy=f"shutdown sessions server {self._backend}/NAME",
+                remedy=f"shutdown sessions server {self._backend}/NAME", is_advice=True,
             ),
         )  # fmt: skip
 

@@ -125,7 +125,11 @@ class PgBouncerRoute:
             )
             found.append(
                 RouteCheck(
-                    name="servers", is_ok=not others, seen=", ".join(others) or "no other", wanted="no connection to elsewhere"
+                    name="servers",
+                    is_ok=not others,
+                    seen=", ".join(others) or "no other",
+                    wanted="no connection to elsewhere",
+                    is_advice=True,
                 )
             )
         return found
