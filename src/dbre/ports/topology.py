@@ -79,6 +79,7 @@ class Upstream:
     last_message_seconds: float | None  # since the upstream was heard
     is_applying: bool | None  # None: cannot be told apart from waiting
     behind_bytes: int | None = None  # received and not applied, where only the node itself can tell
+    user_timeout_ms: int | None = None  # how long what was sent may stay unacknowledged; 0: the kernel's quarter of an hour
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ import typer
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
+from dbre.capabilities.ha.patroni.cli import app as patroni_app
+from dbre.capabilities.ha.route.cli import app as route_app
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
@@ -16,6 +18,8 @@ app = typer.Typer(help="High availability: topology, lag, what is wrong with the
 app.add_typer(clients_app)
 app.add_typer(detection_app)
 app.add_typer(failover_app)
+app.add_typer(route_app)
+app.add_typer(patroni_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
 
@@ -34,8 +38,8 @@ async def status(
 ) -> View:
     """The live topology and what is wrong with it; ends with 3 for a finding from warning on, 6 where nobody answers."""
     from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.consulting import consultation
     from dbre.capabilities.ha.looking import read_status
-    from dbre.capabilities.ha.patroni.word import consultation
     from dbre.capabilities.ha.status import plugin_status, status_document, status_text
     from dbre.core.checks import Severity, exit_code_of
     from dbre.core.errors import ExitCode
@@ -49,15 +53,15 @@ async def status(
         wanted,
         seed=seed,
         slot_limit_bytes=parse_bytes(slot_limit),
-        consult=consultation(parts.config.get(HA).of(cluster).patroni, parts.fleet, wanted, parts.clock),
+        consult=consultation(parts.config.get(HA).of(cluster), parts.fleet, wanted, parts.clock),
     )
     errors = [one.error for one in found.topology.nodes if one.error is not None]
     nobody = all(one.view is None for one in found.topology.nodes)
     return View(
         kind="HaStatus",
-        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now(), found.word)],
+        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now(), found.consulted)],
         single=True,
-        text=status_text(found.topology, found.findings, found.judgement, found.word),
+        text=status_text(found.topology, found.findings, found.judgement, found.consulted),
         errors=errors,
         exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
         plugin=plugin_status(found.topology, found.findings, found.judgement),

@@ -118,6 +118,7 @@ def _upstream(row: Any) -> Upstream:
         slot=printable(row.upstream_slot, limit=100) if row.upstream_slot else None,
         last_message_seconds=_not_negative(row.last_message_seconds),
         is_applying=None,
+        user_timeout_ms=row.upstream_user_timeout_ms if row.is_receiving else None,
     )
 
 

@@ -17,6 +17,14 @@ BOOTSTRAP: Mapping[str, Any] = {"ttl": 120, "loop_wait": 1, "retry_timeout": 30,
 _IN_STORE = ("max_connections", "wal_level", "wal_log_hints")
 """Settings that Patroni takes from the consensus store alone, because all nodes must agree on them."""
 
+_PROMPT: Mapping[str, str] = {
+    "wal_sender_timeout": "10s",
+    "wal_receiver_timeout": "10s",
+    "tcp_user_timeout": "10s",
+    "client_connection_check_interval": "10s",
+}
+"""What a server has to be told so that it notices who is gone; ``dbre ha settings`` asks for all of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeParts:
@@ -87,6 +95,5 @@ def _shared(parts: NodeParts) -> dict[str, Any]:
 
 
 def _own(parts: NodeParts) -> dict[str, Any]:
-    given = {**SETTINGS, **({} if parts.is_durable else FAST), "wal_sender_timeout": "10s", "wal_receiver_timeout": "10s"}
-    given |= parts.settings
+    given = {**SETTINGS, **({} if parts.is_durable else FAST), **_PROMPT, **parts.settings}
     return {name: value for name, value in given.items() if name not in _IN_STORE}

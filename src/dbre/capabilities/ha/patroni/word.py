@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from dbre.core.text import printable
 from dbre.tools.etcd import EtcdClient, LeaseLife, MemberHealth, NoQuorum
 from dbre.tools.patroni import ClusterView, Member, NodeState, PatroniClient
 
-__all__ = ["PatroniWord", "StoreWord", "SyncKey", "consultation", "read_word"]
+__all__ = ["PatroniWord", "StoreWord", "SyncKey", "read_word"]
 
 _CLOCK_SLACK_SECONDS = 5
 
@@ -103,13 +103,6 @@ class PatroniWord:
         """The member that an instance of the inventory is."""
         members = self.view.members if self.view is not None else ()
         return next((one for one in members if self.instances.get(one.name) == instance), None)
-
-
-def consultation(
-    document: PatroniDocument | None, fleet: Fleet, cluster: Cluster, clock: Clock
-) -> Callable[[], Awaitable[PatroniWord]] | None:
-    """How Patroni is asked; None where it has no part in the cluster."""
-    return None if document is None else lambda: read_word(document, fleet, cluster, clock)
 
 
 async def read_word(document: PatroniDocument, fleet: Fleet, cluster: Cluster, clock: Clock) -> PatroniWord:
