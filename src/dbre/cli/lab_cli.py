@@ -62,6 +62,16 @@ async def up(
         str | None,
         typer.Option(metavar="PRESET", help="Let Patroni, over an etcd of three, choose the primary: lan-fast, safe or wan."),
     ] = None,
+    network: Annotated[
+        bool,
+        typer.Option("--network", help="Each server in a network namespace of its own, for faults of the network. Needs root."),
+    ] = False,
+    sites: Annotated[
+        int, typer.Option(help="Places that take turns: the second server is in the second. More than one: --network.")
+    ] = 1,
+    round_trip: Annotated[
+        str | None, typer.Option("--round-trip", metavar="TIME", help="Between sites, there and back: 20ms.")
+    ] = None,
     directory: DirectoryOption = None,
 ) -> View:
     """Start a primary with streaming replicas, and write a dbre.yaml for them.
@@ -70,6 +80,7 @@ async def up(
     user who called sudo, or as postgres. Programs are looked for in --bindir, in the system and in the extra "lab" of dbre.
     """
     from dbre.core.progress import report
+    from dbre.core.units import parse_duration
     from dbre.lab import Lab, LabEngine, LabSpec
 
     wanted = replicas if replicas is not None else 1 if patroni is None else 2
@@ -80,6 +91,9 @@ async def up(
         version=version,
         bindir=bindir and bindir.absolute(),
         patroni=patroni,
+        network=network,
+        sites=sites,
+        round_trip_seconds=parse_duration(round_trip).total_seconds() if round_trip is not None else 0.0,
     )
     chosen = "" if patroni is None else ", with Patroni and etcd"
     report(f"starting {engine.value}: a primary and {wanted} {'replica' if wanted == 1 else 'replicas'}{chosen}")

@@ -1,6 +1,6 @@
 """Which programs a lab is built from, and its servers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -83,25 +83,27 @@ async def find_blueprint(spec: LabSpec, *, account: Account, cache: Path) -> Blu
     return Blueprint(program=find(account=account, bindir=spec.bindir))
 
 
-def build_cluster(spec: LabSpec, blueprint: Blueprint, site: Site) -> PatroniCluster | None:
-    """The nodes that Patroni runs, named as servers of a lab are, with their etcd; None where nobody asked for Patroni."""
+def build_cluster(spec: LabSpec, blueprint: Blueprint, sites: Sequence[Site]) -> PatroniCluster | None:
+    """The nodes that Patroni runs, named as servers of a lab are, with their etcd; None where nobody asked for Patroni.
+
+    A node is at each site; the members of etcd are beside them in turn, and lost with them.
+    """
     if blueprint.postgres is None or blueprint.patroni is None or blueprint.etcd is None:
         return None
-    etcd = etcd_members(f"{spec.name}-etcd", [site] * _ETCD_MEMBERS, program=blueprint.etcd)
-    names = [f"{spec.name}-{1 + number}" for number in range(1 + spec.replicas)]
-    return PatroniCluster.at(
-        [site] * len(names), etcd, names=names, scope=spec.name, binaries=blueprint.postgres, program=blueprint.patroni
-    )
+    beside = [sites[number % len(sites)] for number in range(_ETCD_MEMBERS)]
+    etcd = etcd_members(f"{spec.name}-etcd", beside, program=blueprint.etcd)
+    names = spec.server_names
+    return PatroniCluster.at(sites, etcd, names=names, scope=spec.name, binaries=blueprint.postgres, program=blueprint.patroni)
 
 
-def build_servers(spec: LabSpec, blueprint: Blueprint, site: Site) -> tuple[LabServer, ...]:
-    """The primary and its replicas, named after the lab: ``lab-1``, ``lab-2``. Nothing is started."""
-    primary = _server(f"{spec.name}-1", spec, blueprint, site, None)
-    replicas = (_server(f"{spec.name}-{2 + number}", spec, blueprint, site, primary) for number in range(spec.replicas))
-    return (primary, *replicas)
+def build_servers(spec: LabSpec, blueprint: Blueprint, sites: Sequence[Site]) -> tuple[LabServer, ...]:
+    """The primary and its replicas, one at each site, named after the lab. Nothing is started."""
+    first, *others = zip(spec.server_names, sites, strict=True)
+    primary = _server(*first, spec=spec, blueprint=blueprint, primary=None)
+    return (primary, *(_server(*one, spec=spec, blueprint=blueprint, primary=primary) for one in others))
 
 
-def _server(name: str, spec: LabSpec, blueprint: Blueprint, site: Site, primary: LabServer | None) -> LabServer:
+def _server(name: str, site: Site, *, spec: LabSpec, blueprint: Blueprint, primary: LabServer | None) -> LabServer:
     if blueprint.postgres is not None:
         assert primary is None or isinstance(primary, PostgresServer)  # noqa: S101 -- for the type checker
         return PostgresServer(name, site, binaries=blueprint.postgres, replica_of=primary)

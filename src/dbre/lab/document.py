@@ -25,7 +25,7 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni
         f"      engine: {primary.engine}",
         f"      user: {user}",
         "      password: file:password",
-        "      tls: disable  # everything is on loopback",
+        "      tls: disable  # everything stays on this machine",
         *replication_login(primary),
         *([f"      databases: [{primary.observer_database}]"] if primary.observer_database else []),
         "      instances:",

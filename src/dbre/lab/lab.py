@@ -1,5 +1,6 @@
 """A lab: one primary with its replicas, in a directory that holds everything and goes away with it."""
 
+import asyncio
 import json
 import os
 import secrets
@@ -20,6 +21,7 @@ from dbre.lab.errors import LabError, UnknownLab
 from dbre.lab.guardian import Guardian
 from dbre.lab.load.model import LoadTarget
 from dbre.lab.model import LabEngine, LabSpec, ServerState, ServerStatus, check_name
+from dbre.lab.network.placing import build_network, places
 from dbre.lab.patroni.document import patroni_section
 from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
 from dbre.lab.server import LabServer, Login
@@ -41,9 +43,10 @@ class Lab:
     def __init__(self, directory: Path, spec: LabSpec, blueprint: Blueprint, site: Site) -> None:
         self.directory = directory
         self.spec = spec
-        self.cluster = build_cluster(spec, blueprint, site)  # None: no Patroni
+        sites = places(spec, site)
+        self.cluster = build_cluster(spec, blueprint, sites)  # None: no Patroni
         self.servers: tuple[LabServer, ...]
-        self.servers = self.cluster.nodes if self.cluster is not None else build_servers(spec, blueprint, site)
+        self.servers = self.cluster.nodes if self.cluster is not None else build_servers(spec, blueprint, sites)
         self.stores: tuple[LabServer, ...] = self.cluster.etcd if self.cluster is not None else ()
 
     @classmethod
@@ -70,6 +73,7 @@ class Lab:
                 claim(where, name=spec.name, account=account, servers=1 + spec.replicas)
                 is_ours = True
                 watch.watch(where)
+            await asyncio.to_thread(build_network, spec, where)
             site = Site(directory=where, account=account, cache=cache, guardian=None, durable=spec.durable)
             lab = cls(where, spec, blueprint, site)
             lab._write_manifest(blueprint, account)
@@ -196,6 +200,9 @@ class Lab:
                 "version": spec.version,
                 "durable": spec.durable,
                 "patroni": spec.patroni,
+                "network": spec.network,
+                "sites": spec.sites,
+                "round_trip_seconds": spec.round_trip_seconds,
             },
             "account": {"name": account.name, "uid": account.uid, "gid": account.gid, "switch": account.switch},
             "blueprint": blueprint.as_document(),

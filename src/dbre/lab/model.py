@@ -14,6 +14,7 @@ from dbre.ports.session import Role
 __all__ = ["MOST_REPLICAS", "LabEngine", "LabSpec", "ServerState", "ServerStatus", "check_name"]
 
 MOST_REPLICAS = 8
+LONGEST_ROUND_TRIP_SECONDS = 5.0
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,30}[a-z0-9])?")
 
 
@@ -46,7 +47,8 @@ def check_name(name: str) -> str:
 class LabSpec:
     """One primary and its replicas. ``bindir`` and ``version`` None: the newest that is installed.
 
-    ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary.
+    ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary. With ``network`` each server is in
+    a network namespace of its own, which needs root; ``sites`` are places that take turns, ``round_trip_seconds`` apart.
     """
 
     name: str = "lab"
@@ -56,6 +58,9 @@ class LabSpec:
     bindir: Path | None = None
     durable: bool = True
     patroni: str | None = None
+    network: bool = False
+    sites: int = 1
+    round_trip_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -69,6 +74,23 @@ class LabSpec:
             raise UsageError(f"{quoted(self.patroni, limit=100)} is not a preset of Patroni's settings", hint=hint)
         if self.patroni is not None and self.engine is not LabEngine.POSTGRESQL:
             raise UsageError(f"Patroni runs postgresql only, not {self.engine}", hint="leave out --patroni")
+        if not 1 <= self.sites <= 1 + self.replicas:
+            hint = "one server at least is in each: fewer sites, or more replicas"
+            raise UsageError(f"{self.sites} sites are not possible with {1 + self.replicas} servers", hint=hint)
+        if not 0 <= self.round_trip_seconds <= LONGEST_ROUND_TRIP_SECONDS:
+            raise UsageError(f"a round trip takes 0 to {LONGEST_ROUND_TRIP_SECONDS:.0f} s", hint="write --round-trip 20ms")
+        if self.round_trip_seconds and self.sites == 1:
+            raise UsageError("a round trip needs two sites to lie between", hint="add --sites 2")
+
+    @property
+    def is_networked(self) -> bool:
+        """Whether its servers have addresses of their own."""
+        return self.network or self.sites > 1
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The primary and its replicas: ``lab-1``, ``lab-2``."""
+        return tuple(f"{self.name}-{1 + number}" for number in range(1 + self.replicas))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

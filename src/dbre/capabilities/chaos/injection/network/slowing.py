@@ -11,8 +11,10 @@ from dbre.capabilities.chaos.injection.network.place import EVERYONE, Peers, Pla
 from dbre.capabilities.chaos.injection.network.reaching import Attempt, Reached, try_all
 from dbre.core.errors import PrecheckFailed
 from dbre.core.packets.detour import Detour, lay, leads_through, remove, rules_of
+from dbre.core.packets.errors import NetworkFailed
 from dbre.core.packets.finding import namespace_again
 from dbre.core.packets.line import Shape
+from dbre.core.packets.namespaces import Namespace
 from dbre.core.packets.slow_link import SlowLink
 from dbre.core.text import counted
 from dbre.core.units import format_duration
@@ -45,7 +47,7 @@ class Slowing(Fault):
         place, peers = await self._around()
         detour = self._detour(place, peers)
         for network in detour.networks:
-            through = await asyncio.to_thread(leads_through, _first(network), place.namespace, *_service(detour))
+            through = await asyncio.to_thread(_way, _first(network), place.namespace, _service(detour))
             if through.startswith(DEVICES):
                 raise PrecheckFailed(
                     f"what {self.scene.instance} sends to {network} already goes through another fault's line",
@@ -88,7 +90,7 @@ class Slowing(Fault):
             return Sighting(False, "the namespace of the server is gone, and the line with it")
         device, table = inverse["device"], inverse["table"]
         rules = await asyncio.to_thread(rules_of, device, table, namespace)
-        through = await asyncio.to_thread(leads_through, inverse["target"], namespace, *inverse["service"])
+        through = await asyncio.to_thread(_way, inverse["target"], namespace, inverse["service"])
         took = ", ".join(_told(one) for one in await try_all(self._attempts))
         is_on = bool(rules) or through == device
         if is_on and self._link is not None and not self._link.is_alive:
@@ -119,7 +121,7 @@ class Slowing(Fault):
         host = ipaddress.ip_address(place.address.host)
         if host.version != 4 or any(ipaddress.ip_network(one).version != 4 for one in peers.networks):
             raise PrecheckFailed("a slow line needs IPv4 addresses, and one of these is not", hint="name other peers")
-        own = [one for one in peers.networks if host in ipaddress.ip_network(one)]
+        own = [one for one in peers.networks if host in ipaddress.ip_network(one) or ipaddress.ip_network(one).is_loopback]
         if own or host.is_loopback:
             raise PrecheckFailed(
                 f"what goes from {host} to {own[0] if own else EVERYONE} does not leave this machine",
@@ -149,6 +151,13 @@ def _service(detour: Detour) -> tuple[str, ...]:
     if detour.peer_ports:
         return ("ipproto", "tcp", "dport", str(detour.peer_ports[0]))
     return ("ipproto", "tcp", "sport", str(detour.ports[0])) if detour.ports else ()
+
+
+def _way(target: str, namespace: Namespace, service: Sequence[str]) -> str:
+    try:
+        return leads_through(target, namespace, *service)
+    except NetworkFailed:  # without the line, no way need lead there
+        return "no device"
 
 
 def _seconds(one: Reached) -> float:
