@@ -68,7 +68,7 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         system_id=system,
         role=Role.REPLICA if is_replica else Role.PRIMARY,
         is_writable=not is_replica and not conversation.connection.is_server_read_only,
-        timeline=(control.timeline if control else found.received_timeline) if is_replica else found.written_timeline,
+        timeline=_followed_timeline(control, found) if is_replica else found.written_timeline,
         position=_position(found.position_text, found.position_offset),
         has_upstream_configured=found.has_upstream_configured if is_replica else None,
         upstreams=(_upstream(found),) if is_replica else (),
@@ -106,6 +106,12 @@ def _required(names: str, commit: str) -> int:
 
 def _position(text: str | None, offset: int | None) -> LogPosition | None:
     return None if text is None or offset is None else LogPosition(text=text, offset=offset)
+
+
+def _followed_timeline(control: Any, found: Any) -> int | None:
+    """Of a standby: the control file may be behind what is received, and knows what was received before."""
+    known = [one for one in (control.timeline if control else None, found.received_timeline) if one is not None]
+    return max(known, default=None)
 
 
 def _upstream(row: Any) -> Upstream:

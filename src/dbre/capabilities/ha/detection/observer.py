@@ -45,6 +45,7 @@ class Observer:
         self._told_at: float | None = None
         self._position: LogPosition | None = None
         self._timeline: int | None = None
+        self._followed: dict[str, int] = {}  # timelines that replicas were seen on: a standby forgets what it received
         self._system: str | None = None
         self._synchronous: tuple[str, ...] = ()
         self._synchronous_needed = 0
@@ -64,6 +65,7 @@ class Observer:
             self._primary = report.primary
             self._position = report.primary_position
             self._timeline, self._system = report.primary_timeline, report.primary_system
+            self._followed = {name: one.timeline for name, one in report.nodes.items() if one.timeline is not None}
             self._synchronous, self._synchronous_needed = report.synchronous, report.synchronous_needed
 
     async def look(self) -> Report:
@@ -78,7 +80,7 @@ class Observer:
             observer=self.name,
             marker=f"{self._run}:{self._round}",
             primary=self._primary,
-            nodes={one.name: _word(topology, one) for one in topology.nodes if one.name in own},
+            nodes={one.name: self._word(topology, one) for one in topology.nodes if one.name in own},
             unheard_seconds=now - self._heard_at if self._heard_at is not None else None,
             primary_position=self._position,
             primary_told_seconds=now - self._told_at if self._told_at is not None else None,
@@ -107,19 +109,20 @@ class Observer:
             )
             self._synchronous_needed = node.view.synchronous_replicas or 0
 
-
-def _word(topology: Topology, node: Node) -> NodeWord:
-    view = node.view
-    if view is None:
-        return NodeWord(contact=node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN)
-    edges = topology.edges_of(node.name)
-    receiving = [one for one in edges if one.told.is_receiving]
-    return NodeWord(
-        contact=node.contact,
-        is_writable=node.is_primary and view.is_writable,
-        is_receiving=bool(receiving),
-        upstream=next((one.upstream for one in receiving or edges), None),
-        position=furthest([*(one.told.received for one in edges), view.position]),
-        timeline=view.timeline,
-        system_id=view.system_id,
-    )
+    def _word(self, topology: Topology, node: Node) -> NodeWord:
+        view = node.view
+        if view is None:
+            return NodeWord(contact=node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN)
+        edges = topology.edges_of(node.name)
+        receiving = [one for one in edges if one.told.is_receiving]
+        if view.timeline is not None:
+            self._followed[node.name] = max(view.timeline, self._followed.get(node.name, 0))
+        return NodeWord(
+            contact=node.contact,
+            is_writable=node.is_primary and view.is_writable,
+            is_receiving=bool(receiving),
+            upstream=next((one.upstream for one in receiving or edges), None),
+            position=furthest([*(one.told.received for one in edges), view.position]),
+            timeline=self._followed.get(node.name),
+            system_id=view.system_id,
+        )

@@ -71,6 +71,7 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
     node = topology.node(found.name)
     evidence = evidence_of(topology, [], observer=_HERE, suspect=node)
     own = {one.name for one in cluster.instances}
+    reports = list(weighing.reports.values()) if weighing is not None else []
     return Situation(
         cluster=cluster,
         primary=found,
@@ -78,8 +79,8 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
         topology=topology,
         weighing=weighing,
         own=judge(evidence) if evidence is not None else Judgement(verdicts=(), action=Action.NONE),
-        candidates=tuple(_candidate(topology, one) for one in topology.nodes if one.name in own - {found.name}),
-        last=_last_word(list(weighing.reports.values()) if weighing is not None else [], found.name),
+        candidates=tuple(_candidate(topology, one, reports) for one in topology.nodes if one.name in own - {found.name}),
+        last=_last_word(reports, found.name),
     )
 
 
@@ -94,7 +95,7 @@ def _primary(cluster: Cluster, topology: Topology, weighing: Weighing | None, na
     return found
 
 
-def _candidate(topology: Topology, node: Node) -> Candidate:
+def _candidate(topology: Topology, node: Node, reports: Sequence[Report]) -> Candidate:
     view = node.view
     if view is None:
         return Candidate(name=node.name, is_reachable=False)
@@ -103,11 +104,16 @@ def _candidate(topology: Topology, node: Node) -> Candidate:
         is_reachable=True,
         is_replica=view.role is Role.REPLICA,
         system_id=view.system_id,
-        timeline=view.timeline,
+        timeline=max((line for line in (view.timeline, *_seen_on(reports, node.name)) if line is not None), default=None),
         received=furthest([*(one.told.received for one in topology.edges_of(node.name)), view.position]),
         is_replay_paused=bool(view.is_replay_paused),
         apply_delay_seconds=view.min_apply_delay_seconds or 0.0,
     )
+
+
+def _seen_on(reports: Sequence[Report], name: str) -> list[int | None]:
+    """The timelines on which observers saw a replica: by itself it may tell an older one until it has written a checkpoint."""
+    return [one.nodes[name].timeline for one in reports if name in one.nodes]
 
 
 def _last_word(reports: Sequence[Report], primary: str) -> LastWord:
