@@ -53,6 +53,8 @@ def test_every_wanted_package_is_present_or_left_out_with_a_reason() -> None:
         "chromium",
         "zsh",
         "fish",
+        "nftables",
+        "iproute2",
         "libfaketime",
     }
     assert all("(" in line for line in lines)
