@@ -8,6 +8,7 @@ from pydantic import Field
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.capabilities.ha.route.config_document import Clients, Routes
+from dbre.capabilities.ha.sentinel.config_document import SentinelDocument
 from dbre.capabilities.ha.switchover.config_document import SwitchoverDocument
 from dbre.core.config import Document, Fault, Name, Section
 
@@ -19,6 +20,7 @@ class HaClusterDocument(Document):
 
     cluster: Name = Field(description="of the inventory")
     patroni: PatroniDocument | None = Field(None, description="where Patroni chooses the primary")
+    sentinel: SentinelDocument | None = Field(None, description="where Redis Sentinels choose the primary")
     routes: Routes = Field((), description="how clients reach the primary")
     clients: Clients = Field((), description="applications, judged by dbre ha clients")
     switchover: SwitchoverDocument | None = Field(None, description="limits of planned changes of primary")

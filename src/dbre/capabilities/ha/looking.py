@@ -1,17 +1,16 @@
 """Sweeps for commands: the status of a cluster, and the lag of its replicas."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dbre.capabilities.ha.consulted import Consult, Consulted
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.evidence import evidence_of
 from dbre.capabilities.ha.findings import findings_of
 from dbre.capabilities.ha.lag import ReplicaLag, lags_of
 from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.nodes import Nodes, views_of
-from dbre.capabilities.ha.patroni.findings import lease_of, patroni_findings
-from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.capabilities.ha.verdict import Judgement, judge
 from dbre.core.checks import Finding, worst_first
 from dbre.core.errors import UsageError
@@ -33,7 +32,7 @@ class Status:
     lags: list[ReplicaLag]
     findings: list[Finding]
     judgement: Judgement | None
-    word: PatroniWord | None = None  # None: Patroni has no part in the cluster
+    consulted: Consulted | None = None  # None: the servers are on their own
 
 
 async def read_status(
@@ -43,7 +42,7 @@ async def read_status(
     *,
     seed: str | None,
     slot_limit_bytes: int,
-    consult: Callable[[], Awaitable[PatroniWord]] | None = None,
+    consult: Consult | None = None,
 ) -> Status:
     """Sweep once, from the seed or from all instances of a cluster, and consult who else knows who is primary.
 
@@ -52,25 +51,25 @@ async def read_status(
     asked = asyncio.create_task(_consulted(consult))
     try:
         topology, lags = await read_lag(engines, fleet, cluster, seed=seed)
-        word = await asked
+        consulted = await asked
     finally:
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
     findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
     evidence = evidence_of(topology, findings, observer=_HERE)
-    if word is not None:
-        findings = _joined(findings, patroni_findings(topology, word))
-        evidence = replace(evidence, lease=lease_of(topology, word)) if evidence is not None else None
+    if consulted is not None:
+        findings = _joined(findings, consulted.findings(topology))
+        evidence = replace(evidence, lease=consulted.lease(topology)) if evidence is not None else None
     judgement = judge(evidence) if evidence is not None else None
-    return Status(topology=topology, lags=lags, findings=findings, judgement=judgement, word=word)
+    return Status(topology=topology, lags=lags, findings=findings, judgement=judgement, consulted=consulted)
 
 
-async def _consulted(consult: Callable[[], Awaitable[PatroniWord]] | None) -> PatroniWord | None:
+async def _consulted(consult: Consult | None) -> Consulted | None:
     return None if consult is None else await consult()
 
 
 def _joined(seen: Sequence[Finding], told: Sequence[Finding]) -> list[Finding]:
-    """What the databases show comes before what Patroni tells of the same."""
+    """What the databases show comes before what others tell of the same."""
     known = {(one.rule, one.subject) for one in seen}
     return worst_first([*seen, *(one for one in told if (one.rule, one.subject) not in known)])
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from dbre.capabilities.ha.consulted import Consulted
 from dbre.capabilities.ha.model import Edge, Node, Outsider, Topology
-from dbre.capabilities.ha.patroni.view import word_document, word_lines
-from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.capabilities.ha.verdict import Judgement
 from dbre.core.checks import Finding, Severity
 from dbre.core.text import printable
@@ -21,7 +20,7 @@ def status_document(
     findings: Sequence[Finding],
     judgement: Judgement | None,
     now: datetime,
-    word: PatroniWord | None = None,
+    consulted: Consulted | None = None,
 ) -> Row:
     """Everything that a sweep found, as one document."""
     primary = topology.primary
@@ -35,7 +34,7 @@ def status_document(
         "reasons": list(judgement.reasons) if judgement is not None else [],
         "nodes": [_node(one) for one in topology.nodes],
         "edges": [_edge(one) for one in topology.edges],
-        "consensus": word_document(word) if word is not None else None,
+        "consensus": consulted.document() if consulted is not None else None,
         "outsiders": [_outsider(one) for one in topology.outsiders],
         "findings": [
             {
@@ -122,9 +121,9 @@ def _outsider(one: Outsider) -> Row:
 
 
 def status_text(
-    topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, word: PatroniWord | None = None
+    topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, consulted: Consulted | None = None
 ) -> str:
-    """A tree of who follows whom, what Patroni says of it, then what is wrong."""
+    """A tree of who follows whom, what they say who choose the primary, then what is wrong."""
     lines = [f"{topology.cluster} ({topology.engine}): {_summary(topology, judgement)}", ""]
     shown: set[str] = set()
     followed = {edge.downstream for edge in topology.edges if edge.upstream is not None}
@@ -138,8 +137,8 @@ def status_text(
         verb = f"{one.node} follows" if one.is_upstream else f"{one.node} feeds"
         where = f" at {one.address}" if one.address is not None and one.address != one.name else ""
         lines.append(f"{verb} {printable(one.name)}{where}, which is not in the inventory")
-    if word is not None:
-        lines.extend(("", *word_lines(word)))
+    if consulted is not None:
+        lines.extend(("", *consulted.lines()))
     for finding in findings:
         lines.extend(("", f"{finding.severity.value.upper()} {finding.rule}: {finding.summary}"))
         if finding.fix:

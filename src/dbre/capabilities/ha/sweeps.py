@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dbre.capabilities.ha.config_document import HaDocument
+from dbre.capabilities.ha.consulting import consultation
 from dbre.capabilities.ha.looking import Status, read_status
-from dbre.capabilities.ha.patroni.word import consultation
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet
 from dbre.ports.engine import EngineRegistry
@@ -28,7 +28,7 @@ class Sweep:
 
 async def sweep(engines: EngineRegistry, fleet: Fleet, cluster: Cluster, clock: Clock, settings: HaDocument) -> Sweep:
     """Look at a cluster now. Raises: SecretUnavailable, UsageError."""
-    consult = consultation(settings.of(cluster.name).patroni, fleet, cluster, clock)
+    consult = consultation(settings.of(cluster.name), fleet, cluster, clock)
     status = await read_status(engines, fleet, cluster, seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES, consult=consult)
     return Sweep(status=status, at=clock.now())
 

@@ -91,5 +91,5 @@ async def show_topology(cluster: str, wired: Wired, principal: ApiPrincipal) -> 
     """The topology of one cluster, at most two seconds old."""
     found = await seen_sweep(wired, principal, cluster)
     status = found.status
-    document = status_document(status.topology, status.findings, status.judgement, found.at, status.word)
+    document = status_document(status.topology, status.findings, status.judgement, found.at, status.consulted)
     return TopologyItem.model_validate({**document, "lags": [lag_row(one) for one in status.lags]})

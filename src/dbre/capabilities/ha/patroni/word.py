@@ -39,6 +39,8 @@ class StoreWord:
     lease: LeaseLife | None = None
     sync: SyncKey | None = None
     system_id: str | None = None
+    has_request: bool = False  # somebody asked for a switchover or failover that is not done yet
+    groups: tuple[str, ...] = ()  # of Citus: each has a primary of its own
     revision: int | None = None
     error: DbreError | None = None
 
@@ -161,6 +163,8 @@ async def _store(etcd: EtcdClient | None, document: PatroniDocument, cluster: Cl
         lease=lease,
         sync=_sync(sync.value) if sync is not None else None,
         system_id=_text(first.value) if first is not None else None,
+        has_request="failover" in keys,
+        groups=tuple(sorted(name.partition("/")[0] for name in keys if name.endswith("/leader"))),
         revision=found.revision,
     )
 

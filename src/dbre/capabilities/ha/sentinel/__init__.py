@@ -1,0 +1,1 @@
+"""Clusters whose primary Redis Sentinels choose, by majority."""
