@@ -5,8 +5,10 @@ itself, whether the server shows it, and the way back. A deed that holds session
 found again by whoever comes after; the server ends them by itself a minute after their time.
 """
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -70,6 +72,15 @@ class MischiefPort(Protocol):
     @property
     def deeds(self) -> Mapping[Deed, str]:
         """Those that there are, each with the privilege that it needs."""
+        ...
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """By which the server's main process shuts down in order and ends its clients."""
+        ...
+
+    async def now(self) -> datetime:
+        """What time the server takes it to be, in UTC."""
         ...
 
     def deed(self, deed: Deed, tag: str) -> DeedPort:

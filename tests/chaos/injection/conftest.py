@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from chaos_network_kit import Networked
+from injection_kit import SMALL
 
 from dbre.core.errors import Unsupported
 from dbre.lab.network.network import Network
@@ -31,7 +32,7 @@ async def small_postgres(lab_site: Site) -> AsyncIterator[PostgresServer]:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
     except Unsupported as error:
         leave_out(error)
-    server = PostgresServer("chaos-small", lab_site, binaries=binaries, settings={"max_connections": "20"})
+    server = PostgresServer("chaos-small", lab_site, binaries=binaries, settings=SMALL)
     async with running(server):
         yield server
 

@@ -19,6 +19,7 @@ from dbre.ports.engine import Access
 INJECTOR = (sys.executable, "-P", "-m", "dbre.chaos_injector")
 PATIENCE = 60.0
 ENGINES = Engines()
+SMALL = {"max_connections": "20", "archive_mode": "on", "archive_command": "/bin/true"}
 
 # A runner: starts an injection for each order on its standard input, says when it is on, and renews the leases.
 _RUNNER = """

@@ -5,10 +5,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from dbre.capabilities.chaos.injection.faults.backend_kill import BACKEND_KILL
 from dbre.capabilities.chaos.injection.faults.ballast import BALLAST
+from dbre.capabilities.chaos.injection.faults.clock_skew import CLOCK_SKEW
 from dbre.capabilities.chaos.injection.faults.crashing import CRASH
 from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.faults.freezing import FREEZE
+from dbre.capabilities.chaos.injection.faults.name_failure import NAME_FAILURE
 from dbre.capabilities.chaos.injection.faults.replica_faults import ARCHIVE_FAILURE, REPLAY_PAUSE, REPLICA_LAG, SLOT_LEAK
 from dbre.capabilities.chaos.injection.faults.session_faults import (
     DEADLOCKS,
@@ -17,6 +20,8 @@ from dbre.capabilities.chaos.injection.faults.session_faults import (
     SESSION_END,
     WRITE_STALL,
 )
+from dbre.capabilities.chaos.injection.faults.store_loss import STORE_LOSS
+from dbre.capabilities.chaos.injection.faults.toxic import TOXIC
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
 from dbre.capabilities.chaos.injection.network.delaying import DELAY
 from dbre.capabilities.chaos.injection.network.narrowing import BANDWIDTH
@@ -31,6 +36,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
     for one in (
         CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
+        BACKEND_KILL, STORE_LOSS, NAME_FAILURE, TOXIC, CLOCK_SKEW,
     )
 }  # fmt: skip
 

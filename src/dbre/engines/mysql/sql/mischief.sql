@@ -43,6 +43,12 @@ SELECT RELEASE_LOCK(?) AS is_left;
 -- parameters: name text
 SELECT IS_USED_LOCK(?) AS session_id;
 
+-- name: mischief_now
+-- facet: mischief
+-- versions: *
+-- privilege: USAGE
+SELECT UTC_TIMESTAMP(6) AS now_at;
+
 -- name: mischief_begin
 -- facet: mischief
 -- versions: *

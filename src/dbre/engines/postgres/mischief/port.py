@@ -1,7 +1,10 @@
 """The deeds that PostgreSQL knows."""
 
+import signal
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
+from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.mischief.deeds import DEEDS
 from dbre.engines.postgres.mischief.ending import EndSessions
 from dbre.engines.postgres.mischief.forcing import ArchiveFailure
@@ -29,9 +32,16 @@ class PostgresMischief:
     """Implements ``ports.mischief``."""
 
     deeds = DEEDS
+    stop_signal = signal.SIGINT  # "fast": SIGTERM would wait for clients
 
     def __init__(self, access: Access) -> None:
         self._access = access
+
+    async def now(self) -> datetime:
+        """What time the server takes it to be."""
+        async with asking(self._access, what="chaos") as questions:
+            found: datetime = (await questions.row("mischief_now")).now_at
+        return found.astimezone(UTC)
 
     def deed(self, deed: Deed, tag: str) -> DeedPort:
         """One of them."""

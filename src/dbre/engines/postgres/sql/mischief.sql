@@ -10,6 +10,12 @@ SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', $1::text, fa
        pg_catalog.set_config('lock_timeout', $2::text, false) AS lock_limit,
        pg_catalog.set_config('statement_timeout', '0', false) AS statement_limit;
 
+-- name: mischief_now
+-- facet: mischief
+-- versions: >=15
+-- privilege: CONNECT
+SELECT pg_catalog.clock_timestamp() AS now_at;
+
 -- name: mischief_begin
 -- facet: mischief
 -- versions: >=15

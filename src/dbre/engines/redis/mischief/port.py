@@ -1,6 +1,8 @@
 """The deeds that Redis and Valkey know: writes that wait, and sessions that are ended."""
 
+import signal
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from dbre.core.errors import UsageError
@@ -8,6 +10,7 @@ from dbre.engines.redis.activity import parse_clients
 from dbre.engines.redis.backup.asking import conversation
 from dbre.engines.redis.commands import named
 from dbre.engines.redis.connection import Connection
+from dbre.engines.redis.session import server_time
 from dbre.ports.engine import Access
 from dbre.ports.mischief import Deed, DeedPort, Seen, unknown_deed
 
@@ -25,9 +28,14 @@ class RedisMischief:
     """Implements ``ports.mischief``."""
 
     deeds = DEEDS
+    stop_signal = signal.SIGTERM
 
     def __init__(self, access: Access) -> None:
         self._access = access
+
+    async def now(self) -> datetime:
+        """What time the server takes it to be."""
+        return server_time(await _run(self._access, "time"))
 
     def deed(self, deed: Deed, tag: str) -> DeedPort:
         """One of them."""

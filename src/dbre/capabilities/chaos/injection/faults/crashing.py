@@ -1,21 +1,17 @@
 """``crash``: a server's processes are killed at once, as by a machine that loses its memory but not its disk."""
 
 import asyncio
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from dbre.capabilities.chaos.injection.local_process import family, is_listening, known, main_process, noted, signal_all
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
-from dbre.core.errors import PrecheckFailed
-from dbre.core.programs.run import clean_environment
+from dbre.capabilities.chaos.injection.restarting import how_it_was_started, start_again
 
 __all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
 
@@ -45,7 +41,7 @@ class Crash(Fault):
         main = await asyncio.to_thread(main_process, self.scene.access.address)
         found: dict[str, Any] = noted(family(main))
         if self.scene.parameters.restart is Restart.SAME:
-            found["start"] = _how_it_was_started(main.pid)
+            found["start"] = how_it_was_started(main.pid)
         return found
 
     async def begin(self, inverse: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -69,49 +65,10 @@ class Crash(Fault):
         """Start it again if that is ours to do, and nobody did; wait a while for it to listen."""
         address = self.scene.access.address
         if "start" in inverse and not known(inverse) and not is_listening(address):
-            _start(inverse["start"])
+            start_again(inverse["start"])
         deadline = time.monotonic() + _START_SECONDS
         while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing
             await asyncio.sleep(_POLL_SECONDS)
-
-
-def _how_it_was_started(pid: int) -> dict[str, Any]:
-    process = Path(f"/proc/{pid}")
-    try:
-        words = process.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-        owner = process.stat()
-        if len(words) < 2:  # Redis writes its address there; most servers leave their words alone
-            raise PrecheckFailed(
-                f"process {pid} has replaced the words it was started with by a title", hint="leave its start to its supervisor"
-            )
-        return {
-            "program": os.readlink(process / "exe"),  # noqa: PTH115 - text
-            "words": [os.fsdecode(word) for word in words],
-            "directory": os.readlink(process / "cwd"),  # noqa: PTH115 - text
-            "user": owner.st_uid,
-            "group": owner.st_gid,
-        }
-    except OSError as error:
-        raise PrecheckFailed(
-            f"how process {pid} was started cannot be read: {error.strerror}",
-            hint="run it as the server's own account, or as root; or leave its start to its supervisor",
-        ) from error
-
-
-def _start(given: Mapping[str, Any]) -> None:
-    as_other = {"user": given["user"], "group": given["group"], "extra_groups": ()} if os.geteuid() == 0 else {}
-    subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
-        given["words"],
-        executable=given["program"],
-        cwd=given["directory"],
-        env=clean_environment(Path(given["directory"])),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        umask=0o077,
-        **as_other,
-    )
 
 
 def _make(scene: Scene) -> Fault:

@@ -1,0 +1,102 @@
+"""Faults by a library that is loaded before all others: the server is started anew with it, and once more without."""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from dbre.capabilities.chaos.injection.local_process import family, is_listening, main_process
+from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Parameters
+from dbre.capabilities.chaos.injection.restarting import how_it_was_started, start_again, stop_in_order, wait_until_listening
+from dbre.core.errors import DbreError, PrecheckFailed
+from dbre.lab.processes import Process
+from dbre.ports.engine import Server
+
+__all__ = ["Preloaded", "PreloadedParameters"]
+
+_STOP_SECONDS = 20.0
+_START_SECONDS = 25.0
+_POLL_SECONDS = 0.1
+_TAG = "DBRE_CHAOS"
+
+
+class PreloadedParameters(Parameters):
+    """What all of them have to be told."""
+
+    restarts: bool = Field(False, description="has to be yes: the server is stopped and started twice")
+
+
+class Preloaded(Fault):
+    """The server runs with the library and the fault's tag in its environment, by which it is known again."""
+
+    async def prepare(self) -> Mapping[str, Any]:
+        """See that it may be restarted and how. Raises: PrecheckFailed."""
+        if not self.scene.parameters.restarts:
+            raise PrecheckFailed(
+                f"{self.scene.instance} would be stopped and started twice, which was not agreed", hint="add restarts=yes"
+            )
+        main = await asyncio.to_thread(main_process, self.scene.access.address)
+        return {"start": await asyncio.to_thread(how_it_was_started, main.pid)}
+
+    async def begin(self, inverse: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Stop it, start it with the library, and wait until it answers."""
+        await self._stop()
+        await self._start(inverse, {**await self.environment(inverse), _TAG: self.scene.id})
+        return inverse
+
+    async def end(self, inverse: Mapping[str, Any]) -> None:
+        """Stop it if it runs with the library, and start it without."""
+        if await asyncio.to_thread(self.is_tagged):
+            await self._stop()
+        if not await asyncio.to_thread(is_listening, self.scene.access.address):
+            await self._start(inverse, {})
+
+    @abstractmethod
+    async def environment(self, inverse: Mapping[str, Any]) -> dict[str, str]:
+        """What the server gets besides."""
+
+    def is_tagged(self) -> bool:
+        """Whether the server, or what is left of it, runs with this fault's library."""
+        try:
+            main = main_process(self.scene.access.address)
+        except PrecheckFailed:  # nobody listens
+            return False
+        wanted = f"{_TAG}={self.scene.id}".encode()
+        return any(wanted in _environment(one) for one in family(main)[:1])
+
+    async def _stop(self) -> None:
+        port = self.scene.engines.get(self.scene.engine).mischief(self.scene.access)
+        main = await asyncio.to_thread(main_process, self.scene.access.address)
+        await asyncio.to_thread(stop_in_order, main, port.stop_signal, limit_seconds=_STOP_SECONDS)
+
+    async def _start(self, inverse: Mapping[str, Any], environment: Mapping[str, str]) -> None:
+        await asyncio.to_thread(start_again, inverse["start"], environment)
+        if not await asyncio.to_thread(wait_until_listening, self.scene.access.address, limit_seconds=_START_SECONDS):
+            raise InjectionFailed(f"{self.scene.instance} does not listen after it was started", hint="see the server's log")
+        deadline = asyncio.get_running_loop().time() + _START_SECONDS
+        server: Server = self.scene.engines.get(self.scene.engine).connect(self.scene.access)
+        try:
+            while True:
+                try:
+                    await server.session.identify()
+                except DbreError:
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    return
+        finally:
+            await server.aclose()
+
+
+def _environment(process: Process) -> list[bytes]:
+    try:
+        return Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+    except OSError as error:
+        raise PrecheckFailed(
+            f"the environment of process {process.pid} cannot be read: {error.strerror}",
+            hint="run it as its account, or as root",
+        ) from error

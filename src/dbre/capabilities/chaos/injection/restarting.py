@@ -1,0 +1,89 @@
+"""A server's main process, stopped in order and started again with the words it was started with, and maybe more around it."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dbre.capabilities.chaos.injection.local_process import family, is_listening
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Address
+from dbre.core.programs.run import clean_environment
+from dbre.lab.processes import Process, send
+
+__all__ = ["how_it_was_started", "start_again", "stop_in_order", "wait_until_listening"]
+
+_POLL_SECONDS = 0.02
+
+
+def how_it_was_started(pid: int) -> dict[str, Any]:
+    """Program, words, directory and account of a process. Raises: PrecheckFailed where they cannot be known."""
+    process = Path(f"/proc/{pid}")
+    try:
+        words = process.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        owner = process.stat()
+        if len(words) < 2:  # Redis writes its address there; most servers leave their words alone
+            raise PrecheckFailed(
+                f"process {pid} has replaced the words it was started with by a title", hint="leave its start to its supervisor"
+            )
+        return {
+            "program": os.readlink(process / "exe"),  # noqa: PTH115 - text
+            "words": [os.fsdecode(word) for word in words],
+            "directory": os.readlink(process / "cwd"),  # noqa: PTH115 - text
+            "user": owner.st_uid,
+            "group": owner.st_gid,
+        }
+    except OSError as error:
+        raise PrecheckFailed(
+            f"how process {pid} was started cannot be read: {error.strerror}",
+            hint="run it as the server's own account, or as root; or leave its start to its supervisor",
+        ) from error
+
+
+def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
+    """Start it with the words it was started with; ``environment`` is added to a clean one."""
+    as_other = {"user": given["user"], "group": given["group"], "extra_groups": ()} if os.geteuid() == 0 else {}
+    subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
+        given["words"],
+        executable=given["program"],
+        cwd=given["directory"],
+        env={**clean_environment(Path(given["directory"])), **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        umask=0o077,
+        **as_other,
+    )
+
+
+def stop_in_order(main: Process, number: signal.Signals, *, limit_seconds: float) -> bool:
+    """Ask a main process to shut down and wait until nothing of it is left; kill what stays. Whether it obeyed. Blocks."""
+    processes = family(main)
+    send(main, number)
+    deadline = time.monotonic() + limit_seconds
+    while living := [one for one in processes if _lives(one)]:
+        if time.monotonic() > deadline:
+            for one in living:
+                send(one, signal.SIGKILL)
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def wait_until_listening(address: Address, *, limit_seconds: float) -> bool:
+    """Whether somebody listens there in time. Blocks."""
+    deadline = time.monotonic() + limit_seconds
+    while not is_listening(address):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _lives(process: Process) -> bool:
+    now = Process.read(process.pid)
+    return now is not None and now.start_ticks == process.start_ticks and now.is_alive
