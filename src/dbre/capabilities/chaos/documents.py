@@ -1,5 +1,6 @@
 """An experiment as a document: what should hold, what is done to whom and for how long, and when it is given up."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -33,7 +34,16 @@ class ProbeKind(StrEnum):
 
     ANSWERS = "answers"  # an instance says who it is, in time
     VALUE = "value"  # the only value of a query lies within limits
+    PRIMARY = "primary"  # exactly one instance of the cluster says that it is primary
     BURN = "burn"  # an SLO does not burn faster than a limit
+
+
+_NEEDS: Mapping[ProbeKind, tuple[str, ...]] = {
+    ProbeKind.ANSWERS: ("instance",),
+    ProbeKind.VALUE: ("instance", "query"),
+    ProbeKind.PRIMARY: (),
+    ProbeKind.BURN: ("slo", "at_most"),
+}
 
 
 class Probe(_Part):
@@ -41,7 +51,8 @@ class Probe(_Part):
 
     name: Name = Field(description="for people")
     kind: ProbeKind = Field(
-        ProbeKind.ANSWERS, description="answers: an instance says who it is; value: of a query; burn: an SLO"
+        ProbeKind.ANSWERS,
+        description="answers: an instance says who it is; value: of a query; primary: one says that it is; burn: an SLO",
     )
     instance: Name | None = Field(None, description="answers, value: which instance")
     query: Annotated[str, Field(max_length=10_000)] | None = Field(None, description="value: gives one row of one number")
@@ -57,8 +68,7 @@ class Probe(_Part):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        needs = {ProbeKind.ANSWERS: ("instance",), ProbeKind.VALUE: ("instance", "query"), ProbeKind.BURN: ("slo", "at_most")}
-        missing = [name for name in needs[self.kind] if getattr(self, name) is None]
+        missing = [name for name in _NEEDS[self.kind] if getattr(self, name) is None]
         if self.kind is ProbeKind.VALUE and self.at_least is None and self.at_most is None:
             missing.append("at_least or at_most")
         if missing:

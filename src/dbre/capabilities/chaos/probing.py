@@ -8,13 +8,16 @@ from typing import Any
 from dbre.capabilities.chaos.documents import Experiment, Probe, ProbeKind, When
 from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.core.errors import DbreError
+from dbre.core.fleet import Cluster, Instance
 from dbre.core.text import one_line, printable
 from dbre.core.units import format_duration
 from dbre.ports.contact import contact
+from dbre.ports.session import Role
 
 __all__ = ["Finding", "Tally", "ask", "ask_all", "until_all_hold"]
 
 _AGAIN_SECONDS = 0.5
+_SHARE = 0.8  # of a probe's time for each of several questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ async def _answer(ground: ChaosGround, experiment: Experiment, probe: Probe) -> 
     if probe.kind is ProbeKind.BURN:
         return await _burn(ground, experiment, probe)
     cluster = ground.fleet.cluster(experiment.cluster)
+    if probe.kind is ProbeKind.PRIMARY:
+        return await _primary(ground, cluster, probe.within.total_seconds())
     instance = next(one for one in cluster.instances if one.name == probe.instance)
     async with contact(ground.engines, cluster, instance.address, purpose="dbre:chaos:probe") as server:
         if probe.kind is ProbeKind.ANSWERS:
@@ -113,6 +118,23 @@ async def _answer(ground: ChaosGround, experiment: Experiment, probe: Probe) -> 
             return True, f"{found.product} {found.version_text}, {found.role}"
         row = await server.session.read_row(probe.query or "")
     return _within(probe, next(iter(row.values()), None))
+
+
+async def _primary(ground: ChaosGround, cluster: Cluster, limit: float) -> tuple[bool, str]:
+    """Ask all at once; whoever is silent keeps nobody from being seen."""
+
+    async def one(instance: Instance) -> str | None:
+        try:
+            async with (
+                asyncio.timeout(limit * _SHARE),
+                contact(ground.engines, cluster, instance.address, purpose="dbre:chaos:probe") as server,
+            ):
+                return instance.name if (await server.session.identify()).role is Role.PRIMARY else None
+        except (DbreError, TimeoutError):
+            return None
+
+    said = [name for name in await asyncio.gather(*(one(instance) for instance in cluster.instances)) if name is not None]
+    return len(said) == 1, f"{' and '.join(said) or 'nobody'} is primary"
 
 
 async def _burn(ground: ChaosGround, experiment: Experiment, probe: Probe) -> tuple[bool, str]:

@@ -24,7 +24,9 @@ async def collect(surroundings: Surroundings, run: Run, now: datetime) -> dict[s
     before = await surroundings.around(run.cluster, since=on - max(_SPAN, off - on), until=on)
     during = await surroundings.around(run.cluster, since=on, until=off + _SLOT)  # the slot in which it ended belongs to it
     after = await surroundings.around(run.cluster, since=off + _SLOT, until=max(until, off + 2 * _SLOT))
-    incidents = {one["name"]: one for found in (during, after) for one in found.incidents}
+    # One that began with it may seem to have begun before: bad events are counted by slots.
+    seen = [one for one in before.incidents if datetime.fromisoformat(str(one["detected_at"])) >= on]
+    incidents = {one["name"]: one for one in (*seen, *during.incidents, *after.incidents)}
     return {
         "before": list(before.slos),
         "during": list(during.slos),

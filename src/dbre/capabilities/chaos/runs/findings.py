@@ -101,7 +101,7 @@ def _of_time(run: Run) -> Iterator[Lesson]:
 
 
 def _of_budgets(run: Run) -> Iterator[Lesson]:
-    for one in slices_of(run):
+    for one in slices_of(run) if run.state.is_evidence else ():
         if one.is_kept is False:
             yield Lesson(
                 severity=Severity.ERROR,

@@ -81,7 +81,7 @@ def _fault(one: Any) -> dict[str, Any]:
         "on_at": _text(on),
         "off_at": _text(off),
         "seconds": (off - on).total_seconds() if on is not None and off is not None else None,
-        "is_reverted": bool(one.get("is_reverted")),
+        "is_reverted": bool(one.get("is_reverted")) if on is not None or one.get("is_reverted") else None,  # None: never on
         "detail": one.get("detail"),
         "why": one.get("why"),
     }

@@ -82,7 +82,7 @@ def _numbers(report: Mapping[str, Any]) -> Section:
         ("longest time without service", _seconds(recovery["outage_seconds"]), _seconds(recovery["objective_seconds"])),
         ("all well again after", _seconds(recovery["recovery_seconds"]), _seconds(recovery["objective_seconds"])),
     ]
-    if report["revert_seconds"] is not None:
+    if report["revert_seconds"] is not None and report["state"] in ("aborted", "stopped"):
         rows.append(("ended within", _seconds(report["revert_seconds"]), "1.0s"))
     rows += [(name, str(clients[name]), "") for name in ("lost", "phantom", "duplicate", "stale", "overlap") if name in clients]
     score = report["score"]
@@ -96,8 +96,9 @@ def _hypothesis(report: Mapping[str, Any]) -> list[Sequence[str]]:
 
 
 def _faults(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    words = {None: "never on", True: "yes", False: "NO"}
     return [
-        (one["fault"], one["instance"], _seconds(one["seconds"]), "yes" if one["is_reverted"] else "NO", one["detail"] or "")
+        (one["fault"], one["instance"], _seconds(one["seconds"]), words[one["is_reverted"]], one["detail"] or "")
         for one in report["faults"]
     ]
 

@@ -52,7 +52,11 @@ def choose(entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[
     document = {
         "title": f"{entry.question} ({fault} on {instance})",
         "cluster": cluster.name,
-        "hypothesis": [_answers(instance, during=False), *(_answers(one, during=True) for one in others)],
+        "hypothesis": [
+            _primary(duration_text(suite.objectives.recovery)),
+            _answers(instance, during=False),
+            *(_answers(one, during=True) for one in others),
+        ],
         "faults": [{"fault": fault, "instance": instance, "parameters": parameters, "for": duration_text(lasts)}],
         "objectives": suite.objectives.model_dump(mode="json"),
         "settle": duration_text(suite.recovery),
@@ -88,3 +92,8 @@ def _defaults(fault: str) -> dict[str, Any]:
 def _answers(instance: str, *, during: bool) -> dict[str, Any]:
     when = ["before", "during", "after"] if during else ["before", "after"]
     return {"name": f"{instance} answers", "kind": "answers", "instance": instance, "when": when}
+
+
+def _primary(tolerates: str) -> dict[str, Any]:
+    when = ["before", "during", "after"]
+    return {"name": "there is one primary", "kind": "primary", "within": "1s", "when": when, "tolerates": tolerates}

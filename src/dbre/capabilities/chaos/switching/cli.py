@@ -84,7 +84,7 @@ async def status(ctx: typer.Context) -> View:
         items=_rows(active),
         columns=_COLUMNS,
         title=str(switch["words"]),
-        empty="no experiment is there",
+        empty=f"{switch['words']}; none is there now",
         exit_code=ExitCode.FINDINGS if switch["is_closed"] else ExitCode.OK,
     )
 
