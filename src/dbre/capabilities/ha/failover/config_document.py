@@ -21,7 +21,7 @@ class FailoverDocument(Document):
         (), max_length=15, description="names given to dbre ha observe --as; a majority of these decides; control-plane is one"
     )
     confirm: Annotated[Duration, between("500ms", "10m")] = Field(
-        timedelta(milliseconds=1500), description="how long the primary must be silent for an observer before it says so"
+        timedelta(seconds=1), description="how long the primary must be silent for an observer before it says so"
     )
     stale: Annotated[Duration, between("1s", "10m")] = Field(
         timedelta(seconds=3), description="an observer that reported nothing for so long is not counted"

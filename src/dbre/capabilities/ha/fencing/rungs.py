@@ -47,9 +47,9 @@ class ControlRung:
             return Act(done=f"{len(before.processes)} frozen processes were killed")
         try:
             await self._host.stop(StopMode.ORDERLY, limit_seconds=self._patience)
-        except NotDone:
+        except (NotDone, ProgramFailed) as error:
             await self._host.kill(limit_seconds=_KILL_SECONDS)
-            return Act(done=f"it did not stop within {self._patience:g} s and was killed")
+            return Act(done=f"it was killed, for it did not stop: {error.message}")
         return Act(done="it was stopped in order")
 
     async def confirm(self) -> Confirmation:
