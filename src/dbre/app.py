@@ -210,6 +210,7 @@ class Application:
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
         from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground
+        from dbre.capabilities.ha.switchover.building import switchover_ground
 
         backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
         chaos = chaos_ground(self.config, self._fleet, self.engines, self.clock, statuses=None)
@@ -222,6 +223,7 @@ class Application:
             backups=backups,
             chaos=chaos,
             failovers=failovers,
+            switchovers=switchover_ground(self.config, self._fleet, self.engines, self.clock, None),
             routes=route_ground(self.config, self._fleet, self.engines),
         )
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
     from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.ha.route.ground import RouteGround
+    from dbre.capabilities.ha.switchover.ground import SwitchoverGround
     from dbre.capabilities.incident.impact import Spent
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
@@ -145,6 +146,7 @@ def kinds_of(
     backups: "BackupGround | None" = None,
     chaos: "ChaosGround | None" = None,
     failovers: "FailoverGround | None" = None,
+    switchovers: "SwitchoverGround | None" = None,
     routes: "RouteGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
@@ -155,6 +157,7 @@ def kinds_of(
     from dbre.capabilities.chaos.operations import operations as chaos_operations
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.route.operations import operations as route_operations
+    from dbre.capabilities.ha.switchover.operations import operations as switchover_operations
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
@@ -168,6 +171,7 @@ def kinds_of(
         *(backup_operations(backups) if backups is not None else ()),
         *(chaos_operations(chaos) if chaos is not None else ()),
         *((FailOver(failovers),) if failovers is not None else ()),
+        *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
     )
 
@@ -468,6 +472,7 @@ class Ground:
 
 def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: str | None = None) -> OperationParts:
     """Put it together. ``statuses`` are the live SLOs of a control plane; by default they are read from the store."""
+    from dbre.capabilities.ha.switchover.building import switchover_ground
     from dbre.capabilities.slo import SLOS, definitions_from
 
     clock, store = ground.clock, ground.store
@@ -486,6 +491,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         definitions=definitions,
         backups=backups,
         chaos=chaos,
+        switchovers=switchover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         failovers=failover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         routes=route_ground(ground.config, ground.fleet, ground.engines),
     )

@@ -77,6 +77,7 @@ class Standing:
     product: str
     version: tuple[int, ...]
     version_text: str
+    needs_login: bool  # who begins to follow must be told as whom, by ``Manner`` or by the inventory
     can_hand_over: bool  # the engine has a command that does the whole change by itself
     at_least: Mapping[str, int] = field(default_factory=dict)  # settings of which a follower needs as much as its upstream
     alike: Mapping[str, str] = field(default_factory=dict)  # settings that should not differ between the two
@@ -126,6 +127,10 @@ class SuccessionPort(Protocol):
 
         Raises: Unsupported where ``Standing.gives_up`` says that the process must be stopped; NotDone.
         """
+        ...
+
+    async def is_closed(self) -> bool:
+        """Whether ``close_to_writes`` has closed it, and nobody opened it since; a follower is not closed by that word."""
         ...
 
     async def open_to_writes(self) -> None:

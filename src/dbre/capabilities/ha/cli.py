@@ -9,6 +9,7 @@ from dbre.capabilities.ha.detection.cli import app as detection_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
 from dbre.capabilities.ha.patroni.cli import app as patroni_app
 from dbre.capabilities.ha.route.cli import app as route_app
+from dbre.capabilities.ha.switchover.cli import app as switchover_app
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
@@ -20,6 +21,7 @@ app.add_typer(detection_app)
 app.add_typer(failover_app)
 app.add_typer(route_app)
 app.add_typer(patroni_app)
+app.add_typer(switchover_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
 

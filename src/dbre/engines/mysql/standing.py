@@ -35,6 +35,7 @@ async def standing_of(rows: Rows) -> Standing:
         product="mariadb",
         version=parse_version(version_text),
         version_text=version_text,
+        needs_login=True,
         can_hand_over=False,
         alike={name: printable(value, limit=200) for name, value in settings.items()},
         oldest_transaction_seconds=float(str(transactions["seconds"] or 0)),

@@ -81,6 +81,12 @@ class MySqlSuccession:
             hint="take READ_ONLY ADMIN (before 10.11: SUPER) away from applications; see information_schema.USER_PRIVILEGES",
         )
 
+    async def is_closed(self) -> bool:
+        """Whether it is read-only, and follows nobody."""
+        async with self._session() as session:
+            is_follower = bool(await session.rows("upstreams"))
+            return is_switched_on((await session.row("succession_node"))["is_read_only"]) and not is_follower
+
     async def open_to_writes(self) -> None:
         """Undo it."""
         async with self._session() as session:
@@ -170,6 +176,9 @@ class MySqlSuccession:
             )
         if is_follower:
             await session.rows("succession_stop_following")
+        else:  # whom it fed as a primary has gone, and is forgotten only at the next event; who has not comes back
+            for row in await session.rows("feeds"):
+                await self._end(session, row["session_id"])
         node = await session.row("succession_node")
         written, applied = sequences_of(str(node["written"] or "")), sequences_of(str(node["applied"] or ""))
         if any(number > applied.get(domain, 0) for domain, number in written.items()):
@@ -180,8 +189,11 @@ class MySqlSuccession:
 
     async def _end_clients(self, session: "_Session") -> None:
         for row in await session.rows("succession_clients"):
-            with suppress(MySQLError):  # it went by itself; whoever stays is seen by the position
-                await session.rows("succession_end_client", int(row["session_id"]))
+            await self._end(session, row["session_id"])
+
+    async def _end(self, session: "_Session", number: object) -> None:
+        with suppress(MySQLError):  # it went by itself; whoever stays is seen by the position
+            await session.rows("succession_end_client", int(str(number)))
 
     async def _position(self, session: "_Session") -> LogPosition:
         text = str((await session.row("succession_node"))["written"] or "")
@@ -200,7 +212,9 @@ class MySqlSuccession:
                         f"MySQL at {access.address}: dbre changes the primary of MariaDB, PostgreSQL and Redis only",
                         hint="use group replication's own: SELECT group_replication_set_as_primary(...)",
                     )
-                yield _Session(connection, access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS)
+                session = _Session(connection, access.timeouts.statement_seconds + STATEMENT_GRACE_SECONDS)
+                await session.rows("succession_quiet")
+                yield session
             finally:
                 connection.abort()
         except FAULTS.raised as error:

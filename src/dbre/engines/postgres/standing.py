@@ -36,6 +36,7 @@ async def standing_of(rows: Rows) -> Standing:
         product="postgresql",
         version=parse_version(version_text),
         version_text=version_text,
+        needs_login=True,
         can_hand_over=False,
         at_least={name: int(settings[name]) for name in _AT_LEAST},
         alike={name: printable(value, limit=200) for name, value in settings.items() if name not in _AT_LEAST},

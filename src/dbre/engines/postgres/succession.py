@@ -77,6 +77,10 @@ class PostgresSuccession:
             hint="stop its process: the inventory says how with control of the instance",
         )
 
+    async def is_closed(self) -> bool:
+        """Never."""
+        return False
+
     async def open_to_writes(self) -> None:
         """Nothing: it was never closed."""
 

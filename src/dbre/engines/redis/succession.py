@@ -54,6 +54,11 @@ class RedisSuccession:
                 await ask("succession_set", _GUARD, str(now + _CLOSED))
             return _position(sections_of(await ask("info")))
 
+    async def is_closed(self) -> bool:
+        """Whether it asks for more replicas than there can be, and follows nobody."""
+        async with self._session() as ask:
+            return await _guard(ask) >= _CLOSED and sections_of(await ask("info")).get("role") == "master"
+
     async def open_to_writes(self) -> None:
         """Put back what it was."""
         async with self._session() as ask:

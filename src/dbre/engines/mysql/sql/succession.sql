@@ -100,6 +100,14 @@ START SLAVE;
 -- What it wrote as a primary counts as applied from now on; the server has both, so nothing is skipped.
 SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos;
 
+-- name: succession_quiet
+-- facet: succession
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: USAGE
+-- That a replica was stopped is no warning to who stopped it.
+SET SESSION sql_notes = OFF;
+
 -- name: succession_plain_quotes
 -- facet: succession
 -- products: mariadb

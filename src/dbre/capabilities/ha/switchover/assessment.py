@@ -1,0 +1,110 @@
+"""The answer to "may it be done, and with whom": used by ``--check``, by the plan, and by nothing that changes anything."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dbre.capabilities.ha.switchover.candidates import Candidate, candidates_of, chosen
+from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck
+from dbre.capabilities.ha.switchover.ground import SwitchoverGround, Timing
+from dbre.capabilities.ha.switchover.handing_over import HandOver
+from dbre.capabilities.ha.switchover.rules import cluster_checks, route_check
+from dbre.capabilities.ha.switchover.survey import Survey, survey
+from dbre.core.errors import DbreError
+from dbre.core.fleet import Cluster
+from dbre.core.text import printable
+
+__all__ = ["Assessment", "assess"]
+
+_KEPT_BY_A_MANAGER = ("process_controlled", "privileges", "replication_login")
+"""Checks of what dbre needs to do it itself; who manages the cluster needs them not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """Everything that was seen, and what follows from it."""
+
+    survey: Survey
+    primary: str | None
+    candidates: tuple[Candidate, ...]
+    candidate: Candidate | None
+    checks: tuple[PreCheck, ...]
+    hand_over: HandOver | None  # who does it; None: dbre or the engine
+    timing: Timing | None  # of the last one
+
+    @property
+    def failed(self) -> list[PreCheck]:
+        """Because of which nothing is begun."""
+        return [one for one in self.checks if one.state is CheckState.FAIL]
+
+
+async def assess(ground: SwitchoverGround, cluster: Cluster, *, to: str | None, purpose: str) -> Assessment:
+    """Look at everything; changes nothing. Raises: UnknownInstance, SecretUnavailable."""
+    found = await survey(ground, cluster, purpose=purpose)
+    limits, hand_over = ground.limits(cluster.name), ground.hand_over_of(cluster)
+    checks = cluster_checks(found)
+    primaries = [one.name for one in found.topology.primaries if one.instance.cluster == cluster.name]
+    primary = primaries[0] if len(primaries) == 1 else None
+    ranked: list[Candidate] = []
+    candidate = None
+    if primary is not None:
+        ranked = candidates_of(found, primary, limits)
+        candidate = chosen(ranked, found.instances, asked=to, old=primary)
+        checks.append(_has_candidate(cluster, ranked, candidate, to, primary))
+    if primary is not None and candidate is not None:
+        mine = [one for one in candidate.checks if hand_over is None or one.rule not in _KEPT_BY_A_MANAGER]
+        checks += [*mine, *await _route_checks(ground, cluster, candidate.name)]
+        if hand_over is not None:
+            checks += await hand_over.check(cluster, found.instances[primary], found.instances[candidate.name])
+    return Assessment(
+        survey=found,
+        primary=primary,
+        candidates=tuple(ranked),
+        candidate=candidate,
+        checks=tuple(checks),
+        hand_over=hand_over,
+        timing=await ground.last_timing(cluster.name),
+    )
+
+
+def _has_candidate(
+    cluster: Cluster, ranked: Sequence[Candidate], candidate: Candidate | None, asked: str | None, primary: str
+) -> PreCheck:
+    is_ok = candidate is not None and not candidate.is_never
+    if asked == primary:
+        value = f"{primary} is the primary already"
+    elif asked is not None and candidate is None:
+        value = f"{printable(asked, limit=100)} is no replica that answers"
+    elif candidate is not None:
+        value = f"{candidate.name}{' is never to be primary' if candidate.is_never else ''}"
+    else:
+        value = "no replica answers" if not ranked else "none may become primary"
+    return PreCheck(
+        rule="candidate_exists",
+        subject=cluster.name,
+        state=CheckState.OK if is_ok else CheckState.FAIL,
+        value=value,
+        limit="a replica that answers",
+        source="topology",
+        remedy="dbre ha status shows who follows; --to INSTANCE names another one",
+    )
+
+
+async def _route_checks(ground: SwitchoverGround, cluster: Cluster, new: str) -> list[PreCheck]:
+    address = next(one.address for one in cluster.instances if one.name == new)
+    found: list[PreCheck] = []
+    for route in ground.routes(cluster):
+        try:
+            found += [route_check(route.name, one) for one in await route.check(address)]
+        except DbreError as error:
+            found.append(
+                PreCheck(
+                    rule="route_can_be_turned",
+                    subject=f"route {route.name}",
+                    state=CheckState.FAIL,
+                    value=printable(error.message, limit=300),
+                    limit="can be turned",
+                    source=route.kind,
+                    remedy=error.hint,
+                )
+            )
+    return found

@@ -1,0 +1,57 @@
+"""``dbre ha switchover``: another instance becomes the primary of a cluster, as planned."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dbre.core.operation.act import Act
+from dbre.core.view import View
+from dbre.ports.runtime import Runtime, runtime
+
+if TYPE_CHECKING:
+    from dbre.core.store import Store
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
+
+
+@app.command()
+async def switchover(
+    ctx: typer.Context,
+    cluster: ClusterName,
+    *,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="INSTANCE", help="Who becomes primary. Default: the best candidate.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look: every check with its remedy; ends with 3 where one is in the way.")
+    ] = False,
+) -> View | Act:
+    """Make another instance the primary; nothing that was acknowledged is lost, or nothing happens.
+
+    The old primary becomes a replica of the new one; the same command with --to leads back.
+    """
+    from dbre.capabilities.ha.switchover.view import done_view
+
+    if not check:
+        return Act(kind="ha.switchover", input={"cluster": cluster, "to": to}, view=done_view)
+    from dbre.core.store.errors import StoreMissing
+
+    parts = runtime(ctx)
+    try:
+        async with parts.open_store() as store:
+            return await _check(parts, cluster, to, store)
+    except StoreMissing:  # nothing was ever changed by dbre: so nothing was measured
+        return await _check(parts, cluster, to, None)
+
+
+async def _check(parts: Runtime, cluster: str, to: str | None, store: "Store | None") -> View:
+    from dbre.capabilities.ha.switchover.assessment import assess
+    from dbre.capabilities.ha.switchover.building import switchover_ground
+    from dbre.capabilities.ha.switchover.view import assessment_view
+
+    ground = switchover_ground(parts.config, parts.fleet, parts.engines, parts.clock, store)
+    return assessment_view(await assess(ground, parts.fleet.cluster(cluster), to=to, purpose="dbre:switchover"))
