@@ -45,9 +45,16 @@ class HaproxyRoute:
         """The runtime API, and a server of that address."""
         servers = await self._api.servers(self._backend)
         wanted = await _numeric(address)
+        may_change = self._is_checked or await self._api.may_change()
         is_there = wanted in [one.address for one in servers] or (len(servers) == 1 and not self._is_checked)
         return (
-            RouteCheck(name="runtime_api", is_ok=True, seen=_state(servers).value, wanted="an answer"),
+            RouteCheck(
+                name="runtime_api",
+                is_ok=may_change,
+                seen=_state(servers).value if may_change else "may only show",
+                wanted="may change servers",
+                remedy="give the stats socket: level admin",
+            ),
             RouteCheck(
                 name="server",
                 is_ok=is_there,

@@ -67,6 +67,14 @@ class RuntimeApi:
         rows = [dict(zip(names, line.split(), strict=False)) for line in lines[2:] if line.strip()]
         return tuple(_server(row, sessions) for row in rows)
 
+    async def may_change(self) -> bool:
+        """Whether the socket lets us change anything: asked about a server that cannot be."""
+        try:
+            await self._ask("set server dbre-nobody/dbre-nobody state ready")
+        except Denied:
+            return False
+        return True
+
     async def set_state(self, backend: str, server: str, state: str) -> None:
         """``ready``, ``drain`` or ``maint``."""
         await self._tell(f"set server {_named(backend)}/{_named(server)} state {_named(state)}")

@@ -78,12 +78,12 @@ def _steps(
             "pause", summary=f"hold clients back on {', '.join(paused)}; give up after {format_duration(limit)}",
             input={"routes": paused, "limit_seconds": limit}, undo="resume", estimate_seconds=0.1,
         )  # fmt: skip
-    for route in changing:
-        yield Step(
-            f"turn:{route.name}", summary=f"lead {route.name} ({route.kind}) to {instance.name} at {instance.address}",
-            input={"route": route.name, "address": address, "before": states[route.name].as_document()},
-            undo="turn-back", estimate_seconds=0.1,
-        )  # fmt: skip
+    turned = ", ".join(f"{one.name} ({one.kind})" for one in changing)
+    yield Step(
+        "turn", summary=f"lead {turned} to {instance.name} at {instance.address}",
+        input={"address": address, "before": {one.name: states[one.name].as_document() for one in changing}},
+        undo="turn-back", estimate_seconds=0.1 * len(changing),
+    )  # fmt: skip
     if paused:
         yield Step(
             "resume", summary=f"let clients go on by {', '.join(paused)}", input={"routes": paused}, estimate_seconds=0.1

@@ -1,17 +1,18 @@
 """``ha.switch_route``: lead clients to another instance, by every route, and say who did not follow."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from contextlib import suppress
+from typing import Any
 
 from dbre.capabilities.ha.route.documents import SwitchRouteInput
 from dbre.capabilities.ha.route.ground import RouteGround
 from dbre.capabilities.ha.route.stragglers import Straggler, client_sessions, straggler_rows
 from dbre.capabilities.ha.route.switch_plan import switch_plan
-from dbre.capabilities.ha.route.turning import pause_all, resume_all
+from dbre.capabilities.ha.route.turning import RoutesLeftBehind, pause_all, resume_all, turn_all, turn_all_back
 from dbre.core.errors import DbreError, PrecheckFailed, UsageError
 from dbre.core.fleet import Address, Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
-from dbre.core.operation.definition import Operation, Tunable, Verification, step
+from dbre.core.operation.definition import Operation, OutcomeUnknown, Verification, step
 from dbre.core.operation.plan import Plan
 from dbre.core.text import closest, printable
 from dbre.ports.contact import contact
@@ -28,7 +29,6 @@ class SwitchRoute(Operation[SwitchRouteInput]):
 
     kind, version = "ha.switch_route", 1
     document = SwitchRouteInput
-    tunables: ClassVar[Mapping[str, Tunable]] = {}
 
     def __init__(self, ground: RouteGround) -> None:
         self._ground = ground
@@ -47,7 +47,7 @@ class SwitchRoute(Operation[SwitchRouteInput]):
         checks = {one.name: tuple(await one.check(instance.address)) for one in routes}
         return switch_plan(asked, cluster, instance, routes, states=states, checks=checks)
 
-    @step(timeout_seconds=330.0, idempotent=True)
+    @step(timeout_seconds=330.0, idempotent=True, attempts=1)
     async def pause(self, context: StepContext) -> Mapping[str, Any]:
         """Hold clients back on every route that can, for as long as it takes."""
         names = await pause_all(self._routes(context, context.input["routes"]), limit_seconds=context.input["limit_seconds"])
@@ -58,25 +58,40 @@ class SwitchRoute(Operation[SwitchRouteInput]):
         """Let clients go on; also what undoes ``pause``."""
         return {"resumed": list(await resume_all(self._routes(context, context.input["routes"])))}
 
-    @step(timeout_seconds=60.0, idempotent=True)
+    @step(timeout_seconds=120.0, idempotent=True, attempts=1)  # clients wait meanwhile
     async def turn(self, context: StepContext) -> Mapping[str, Any]:
-        """Turn one route, if it still leads where it did."""
-        (route,) = self._routes(context, [context.input["route"]])
-        await route.point_to(_address(context.input), before=RouteState.from_document(context.input["before"]))
-        return {"route": route.name}
+        """Turn all routes, each if it still leads where it did; or none, and then clients go on at once."""
+        routes, before = self._turning(context)
+        try:
+            await turn_all(routes, _address(context.input), before=before)
+        except DbreError as error:
+            with suppress(DbreError):  # it is tried again when ``pause`` is undone, where it is told
+                await resume_all(routes)
+            if isinstance(error, RoutesLeftBehind):
+                raise OutcomeUnknown(error.message) from error
+            raise
+        return {"routes": [one.name for one in routes]}
 
-    @step(timeout_seconds=60.0, idempotent=True)
+    @step(timeout_seconds=120.0, idempotent=True)
     async def turn_back(self, context: StepContext) -> Mapping[str, Any]:
-        """Put one route back to where it led, if nobody else turned it since."""
-        (route,) = self._routes(context, [context.input["route"]])
-        await route.undo(_address(context.input), before=RouteState.from_document(context.input["before"]))
-        return {"route": route.name}
+        """Put the routes back to where they led, unless somebody else turned them since; clients go on in any case."""
+        routes, before = self._turning(context)
+        try:
+            await turn_all_back(routes, _address(context.input), before=before)
+        finally:
+            await resume_all(routes)
+        return {"routes": [one.name for one in routes]}
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def cut(self, context: StepContext) -> Mapping[str, Any]:
-        """End what still goes through the routes to elsewhere."""
-        routes = self._routes(context, context.input["routes"])
-        return {"ended": {one.name: await one.cut(_address(context.input)) for one in routes}}
+        """End what still goes through the routes to elsewhere; what cannot be ended is told, and no reason to go back."""
+        ended: dict[str, int | str] = {}
+        for one in self._routes(context, context.input["routes"]):
+            try:
+                ended[one.name] = await one.cut(_address(context.input))
+            except DbreError as error:
+                ended[one.name] = error.message
+        return {"ended": ended}
 
     @step(timeout_seconds=90_000.0, idempotent=True)
     async def settle(self, context: StepContext) -> Mapping[str, Any]:
@@ -85,12 +100,7 @@ class SwitchRoute(Operation[SwitchRouteInput]):
         routes, began = self._routes(context, asked["routes"]), clock.monotonic()
         while True:
             await context.checkpoint()
-            late = [
-                f"{one.name}: {check.name} says {check.seen}"
-                for one in routes
-                for check in await one.verify(_address(asked))
-                if not check.is_ok
-            ]
+            late = [word for one in routes for word in await _late(one, _address(asked))]
             left, unknown = await self._left(context, asked["old"])
             elapsed = clock.monotonic() - began
             if not (late or left or unknown) or elapsed >= asked["seconds"]:
@@ -102,14 +112,11 @@ class SwitchRoute(Operation[SwitchRouteInput]):
         """Ask every route again; what only time can mend does not count."""
         found = []
         for one in context.plan.steps:
-            if one.handler != "turn":
-                continue
-            (route,) = self._routes(context, [one.input["route"]])
-            for check in await route.verify(_address(one.input)):
-                detail = check.seen if check.is_ok else f"{check.seen}, and {check.wanted} was wanted"
-                found.append(
-                    Verification(subject=f"{route.name}: {check.name}", holds=check.is_ok or check.is_advice, detail=detail)
-                )
+            for route in self._routes(context, list(one.input["before"])) if one.handler == "turn" else ():
+                for check in await route.verify(_address(one.input)):
+                    detail = check.seen if check.is_ok else f"{check.seen}, and {check.wanted} was wanted"
+                    holds = check.is_ok or check.is_advice
+                    found.append(Verification(subject=f"{route.name}: {check.name}", holds=holds, detail=detail))
         return found
 
     async def _left(self, context: StepContext, names: Sequence[str]) -> tuple[list[Straggler], list[str]]:
@@ -141,6 +148,10 @@ class SwitchRoute(Operation[SwitchRouteInput]):
     def _cluster(self, context: StepContext) -> Cluster:
         return self._ground.fleet.cluster(context.plan.target.rpartition("/")[2])
 
+    def _turning(self, context: StepContext) -> tuple[tuple[Route, ...], dict[str, RouteState]]:
+        before = {name: RouteState.from_document(one) for name, one in context.input["before"].items()}
+        return self._routes(context, list(before)), before
+
     def _routes(self, context: StepContext, names: Sequence[str]) -> tuple[Route, ...]:
         return self._ground.routes(self._cluster(context), tuple(names))
 
@@ -160,3 +171,11 @@ def instance_of(cluster: Cluster, name: str) -> Instance:
 def _address(given: Mapping[str, Any]) -> Address:
     host, port = given["address"]
     return Address(host, port)
+
+
+async def _late(route: Route, address: Address) -> list[str]:
+    try:
+        checks = await route.verify(address)
+    except DbreError as error:
+        return [f"{route.name}: {error.message}"]
+    return [f"{route.name}: {one.name} says {one.seen}" for one in checks if not one.is_ok]

@@ -2,12 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dbre.core.errors import DbreError
-from dbre.ports.route import Route
+from dbre.core.fleet import Address
+from dbre.ports.route import Route, RouteState
 
-__all__ = ["pause_all", "resume_all"]
+__all__ = ["RoutesLeftBehind", "pause_all", "resume_all", "turn_all", "turn_all_back"]
+
+
+class RoutesLeftBehind(DbreError):
+    """Some routes could not be put back: nobody knows where they lead. The others are back."""
+
+    code = "route.left_behind"
 
 
 async def pause_all(routes: Sequence[Route], *, limit_seconds: float) -> tuple[str, ...]:
@@ -44,3 +51,42 @@ async def resume_all(routes: Sequence[Route]) -> tuple[str, ...]:
     if failures:
         raise failures[0]
     return tuple(resumed)
+
+
+async def turn_all(routes: Sequence[Route], address: Address, *, before: Mapping[str, RouteState]) -> None:
+    """Lead every route to ``address``. Where one fails, those before it and itself are put back, and then the error is raised.
+
+    Raises: what ``point_to`` raises; RoutesLeftBehind where putting back failed, too.
+    """
+    tried = []
+    try:
+        for route in routes:
+            tried.append(route)
+            await route.point_to(address, before=before[route.name])
+    except BaseException as error:
+        try:
+            await asyncio.shield(turn_all_back(tried, address, before=before))
+        except RoutesLeftBehind as problem:
+            said = error.message if isinstance(error, DbreError) else type(error).__name__
+            raise RoutesLeftBehind(f"{said}; then: {problem.message}", hint=problem.hint, context=problem.context) from error
+        raise
+
+
+async def turn_all_back(routes: Sequence[Route], address: Address, *, before: Mapping[str, RouteState]) -> None:
+    """Put every route back that leads to ``address``, the last first; one that fails does not keep the others.
+
+    Raises: RoutesLeftBehind, after all were tried.
+    """
+    failures: dict[str, DbreError] = {}
+    for route in reversed(routes):
+        try:
+            await route.undo(address, before=before[route.name])
+        except DbreError as error:
+            failures[route.name] = error
+    if failures:
+        said = "; ".join(f"{name}: {error.message}" for name, error in failures.items())
+        raise RoutesLeftBehind(
+            f"not put back: {said}",
+            hint="see where it leads: dbre ha route show; and turn it by hand",
+            context={"routes": list(failures)},
+        )

@@ -124,5 +124,7 @@ async def test_a_socket_without_the_right_level_is_told_of(lab_site: Site, postg
     )  # fmt: skip
     async with running(server):
         route = HaproxyRoute("proxy", RuntimeApi(server.socket), BACKEND)
+        (bad,) = [one for one in await route.check(postgres_pair.replica.address) if not one.is_ok]
+        assert (bad.name, bad.seen) == ("runtime_api", "may only show")
         with pytest.raises(Denied, match="may not"):
             await route.point_to(postgres_pair.replica.address, before=await route.current())

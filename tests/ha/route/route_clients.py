@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
+from dbre.engines.postgres import PostgresEngine
 from dbre.lab.pgbouncer import PgBouncerServer
 from dbre.tools.pgbouncer.console import ConsoleAccess
 from dbre.tools.pgbouncer.route import PgBouncerRoute
@@ -15,6 +16,17 @@ def route_of(pooler: PgBouncerServer, *, has_file: bool = True) -> PgBouncerRout
     """The route by this PgBouncer."""
     access = ConsoleAccess(address=pooler.address, user=pooler.superuser, password=pooler.password)
     return PgBouncerRoute("pool", access, ["shop"], file=pooler.databases_file if has_file else None)
+
+
+class PostgresAlone:
+    """The registry of an installation with one engine."""
+
+    def names(self) -> list[str]:
+        return ["postgresql"]
+
+    def get(self, name: str) -> PostgresEngine:
+        assert name == "postgresql"
+        return PostgresEngine()
 
 
 class Writer:

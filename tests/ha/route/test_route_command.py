@@ -1,0 +1,128 @@
+"""``dbre ha route``, as a user types it: a pool, a proxy and a name turned together, and who stayed behind."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest_asyncio
+from route_clients import Writer
+
+from dbre.lab.bind import KEY_NAME, BindServer, find_bind
+from dbre.lab.haproxy import BACKEND, HaproxyServer, find_haproxy
+from dbre.lab.pgbouncer import PgBouncerServer
+from dbre.lab.site import Site
+from dbre.testing.fixtures import PostgresPair, installed, running
+
+RECORDS = {"db": "1 IN CNAME pg1.lab.example.", "pg1": "5 IN A 127.0.0.1", "pg2": "5 IN A 127.0.0.1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Led:
+    """A pair whose clients come by three ways, and a directory with the ``dbre.yaml`` for it."""
+
+    pair: PostgresPair
+    pooler: PgBouncerServer
+    proxy: HaproxyServer
+    directory: Path
+
+    async def dbre(self, *words: str, expect: int = 0) -> Any:
+        """Run a command and read its JSON."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "dbre", "ha", "route", *words, "-o", "json",
+            cwd=self.directory, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        async with asyncio.timeout(100):
+            output, errors = await process.communicate()
+        assert process.returncode == expect, errors.decode() + output.decode()
+        return json.loads(output) if output else errors.decode()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def led(lab_site: Site, postgres_pair: PostgresPair, pooler: PgBouncerServer, tmp_path: Path) -> AsyncIterator[Led]:
+    pair = postgres_pair
+    async with AsyncExitStack() as stack:
+        servers = {"pg1": pair.primary.address, "pg2": pair.replica.address}
+        program = installed(lambda: find_haproxy(account=lab_site.account))
+        proxy = HaproxyServer("led-proxy", lab_site, program=program, servers=servers)
+        await stack.enter_async_context(running(proxy))
+        program = installed(lambda: find_bind(account=lab_site.account))
+        names = BindServer("led-names", lab_site, program=program, zone="lab.example", records=RECORDS)
+        await stack.enter_async_context(running(names))
+        passwords = {"pg": pair.primary.password, "pool": pooler.password, "key": names.password}
+        for name, secret in passwords.items():
+            (tmp_path / name).write_text(secret.reveal())
+            (tmp_path / name).chmod(0o600)
+        routes = [
+            {"name": "pool", "pgbouncer": {
+                "address": str(pooler.address), "user": pooler.superuser, "password": "file:pool", "tls": "disable",
+                "databases": ["shop"], "databases_file": str(pooler.databases_file)}},
+            {"name": "proxy", "haproxy": {"socket": str(proxy.socket), "backend": BACKEND}},
+            {"name": "name", "dns": {
+                "record": "db.lab.example", "type": "CNAME", "zone": "lab.example", "server": str(names.address),
+                "key_name": KEY_NAME, "key": "file:key", "ttl": "2s",
+                "targets": {"pg1": "pg1.lab.example", "pg2": "pg2.lab.example"}}},
+        ]  # fmt: skip
+        instances = [{"name": name, "host": one.host, "port": one.port} for name, one in servers.items()]
+        cluster = {
+            "name": "shop", "environment": "test", "engine": "postgresql", "user": pair.primary.superuser,
+            "password": "file:pg", "tls": "disable", "databases": ["postgres"], "instances": instances,
+        }  # fmt: skip
+        document = {
+            "state": {"url": "sqlite:///state.db"},
+            "fleet": {"clusters": [cluster]},
+            "ha": {"clusters": [{"cluster": "shop", "routes": routes}]},
+        }
+        (tmp_path / "dbre.yaml").write_text(json.dumps(document))  # JSON is YAML
+        yield Led(pair=pair, pooler=pooler, proxy=proxy, directory=tmp_path)
+
+
+async def test_all_routes_are_turned_together_and_who_stays_behind_is_named(led: Led) -> None:
+    shown = await led.dbre("show", "shop")
+    assert [(one["route"], one["kind"], one["instances"], one["is_paused"]) for one in shown["items"]] == [
+        ("pool", "pgbouncer", ["pg1"], False),
+        ("proxy", "haproxy", ["pg1"], None),
+        ("name", "dns", ["pg1"], None),
+    ]
+    checked = await led.dbre("check", "shop", "--to", "pg2")
+    assert {one["status"] for one in checked["items"]} == {"ok"}
+    refused = await led.dbre("switch", "shop", "--to", "pg2", "--yes", expect=5)
+    assert "pg2 is a replica" in refused
+    async with await led.pair.replica.connect() as admin:
+        await admin.execute("SELECT pg_promote()")
+    conninfo = led.pair.primary.conninfo()
+    legacy = await psycopg.AsyncConnection.connect(conninfo, application_name="legacy")
+    through = await psycopg.AsyncConnection.connect(conninfo, port=led.proxy.address.port, application_name="modern")
+    async with legacy, Writer(led.pooler.conninfo(database="shop", user="app")).writing() as writer:
+        await writer.until(5)
+        turned = await led.dbre("switch", "shop", "--to", "pg2", "--yes", "--settle", "1s")
+        await writer.until(5)
+        assert writer.errors == []
+        assert [(one["instance"], one["application"], one["sessions"]) for one in turned["items"]] == [("pg1", "legacy", 1)]
+        stayed = await led.dbre("stragglers", "shop", expect=3)
+        assert [one["application"] for one in stayed["items"]] == ["legacy"]
+    await through.close()
+    assert {tuple(one["instances"]) for one in (await led.dbre("show", "shop"))["items"]} == {("pg2",)}
+    again = await led.dbre("switch", "shop", "--to", "pg2", "--yes")
+    assert again["items"] == []
+
+
+async def test_the_ttl_of_a_name_is_lowered_and_the_old_one_waited_for(led: Led) -> None:
+    await led.dbre("ttl", "shop", "--route", "name", "--ttl", "2s", "--yes")
+    (row,) = (await led.dbre("show", "shop", "--route", "name"))["items"]
+    assert row["linger_seconds"] == 2.0
+    refused = await led.dbre("ttl", "shop", "--route", "pool", expect=5)
+    assert "which has no TTL" in refused
+
+
+async def test_names_that_are_not_there_are_told_with_what_is(led: Led) -> None:
+    assert "did you mean proxy?" in await led.dbre("show", "shop", "--route", "prox", expect=2)
+    assert "did you mean pg" in await led.dbre("check", "shop", "--to", "pg", expect=2)
+    await led.proxy.stop()
+    down = await led.dbre("show", "shop", expect=6)
+    assert [one["instances"] for one in down["items"]] == [["pg1"], None, ["pg1"]]
