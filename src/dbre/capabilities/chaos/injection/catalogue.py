@@ -11,6 +11,7 @@ from dbre.capabilities.chaos.injection.faults.clock_skew import CLOCK_SKEW
 from dbre.capabilities.chaos.injection.faults.crashing import CRASH
 from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.faults.freezing import FREEZE
+from dbre.capabilities.chaos.injection.faults.io_fault import IO_FAULT
 from dbre.capabilities.chaos.injection.faults.name_failure import NAME_FAILURE
 from dbre.capabilities.chaos.injection.faults.replica_faults import ARCHIVE_FAILURE, REPLAY_PAUSE, REPLICA_LAG, SLOT_LEAK
 from dbre.capabilities.chaos.injection.faults.session_faults import (
@@ -36,7 +37,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
     for one in (
         CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
-        BACKEND_KILL, STORE_LOSS, NAME_FAILURE, TOXIC, CLOCK_SKEW,
+        BACKEND_KILL, STORE_LOSS, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT,
     )
 }  # fmt: skip
 
