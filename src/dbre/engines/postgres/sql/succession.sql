@@ -99,16 +99,16 @@ SELECT s.slot_name::text AS name, s.active AS is_active
 -- facet: succession
 -- versions: >=15
 -- privilege: REPLICATION
--- parameters: slot name
+-- parameters: slot text
 SELECT s.slot_name::text AS name
-  FROM pg_catalog.pg_create_physical_replication_slot($1::name, immediately_reserve => true) AS s;
+  FROM pg_catalog.pg_create_physical_replication_slot($1::text::name, immediately_reserve => true) AS s;
 
 -- name: succession_drop
 -- facet: succession
 -- versions: >=15
 -- privilege: REPLICATION
--- parameters: slot name
-SELECT pg_catalog.pg_drop_replication_slot($1::name) IS NOT NULL AS is_dropped;
+-- parameters: slot text
+SELECT pg_catalog.pg_drop_replication_slot($1::text::name) IS NOT NULL AS is_dropped;
 
 -- name: succession_reload
 -- facet: succession
