@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dbre import __version__
 from dbre.assembly import Ground, StoredReportSources, assemble, chaos_ground, schedules_of_installation, slo_snapshots
+from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.capabilities.ha.config_document import HA
 from dbre.capabilities.ha.sweeps import Sweeps, sweep
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
@@ -26,7 +27,7 @@ from dbre.capabilities.slo.polling.run import Polling, SourceGround
 from dbre.capabilities.slo.recent_statuses import live_statuses
 from dbre.capabilities.stack.checker import StackChecker
 from dbre.control_plane.backups import PlaneBackups
-from dbre.control_plane.chaos import heal_leftovers
+from dbre.control_plane.chaos import finish_reports, heal_leftovers
 from dbre.control_plane.failovers import PlaneFailovers
 from dbre.control_plane.incidents import incident_parts, incident_services, slack_receiver
 from dbre.control_plane.ingest import PlaneIngest
@@ -149,6 +150,9 @@ class ControlPlane:
         failovers = PlaneFailovers(
             self._config, self._fleet, ground.engines, self._clock, store=store, desk=operations.desk, tell=events.put
         )
+        chaos = chaos_ground(
+            self._config, self._fleet, ground.engines, self._clock, statuses=live_statuses(slo, self._clock), store=store
+        )
         services = await self._services(
             store,
             slo=slo,
@@ -158,10 +162,10 @@ class ControlPlane:
             people=people,
             stack=stack,
             backups=backups.services(),
+            chaos=chaos,
         )
         services = replace(services, ingest=ingest.app, readiness=ingest.readiness(services.readiness))
         evaluation_interval = self._config.get(ALERTING).evaluation_interval
-        chaos = chaos_ground(self._config, self._fleet, ground.engines, self._clock, statuses=None)
         parts = {
             "events": events.run,
             "slo": slo.run,
@@ -180,6 +184,7 @@ class ControlPlane:
             **backups.parts(),
             **failovers.parts(),
             "chaos-leftovers": lambda: heal_leftovers(chaos),
+            "chaos-reports": lambda: finish_reports(chaos, store),
             **operations.parts(),
         }
         identity = {"version": __version__, "pid": os.getpid()}
@@ -251,6 +256,7 @@ class ControlPlane:
         people: Telling,
         stack: StackChecker,
         backups: BackupServices,
+        chaos: ChaosGround,
     ) -> Services:
         return Services(
             clock=self._clock,
@@ -279,6 +285,7 @@ class ControlPlane:
             incidents=incident_services(self._config, self._fleet, store, self._clock),
             stack=lambda: stack.results,
             backups=backups,
+            chaos=chaos,
             sweeps=Sweeps(
                 lambda one: sweep(self._application.engines, self._fleet, one, self._clock, self._config.get(HA)), self._clock
             ),

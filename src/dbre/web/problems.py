@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from dbre.capabilities.backup.catalog.errors import NoSuchDrill
+from dbre.capabilities.chaos.runs.repository import NoSuchRun
 from dbre.capabilities.incident.errors import NoSuchIncident, NoSuchIncidentItem
 from dbre.core.audit.errors import AuditEntryInvalid, EntryMissing
 from dbre.core.errors import DbreError, ExitCode
@@ -86,7 +87,7 @@ async def _dbre_error(request: Request, error: Exception) -> Response:
 
 
 def _status_of(error: DbreError) -> int:
-    if isinstance(error, NotFound | NoSuchDrill | NoSuchIncident | NoSuchIncidentItem | NoSuchOperation):
+    if isinstance(error, NotFound | NoSuchDrill | NoSuchIncident | NoSuchIncidentItem | NoSuchOperation | NoSuchRun):
         return 404
     if isinstance(error, AuditEntryInvalid | EntryMissing):
         return 409  # not the asker's fault: what is stored is not what was written

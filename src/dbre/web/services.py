@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.types import ASGIApp
 
 from dbre.capabilities.backup.ground import BackupGround
+from dbre.capabilities.chaos.ground import ChaosGround
 from dbre.capabilities.ha.sweeps import Sweeps
 from dbre.capabilities.incident.chatops.slack_receiver import SlackReceiver
 from dbre.capabilities.incident.delivery.alertmanager_receiver import AlertmanagerReceiver
@@ -133,6 +134,7 @@ class Services:
     reports: Reports
     backups: BackupServices
     sweeps: Sweeps
+    chaos: ChaosGround
     stack: Callable[[], Sequence[CheckResult]]  # the latest check of each service
     composites: Sequence[Composite] = ()
     ingest: ASGIApp | None = None  # takes in events of real traffic; None: no SLO counts any

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from dbre.web.api import (
     audit,
     backups,
+    chaos,
     events,
     fleet,
     gates,
@@ -33,6 +34,7 @@ for _part in (
     reports,
     backups,
     ha,
+    chaos,
     operations,
     gates,
     schedules,

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from dbre.web.pages import (
     audit,
     backups,
+    chaos,
     engines,
     events,
     fleet,
@@ -34,6 +35,7 @@ for _page in (
     reports,
     backups,
     ha,
+    chaos,
     operations,
     gates,
     schedules,
