@@ -5,7 +5,13 @@ from types import ModuleType
 
 from dbre.core.errors import Unsupported
 
-__all__ = ["observer_backup_grants", "observer_client_grants", "observer_grants", "observer_succession_grants"]
+__all__ = [
+    "observer_backup_grants",
+    "observer_client_grants",
+    "observer_grants",
+    "observer_mischief_grants",
+    "observer_succession_grants",
+]
 
 _MODULES = {"mysql": "dbre.engines.mysql.grants", "redis": "dbre.engines.redis.grants"}  # each needs the extra of its name
 
@@ -25,6 +31,12 @@ def observer_backup_grants(engine: str, user: str) -> tuple[str, ...]:
 def observer_client_grants(engine: str, user: str) -> tuple[str, ...]:
     """What ``user`` needs besides so that ``dbre ha probe`` can be tried. Raises: Unsupported, likewise."""
     statements: tuple[str, ...] = _module(engine).client_grants(user)
+    return statements
+
+
+def observer_mischief_grants(engine: str, user: str) -> tuple[str, ...]:
+    """What ``user`` needs besides so that ``dbre chaos`` can be tried. Raises: Unsupported, likewise."""
+    statements: tuple[str, ...] = _module(engine).mischief_grants(user)
     return statements
 
 

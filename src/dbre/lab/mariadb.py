@@ -11,7 +11,13 @@ from typing import Self
 from dbre.core.programs.account import Account
 from dbre.core.programs.cache import build_once
 from dbre.core.secrets import Secret
-from dbre.lab.grants import observer_backup_grants, observer_client_grants, observer_grants, observer_succession_grants
+from dbre.lab.grants import (
+    observer_backup_grants,
+    observer_client_grants,
+    observer_grants,
+    observer_mischief_grants,
+    observer_succession_grants,
+)
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site, run_program
@@ -20,6 +26,7 @@ from dbre.ports.session import Role
 __all__ = ["REPLICATION_USER", "MariaDbServer", "find_mariadb"]
 
 DATABASE = "lab"
+_EXTRAS = (observer_backup_grants, observer_client_grants, observer_succession_grants, observer_mischief_grants)
 REPLICATION_USER = "replicator"
 _ACCOUNTS_FILE = "accounts.sql"
 _GREETING = 0x0A  # first byte of the server's handshake, protocol version 10
@@ -80,7 +87,7 @@ class MariaDbServer(LabServer):
             lines.append(f"CREATE USER {account} IDENTIFIED BY PASSWORD '{_native_hash(login.password)}';")
             if login.is_observer:
                 lines += _single_lines(observer_grants(self.engine, f"{login.user}@{clients}"))
-                for extras in (observer_backup_grants, observer_client_grants, observer_succession_grants):
+                for extras in _EXTRAS:
                     lines += [f"{statement};" for statement in extras(self.engine, f"{login.user}@{clients}")]
                 lines.append(f"GRANT SUPER ON *.* TO {account};")  # `dbre settings apply` can be tried, as the script says
             else:

@@ -9,7 +9,13 @@ from typing import Self
 
 from dbre.core.programs.account import Account
 from dbre.lab.errors import LabError
-from dbre.lab.grants import observer_backup_grants, observer_client_grants, observer_grants, observer_succession_grants
+from dbre.lab.grants import (
+    observer_backup_grants,
+    observer_client_grants,
+    observer_grants,
+    observer_mischief_grants,
+    observer_succession_grants,
+)
 from dbre.lab.programs import ServerProgram, find_program
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
@@ -18,6 +24,7 @@ from dbre.ports.session import Role
 __all__ = ["RedisServer", "ask_inline", "find_redis"]
 
 _TIMESTAMPS_SINCE = (7, 0, 0)
+_EXTRAS = (observer_backup_grants, observer_client_grants, observer_succession_grants, observer_mischief_grants)
 _APPLICATION_COMMANDS = "+@connection +@read +@write +role"
 
 
@@ -78,11 +85,7 @@ class RedisServer(LabServer):
         for login in self.logins:
             rules = f"on ~lab_ledger:* -@all {_APPLICATION_COMMANDS}"
             if login.is_observer:
-                more = (
-                    one
-                    for make in (observer_backup_grants, observer_client_grants, observer_succession_grants)
-                    for one in make(self.engine, login.user)
-                )
+                more = (one for make in _EXTRAS for one in make(self.engine, login.user))
                 scripts = (observer_grants(self.engine, login.user), *more)
                 rules = " ".join(one.strip().removeprefix(f"ACL SETUSER {login.user} ") for one in scripts)
             text += f"user {login.user} >{login.password.reveal()} {rules}\n"

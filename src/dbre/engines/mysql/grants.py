@@ -5,7 +5,7 @@ from dbre.core.text import printable
 from dbre.engines.mysql.facts import COPY, STREAM, SUCCEED, WRITE_CANARY, WRITE_CLIENT
 from dbre.engines.mysql.queries import catalog
 
-__all__ = ["backup_grants", "client_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "client_grants", "grant_script", "mischief_grants", "succession_grants"]
 
 _LONGEST_USER = 128  # characters, in MariaDB; MySQL refuses more than 32 itself
 _ANY_HOST = "%"
@@ -44,6 +44,10 @@ def grant_script(user: str) -> str:
                 f"/* Not granted. To act as a client that writes rows of its own (dbre ha probe): {printable(one)} */"
                 for one in client_grants(user)
             ),
+            *(
+                f"/* Not granted. To make faults on purpose in MariaDB (dbre chaos): {printable(one)} */"
+                for one in mischief_grants(user)
+            ),
             "",
         )
     )
@@ -73,6 +77,14 @@ def client_grants(user: str) -> tuple[str, ...]:
         _granting("SELECT, INSERT, DELETE ON dbre.client_ledger", account),
         _granting(WRITE_CLIENT, account),
     )
+
+
+def mischief_grants(user: str) -> tuple[str, ...]:
+    """What a login of MariaDB needs besides to make the faults of ``dbre chaos``, but locks of tables.
+
+    Raises: UsageError for an impossible name.
+    """
+    return (_granting("REPLICATION SLAVE ADMIN, SLAVE MONITOR, CONNECTION ADMIN ON *.*", _account(user)),)
 
 
 def succession_grants(user: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["backup_grants", "change_grants", "client_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "change_grants", "client_grants", "grant_script", "mischief_grants", "succession_grants"]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
 
@@ -58,6 +58,15 @@ _COPYING = """\
 --   {};
 """
 _READING = ("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", "GRANT CREATE ON SCHEMA public TO {}")
+_OPTIONAL_MISCHIEF = """\
+-- Not granted. To let dbre make faults on purpose (dbre chaos); a table that is to be locked needs GRANT UPDATE besides:
+"""
+_MISCHIEF = (
+    "ALTER ROLE {} REPLICATION",
+    "GRANT pg_signal_backend TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_wal_replay_pause() TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_wal_replay_resume() TO {}",
+)
 _CHANGING = (
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO {}",
     "GRANT SELECT ON pg_catalog.pg_file_settings TO {}",
@@ -91,6 +100,7 @@ def grant_script(user: str) -> str:
     rows = "".join(f"--   {printable(sql.SQL(text).format(role).as_string(None))};\n" for text in _READING)
     succession = "".join(f"--   {printable(line)};\n" for line in succession_grants(user))
     clients = "".join(f"--   {printable(line)};\n" for line in client_grants(user))
+    mischief = "".join(f"--   {printable(line)};\n" for line in mischief_grants(user))
     return (
         expected
         + granted
@@ -104,6 +114,8 @@ def grant_script(user: str) -> str:
         + succession
         + _OPTIONAL_CLIENTS
         + clients
+        + _OPTIONAL_MISCHIEF
+        + mischief
     )
 
 
@@ -128,6 +140,16 @@ def client_grants(user: str) -> tuple[str, ...]:
         *(" ".join(named(name).text.split()) for name in _CLIENT_TABLES),
         *(sql.SQL(text).format(role).as_string(None) for text in _CLIENT),
     )
+
+
+def mischief_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to make the faults of ``dbre chaos`` that the server makes itself, but locks of tables.
+
+    Raises: UsageError where ``user`` cannot be the name of a role.
+    """
+    role = _role(user)
+    own = tuple(sql.SQL(text).format(role).as_string(None) for text in _MISCHIEF)
+    return (*own, *change_grants(user, ("recovery_min_apply_delay", "archive_command")))
 
 
 def succession_grants(user: str) -> tuple[str, ...]:

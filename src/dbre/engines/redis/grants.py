@@ -3,7 +3,7 @@
 from dbre.core.errors import UsageError
 from dbre.engines.redis.commands import PRIVILEGES, named
 
-__all__ = ["backup_grants", "client_grants", "grant_script", "succession_grants"]
+__all__ = ["backup_grants", "client_grants", "grant_script", "mischief_grants", "succession_grants"]
 
 _LONGEST_USER = 128
 _BACKUPS = ("backup_setting", "backup_end_file", "canary_write", "canary_newest", "canary_oldest", "canary_prune")
@@ -12,6 +12,7 @@ _SUCCEEDING = (
     "succession_follow", "succession_hand_over", "succession_setting", "succession_set", "succession_keep",
 )  # fmt: skip
 _SNAPSHOTS = ("+sync", "+psync", "+replconf")  # redis-cli --rdb
+_MISCHIEF = ("mischief_pause", "mischief_unpause", "mischief_kill")
 _FORBIDDEN = frozenset(" \t\n\v\f\r\0")  # ACLStringHasSpaces in src/acl.c
 
 
@@ -44,6 +45,12 @@ def backup_grants(user: str) -> tuple[str, ...]:
 def client_grants(user: str) -> tuple[str, ...]:
     """What a login needs besides to act as a probe client; it keeps what it could do before. Raises: UsageError."""
     words = (word for name in _CLIENT for word in named(name).privilege.split(" "))
+    return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys(words))),)
+
+
+def mischief_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides to make the faults of ``dbre chaos``; it keeps what it could do before. Raises: UsageError."""
+    words = (word for name in _MISCHIEF for word in named(name).privilege.split(" "))
     return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys(words))),)
 
 

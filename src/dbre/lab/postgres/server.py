@@ -13,7 +13,14 @@ from psycopg import sql
 
 from dbre.core.secrets import Secret
 from dbre.engines.postgres.binaries import PostgresBinaries
-from dbre.engines.postgres.grants import backup_grants, change_grants, client_grants, grant_script, succession_grants
+from dbre.engines.postgres.grants import (
+    backup_grants,
+    change_grants,
+    client_grants,
+    grant_script,
+    mischief_grants,
+    succession_grants,
+)
 from dbre.lab.errors import LabError
 from dbre.lab.postgres.template import TEMPLATE_SUPERUSER, copy_template, template
 from dbre.lab.processes import Process
@@ -217,7 +224,8 @@ class PostgresServer(LabServer):
                 if login.is_observer:
                     # Before version 15 only a superuser could be let change parameters.
                     changes = change_grants(login.user, _CHANGEABLE) if self.binaries.version >= 15 else ()
-                    changes = (*changes, *succession_grants(login.user)) if self.binaries.version >= 15 else changes
+                    if self.binaries.version >= 15:
+                        changes = (*changes, *succession_grants(login.user), *mischief_grants(login.user))
                     extras = (*changes, *backup_grants(login.user), *client_grants(login.user))
                     for statement in (grant_script(login.user), *extras):
                         await connection.execute(statement.encode())
