@@ -25,6 +25,7 @@ from dbre.ports.wire import WirePort
 if TYPE_CHECKING:  # it needs Access from here
     from dbre.ports.backup.engine import BackupPort
     from dbre.ports.backup.model import Place
+    from dbre.ports.forks import ForkPort
 
 __all__ = [
     "Access",
@@ -54,6 +55,7 @@ class Facet(StrEnum):
     BACKUP = "backup"
     CANARY = "canary"
     CLIENT = "client"
+    FORK = "fork"
     INTEGRITY = "integrity"
     WIRE = "wire"
     SUCCESSION = "succession"
@@ -249,6 +251,10 @@ class Engine(Protocol):
 
     def dumps(self, place: "Place") -> "BackupPort":
         """Copies as statements or rows, and their recovery. Raises: Unsupported."""
+        ...
+
+    def forks(self, place: "Place") -> "ForkPort":
+        """What servers wrote after their history had been left behind. Raises: Unsupported."""
         ...
 
     def wire(self) -> WirePort:

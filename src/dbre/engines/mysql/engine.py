@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
+from dbre.core.errors import Unsupported
 from dbre.core.fleet import Instance
 from dbre.engines.mysql.backup.port import MariaDbBackups
 from dbre.engines.mysql.client_work import MySqlClient
@@ -24,6 +25,7 @@ from dbre.engines.mysql.wire import MySqlWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.forks import ForkPort
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
@@ -57,6 +59,10 @@ class MySqlEngine:
     def dumps(self, place: Place) -> BackupPort:
         """Copies of a MariaDB server as statements, and their recovery; a survey says no to MySQL."""
         return MySqlDumps(place)
+
+    def forks(self, place: Place) -> ForkPort:  # noqa: ARG002 - of the protocol
+        """Raises: Unsupported: neither its log nor its files name rows as they must be named here."""
+        raise Unsupported("lost writes are read from the files of PostgreSQL alone", hint="dbre engine support")
 
     def wire(self) -> WirePort:
         """The grammar of its protocol, for one who stands between client and server."""

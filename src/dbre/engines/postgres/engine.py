@@ -14,6 +14,9 @@ from dbre.engines.postgres.dumps.port import PostgresDumps
 from dbre.engines.postgres.facts import DEFAULT_PORT, END_OF_LIFE
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.features import FEATURES
+from dbre.engines.postgres.forks.fork_point import COMPOSED as FORKS_COMPOSED
+from dbre.engines.postgres.forks.port import PostgresForks
+from dbre.engines.postgres.forks.row_queries import COMPOSED as LOST_ROWS_COMPOSED
 from dbre.engines.postgres.grants import grant_script
 from dbre.engines.postgres.host import PostgresHost
 from dbre.engines.postgres.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
@@ -31,6 +34,7 @@ from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.horizon import WriteHorizon
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.forks import ForkPort
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 from dbre.ports.wire import WirePort
 
@@ -75,6 +79,10 @@ class PostgresEngine:
         """Rows of tables between two servers (``ports.backup.tables``)."""
         return PostgresTableCopies()
 
+    def forks(self, place: Place) -> ForkPort:
+        """What servers wrote after their history had been left behind."""
+        return PostgresForks(place)
+
     def wire(self) -> WirePort:
         """The grammar of its protocol, for one who stands between client and server."""
         return PostgresWire()
@@ -97,7 +105,16 @@ class PostgresEngine:
 
     def queries(self) -> Sequence[NamedQuery]:
         """Every statement that the engine may send."""
-        return (*catalog().queries, *COMPOSED, *INTEGRITY_COMPOSED, *TABLES_COMPOSED, *MISCHIEF_COMPOSED, *SUCCESSION_COMPOSED)
+        return (
+            *catalog().queries,
+            *COMPOSED,
+            *INTEGRITY_COMPOSED,
+            *TABLES_COMPOSED,
+            *FORKS_COMPOSED,
+            *LOST_ROWS_COMPOSED,
+            *MISCHIEF_COMPOSED,
+            *SUCCESSION_COMPOSED,
+        )
 
     def end_of_life(self, product: str, version: tuple[int, ...]) -> date | None:  # noqa: ARG002 - the engine has one product
         """When the version gets its last minor release."""

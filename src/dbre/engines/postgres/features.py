@@ -78,6 +78,13 @@ FEATURES = (
         note="opt-in; the same ON dbre.client_ledger, dbre.client_list, dbre.client_account",
         is_opt_in=True,
     ),
+    _feature(
+        Facet.FORK,
+        "rows that a fenced primary committed on a timeline that was left",
+        REPLICATE,
+        note="opt-in; reads a copy of its files",
+        is_opt_in=True,
+    ),
     _feature(Facet.INTEGRITY, "digests of tables, pages, foreign keys, sequences", READ_TABLES, note="opt-in", is_opt_in=True),
     _feature(Facet.INTEGRITY, "invalid indexes, collations, extensions"),
     _feature(Facet.INTEGRITY, "indexes and rows by amcheck", CHECK_INDEXES, note="opt-in", is_opt_in=True),

@@ -20,6 +20,7 @@ from dbre.engines.redis.wire import RedisWire
 from dbre.ports.backup.engine import BackupPort
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
+from dbre.ports.forks import ForkPort
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
@@ -53,6 +54,10 @@ class RedisEngine:
     def dumps(self, place: Place) -> BackupPort:
         """Copies as statements or rows, and their recovery."""
         raise Unsupported(f"Redis is not dumped by {place.account.name}")
+
+    def forks(self, place: Place) -> ForkPort:  # noqa: ARG002 - of the protocol
+        """Raises: Unsupported: neither its log nor its files name rows as they must be named here."""
+        raise Unsupported("lost writes are read from the files of PostgreSQL alone", hint="dbre engine support")
 
     def wire(self) -> WirePort:
         """The grammar of its protocol, for one who stands between client and server."""

@@ -1,9 +1,14 @@
 """What an engine says of itself: features, statements, grants."""
 # ruff: noqa: S101 - a conformance suite is made of assertions
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from dbre.core.errors import DbreError, Unsupported, UsageError
+from dbre.core.programs.account import Account
+from dbre.ports.backup.model import Place
 from dbre.ports.engine import Blame, Engine, Facet
 from dbre.ports.support import SupportState, support_matrix
 from dbre.ports.versions import VersionRange
@@ -13,12 +18,16 @@ __all__ = ["CatalogConformance"]
 
 
 def _refused(engine: Engine) -> set[Facet]:
-    """Facets of the protocol alone, which need no server to say that they are not there."""
-    try:
-        engine.wire()
-    except Unsupported:
-        return {Facet.WIRE}
-    return set()
+    """Facets of the protocol and of files, which need no server to say that they are not there."""
+    place = Place(account=Account(name="nobody", uid=0, gid=0, switch=False), cache=Path())
+    asked: dict[Facet, Callable[[], object]] = {Facet.WIRE: engine.wire, Facet.FORK: lambda: engine.forks(place)}
+    refused = set()
+    for facet, ask in asked.items():
+        try:
+            ask()
+        except Unsupported:
+            refused.add(facet)
+    return refused
 
 
 class CatalogConformance:

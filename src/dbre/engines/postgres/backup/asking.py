@@ -8,7 +8,7 @@ from dbre.engines.postgres.connection import Connection, open_connection
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.link import STATEMENT_GRACE_SECONDS
 from dbre.engines.postgres.queries import named
-from dbre.ports.engine import Access
+from dbre.ports.engine import Access, NamedQuery
 
 __all__ = ["Questions", "ask", "asking"]
 
@@ -26,6 +26,10 @@ class Questions:
     async def rows(self, name: str, *parameters: object) -> list[Any]:
         """The rows of a named query."""
         query = named(name, version=self.version)
+        return list(await self._connection.run(query, *parameters, limit_seconds=self._limit))
+
+    async def run(self, query: NamedQuery, *parameters: object) -> list[Any]:
+        """The rows of a query whose names were filled in."""
         return list(await self._connection.run(query, *parameters, limit_seconds=self._limit))
 
     async def row(self, name: str, *parameters: object) -> Any:

@@ -13,7 +13,7 @@ from dbre.engines.postgres.backup.private_files import write_private
 from dbre.engines.postgres.backup.quoting import setting_line
 from dbre.ports.backup.errors import CopyDamaged
 
-__all__ = ["LEFT_OFF", "preloaded", "prepare", "unjail"]
+__all__ = ["LEFT_OFF", "is_alive", "preloaded", "prepare", "unjail"]
 
 _LIMIT_BYTES = 4 << 20
 _AUTO, _AUTO_ASIDE = "postgresql.auto.conf", "postgresql.auto.conf.restored"
@@ -49,7 +49,7 @@ def prepare(directory: Path, account: Account, *, signal_file: str) -> None:
     if not (directory / "PG_VERSION").is_file() or not (directory / "global" / "pg_control").is_file():
         raise CopyDamaged(f"{directory} is no data directory of PostgreSQL")
     pid = directory / "postmaster.pid"
-    if pid.exists() and _is_alive(pid):
+    if pid.exists() and is_alive(pid):
         raise UsageError(f"a server runs in {directory}", hint="stop it, or restore into another directory")
     for path in (directory / "pg_wal", *(directory / "pg_tblspc").iterdir()):
         if path.is_symlink():
@@ -77,7 +77,7 @@ def _make(path: Path, account: Account) -> None:
     give(path, account)
 
 
-def _is_alive(pid_file: Path) -> bool:
+def is_alive(pid_file: Path) -> bool:
     """Whether that process is a server in this very directory: numbers are used again."""
     try:
         number, where = pid_file.read_text(errors="replace").splitlines()[:2]
