@@ -52,6 +52,9 @@ class HaproxyDocument(Document):
     socket: FilePath | None = Field(None, description="its stats socket with level admin; or address")
     address: _Place | None = Field(None, description="its stats socket over TCP: host:port; or socket")
     backend: str = Field(min_length=1, max_length=200, description="whose servers are the instances")
+    frontend: _Place | None = Field(
+        None, description="where clients come in, host:port: by which they are known not to go around it"
+    )
     health_checked: bool = Field(False, description="whether its health checks find the primary, and nothing is to be turned")
 
     @model_validator(mode="after")
