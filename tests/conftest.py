@@ -16,6 +16,7 @@ pytest_plugins = [
     "dbre.testing.broker_fixtures",
     "dbre.testing.monitoring_fixtures",
     "dbre.testing.stream_fixtures",
+    "dbre.testing.patroni_fixtures",
 ]
 
 # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that: tests of Ctrl-C would prove nothing.
@@ -33,7 +34,8 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-_TOGETHER = ("tests/backup/", "tests/web/")  # whose tests share servers, copies and a browser that take long to make
+# Whose tests share servers, copies and a browser that take long to make.
+_TOGETHER = ("tests/backup/", "tests/web/", "tests/ha/test_patroni_")
 
 
 class _ByServers(LoadFileScheduling):
@@ -50,10 +52,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
     return _ByServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Directories that stay together and files with slow tests come first: then no worker is done long before the others.
 
     Without this a file of one long test is the last (``--dist loadfile`` gives out files as they come).
     """
+    if "soak" not in (config.option.markexpr or ""):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in long] if long else items
+        config.hook.pytest_deselected(items=long)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not item.nodeid.startswith(_TOGETHER), item.path not in slow))
