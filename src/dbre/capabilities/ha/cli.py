@@ -4,21 +4,27 @@ from typing import Annotated
 
 import typer
 
+from dbre.capabilities.ha.client_settings.cli import app as client_settings_app
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
+from dbre.capabilities.ha.forks.cli import app as forks_app
 from dbre.capabilities.ha.patroni.cli import app as patroni_app
 from dbre.capabilities.ha.route.cli import app as route_app
 from dbre.capabilities.ha.switchover.cli import app as switchover_app
+from dbre.capabilities.ha.watchdog.cli import app as watchdog_app
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
 __all__ = ["app"]
 
 app = typer.Typer(help="High availability: topology, lag, what is wrong with them.", no_args_is_help=True)
+app.add_typer(client_settings_app)
 app.add_typer(clients_app)
+app.add_typer(forks_app)
 app.add_typer(detection_app)
 app.add_typer(failover_app)
+app.add_typer(watchdog_app, name="watchdog")
 app.add_typer(route_app)
 app.add_typer(patroni_app)
 app.add_typer(switchover_app)
