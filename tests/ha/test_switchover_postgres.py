@@ -1,0 +1,107 @@
+"""A planned change of primary of PostgreSQL: everything is there on the new one, everybody follows it, and it leads back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from switchover_kit import Walker, controlled, entries, ground_of, roles, steps_of, until, write
+
+from dbre.core.clock import SystemClock
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import UnknownInstance
+from dbre.core.operation.reading import find
+from dbre.core.operation.states import OperationState
+from dbre.core.programs.errors import BinariesMissing
+from dbre.core.store import Store, open_store
+from dbre.lab.postgres import PostgresServer, find_postgres
+from dbre.lab.site import Site
+from dbre.ports.session import Role
+from dbre.testing.fixtures import leave_out, running
+
+Servers = dict[str, PostgresServer]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=[15, 16, 18])
+async def trio(request: pytest.FixtureRequest, lab_site: Site) -> AsyncIterator[Servers]:
+    """A primary and two replicas; the versions differ in how a standby is told to follow, and in what stands in the catalog."""
+    try:
+        binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=request.param)
+    except BinariesMissing as error:
+        leave_out(error)
+    name = f"sw{request.param}"
+    async with running(PostgresServer(f"{name}a", lab_site, binaries=binaries)) as first:
+        second = PostgresServer(f"{name}b", lab_site, binaries=binaries, replica_of=first)
+        third = PostgresServer(f"{name}c", lab_site, binaries=binaries, replica_of=first)
+        async with running(second), running(third):
+            yield {"n1": first, "n2": second, "n3": third}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(f"sqlite:///{tmp_path / 's.db'}", clock=SystemClock(), exclusive=True, migrate=True) as opened:
+        yield opened
+
+
+async def test_the_primary_changes_there_and_back_and_nothing_is_lost(trio: Servers, store: Store) -> None:
+    walker = Walker(store=store, ground=ground_of(controlled("postgresql", trio), store=store))
+    await write(trio["n1"], "before")
+
+    there = await walker.switch(to="n2")
+    assert there.state is OperationState.SUCCEEDED, there.error
+    assert steps_of(there) == ["prepare", "give-up", "catch-up", "promote", "follow:n3", "rejoin", "settle"]
+    assert await roles(trio) == {"n1": Role.REPLICA, "n2": Role.PRIMARY, "n3": Role.REPLICA}
+    await write(trio["n2"], "between")
+
+    back = await walker.switch(to="n1")
+    assert back.state is OperationState.SUCCEEDED, back.error
+    await write(trio["n1"], "after")
+    for server in trio.values():
+        await until(lambda one=server: _has_all(one))  # type: ignore[misc]
+
+    timing = await walker.ground.last_timing("shop")
+    assert timing is not None
+    assert 0 < timing.seconds < 60
+    async with await trio["n1"].connect() as connection:  # the former primary's slots keep nobody's log
+        for one in ("n2", "n3"):
+            async with await trio[one].connect() as replica:
+                slots = await (await replica.execute("SELECT slot_name FROM pg_replication_slots")).fetchall()
+            assert slots == []
+        active = await (await connection.execute("SELECT count(*) FROM pg_replication_slots WHERE active")).fetchone()
+    assert active == (2,)
+
+
+async def _has_all(server: PostgresServer) -> bool:
+    return await entries(server) == ["after", "before", "between"]
+
+
+async def test_who_is_asked_for_must_be_a_replica_that_answers(trio: Servers, store: Store) -> None:
+    walker = Walker(store=store, ground=ground_of(controlled("postgresql", trio)))
+    with pytest.raises(UnknownInstance, match="no instance 'n9'"):
+        await walker.submit(to="n9")
+    with pytest.raises(PrecheckFailed, match="n1 is the primary already"):
+        await walker.submit(to="n1")
+    walker = Walker(store=store, ground=ground_of(controlled("postgresql", trio), limits={"never": ["n2"], "prefer": ["n3"]}))
+    with pytest.raises(PrecheckFailed, match="n2 is never to be primary"):
+        await walker.submit(to="n2")
+    operation = await walker.submit()
+    async with store.read() as connection:
+        assert (await find(connection, operation)).planned.plan.observed["candidate"] == "n3"
+
+
+async def test_what_is_in_the_way_is_told_with_a_remedy(trio: Servers, store: Store) -> None:
+    fleet = controlled("postgresql", trio)
+    walker = Walker(store=store, ground=ground_of(fleet, limits={"max_transaction": "1ms"}))
+    async with await trio["n1"].connect() as busy, await trio["n2"].connect() as replica:
+        await busy.execute("BEGIN")
+        await busy.execute("SELECT 1")
+        with pytest.raises(PrecheckFailed, match="n1: no long transactions: the oldest is") as refusal:
+            await walker.submit(to="n2")
+        assert refusal.value.hint == "every check with its remedy: dbre ha switchover shop --check"
+        await busy.execute("ROLLBACK")
+        await replica.execute("SELECT pg_wal_replay_pause()")
+        try:
+            with pytest.raises(PrecheckFailed, match="n2: replay runs: paused"):
+                await walker.submit(to="n2")
+        finally:
+            await replica.execute("SELECT pg_wal_replay_resume()")
