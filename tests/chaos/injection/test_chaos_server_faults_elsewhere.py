@@ -9,13 +9,15 @@ from typing import Any
 import asyncmy
 import pytest
 from asyncmy.cursors import DictCursor
-from injection_kit import order_on
+from injection_kit import ENGINES, fleet_with, order_on
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeout
 from server_faults_kit import Look, Shop, come_and_go, failure_of
 
+from dbre.capabilities.chaos.injection.fitting import check_engine
+from dbre.core.errors import UsageError
 from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.redis import RedisServer
 from dbre.testing.fixtures import running
@@ -113,4 +115,6 @@ async def test_faults_of_redis(victim: RedisServer, tmp_path: Path) -> None:
     async with Shop(connect, lambda client: client.ping()) as shop:
         cases = {"write-stall": ({}, is_stalled), "session-end": ({"application": "shop"}, shop.is_ended)}
         await come_and_go(victim, cases, tmp_path)
+    with pytest.raises(UsageError, match="redis, the engine of orders, does not make lock-storm"):
+        check_engine(["freeze", "lock-storm"], fleet_with(victim).cluster("orders"), ENGINES)
     assert "Redis has no locks" in await failure_of(order_on(victim, "lock-storm", tmp_path, table="x"))

@@ -40,7 +40,7 @@ async def hold(engines: EngineRegistry, clock: Clock) -> int:
         fault = fault_kind(order.fault).make(order.scene(engines))
         inverse = await _while_held(fault.prepare(), lease)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing was begun, and the runner is told
-        _say(state="failed", detail=_told(error))
+        _say(state="failed", detail=_told(error), hint=_hint(error))
         return 1
     return await _Holding(order, fault, lease, clock, inverse).run()
 
@@ -78,16 +78,18 @@ class _Holding:
 
     async def _through(self) -> int:
         failure: str | None = None
+        hint: str | None = None
         try:
             await self._begin()
             await self._tend()
             why = await self._lease.ended()
         except Exception as error:  # noqa: BLE001 - whatever it is, the fault goes
             failure = why = _told(error)
+            hint = _hint(error)
         await self._end(why)
         if failure is not None:
             self._keep(Phase.FAILED, detail=failure, why=why)
-            _say(state="failed", detail=failure)
+            _say(state="failed", detail=failure, hint=hint)
             return 1
         _say(state="reverted", detail=self._record.detail, why=why)
         return 0
@@ -103,13 +105,17 @@ class _Holding:
         _say(state="on", detail=sighting.detail)
 
     async def _until_seen(self) -> Sighting:
+        sighting: Sighting | None = None
         try:
             async with asyncio.timeout(_SHOW_SECONDS):
                 while not (sighting := await self._fault.look(self._record.inverse)).is_on:  # noqa: ASYNC110 - the server's doing
                     await asyncio.sleep(_POLL_SECONDS)
                 return sighting
         except TimeoutError as error:
-            raise InjectionFailed(f"{self._order.fault} was begun and cannot be seen after {_SHOW_SECONDS:.0f} s") from error
+            seen = f": {sighting.detail}" if sighting is not None else ""
+            raise InjectionFailed(
+                f"{self._order.fault} was begun and cannot be seen after {_SHOW_SECONDS:.0f} s{seen}"
+            ) from error
 
     async def _tend(self) -> None:
         while self._lease.over is None:
@@ -170,6 +176,10 @@ async def _while_held(work: Any, lease: Lease) -> Any:
 
 def _told(error: BaseException) -> str:
     return error.message if isinstance(error, DbreError) else one_line(f"{type(error).__name__}: {error}")
+
+
+def _hint(error: BaseException) -> str | None:
+    return error.hint if isinstance(error, DbreError) else None
 
 
 def _say(**what: Any) -> None:

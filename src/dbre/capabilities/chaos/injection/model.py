@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from dbre.core.errors import DbreError, ExitCode
 from dbre.core.fleet import Address
 from dbre.ports.engine import Access, EngineRegistry
+from dbre.ports.mischief import Deed
 
 __all__ = ["Fault", "FaultKind", "InjectionFailed", "NotReverted", "Parameters", "Phase", "Scene", "Sighting"]
 
@@ -103,5 +104,6 @@ class FaultKind:
     undo: str
     parameters: type[Parameters]
     make: Callable[[Scene], Fault]
+    deed: Deed | None = None  # what of the engine it asks for; None: nothing
     is_local: bool = False  # the injector must run on the server's machine
     is_outage: bool = False  # the instance answers nobody meanwhile

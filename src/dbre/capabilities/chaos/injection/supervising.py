@@ -38,6 +38,7 @@ class Injection:
         self.why = ""  # why it was ended
         self.is_reverted = False
         self._failure: str | None = None
+        self._hint: str | None = None  # what may help against it
         self._changed = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._renew())]
@@ -84,7 +85,7 @@ class Injection:
         except TimeoutError as error:
             raise InjectionFailed(f"{self._name} was not on within {_STARTING_SECONDS:.0f} s") from error
         if not self.is_on:
-            raise InjectionFailed(f"{self._name}: {self._failure or self._died()}", hint="see dbre chaos faults")
+            raise InjectionFailed(f"{self._name}: {self._failure or self._died()}", hint=self._hint or "see dbre chaos faults")
 
     async def end(self, *, limit_seconds: float) -> None:
         """Ask for the way back and wait for its proof. Raises: NotReverted after the limit; the injector goes on trying."""
@@ -168,3 +169,4 @@ class Injection:
                 self.is_reverted, self.why = True, str(said.get("why", ""))
             case "failed":
                 self._failure = self.detail
+                self._hint = str(said["hint"]) if said.get("hint") else None

@@ -50,6 +50,7 @@ REPLAY_PAUSE = FaultKind(
     undo="replay goes on; a promotion ends it too",
     parameters=Nothing,
     make=partial(AskedFault, deed=Deed.REPLAY_PAUSE),
+    deed=Deed.REPLAY_PAUSE,
 )
 REPLICA_LAG = FaultKind(
     name="replica-lag",
@@ -59,6 +60,7 @@ REPLICA_LAG = FaultKind(
     undo="the delay that was stored before, or none",
     parameters=LagParameters,
     make=partial(AskedFault, deed=Deed.REPLAY_DELAY),
+    deed=Deed.REPLAY_DELAY,
 )
 ARCHIVE_FAILURE = FaultKind(
     name="archive-failure",
@@ -68,6 +70,7 @@ ARCHIVE_FAILURE = FaultKind(
     undo="the command that was stored before; archiving catches up by itself",
     parameters=Nothing,
     make=partial(AskedFault, deed=Deed.ARCHIVE_FAILURE),
+    deed=Deed.ARCHIVE_FAILURE,
 )
 SLOT_LEAK = FaultKind(
     name="slot-leak",
@@ -77,4 +80,5 @@ SLOT_LEAK = FaultKind(
     undo="drop the slot",
     parameters=SlotParameters,
     make=partial(AskedFault, deed=Deed.SLOT_LEAK),
+    deed=Deed.SLOT_LEAK,
 )

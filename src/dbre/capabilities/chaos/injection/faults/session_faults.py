@@ -71,6 +71,7 @@ LOCKS = FaultKind(
     undo="close the sessions; they end with the injector's process, and by the server's own timer",
     parameters=LockParameters,
     make=partial(AskedFault, deed=Deed.LOCKS),
+    deed=Deed.LOCKS,
 )
 IDLE_TRANSACTIONS = FaultKind(
     name="idle-in-transaction",
@@ -80,6 +81,7 @@ IDLE_TRANSACTIONS = FaultKind(
     undo="close the sessions; they end with the injector's process, and by the server's own timer",
     parameters=IdleParameters,
     make=partial(AskedFault, deed=Deed.IDLE_TRANSACTIONS),
+    deed=Deed.IDLE_TRANSACTIONS,
 )
 DEADLOCKS = FaultKind(
     name="deadlock-storm",
@@ -89,6 +91,7 @@ DEADLOCKS = FaultKind(
     undo="close the sessions; they end with the injector's process",
     parameters=DeadlockParameters,
     make=partial(AskedFault, deed=Deed.DEADLOCKS),
+    deed=Deed.DEADLOCKS,
 )
 SESSION_END = FaultKind(
     name="session-end",
@@ -98,6 +101,7 @@ SESSION_END = FaultKind(
     undo="no more are ended; clients connect again",
     parameters=EndParameters,
     make=partial(AskedFault, deed=Deed.END_SESSIONS),
+    deed=Deed.END_SESSIONS,
 )
 WRITE_STALL = FaultKind(
     name="write-stall",
@@ -107,4 +111,5 @@ WRITE_STALL = FaultKind(
     undo="CLIENT UNPAUSE; by itself 4 s after the injector's last word",
     parameters=StallParameters,
     make=partial(AskedFault, deed=Deed.STALL_WRITES),
+    deed=Deed.STALL_WRITES,
 )

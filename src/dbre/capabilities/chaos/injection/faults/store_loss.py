@@ -22,7 +22,6 @@ class StoreLossParameters(Parameters):
     """Whose processes are stopped."""
 
     endpoints: Annotated[str, Field(min_length=3, max_length=2000, description="host:port of each member, with commas")]
-    only: None = None  # what freezing has besides
 
     @field_validator("endpoints")
     @classmethod
