@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,3 +78,33 @@ def goes_through(source: Namespace | None, target: Address, *, seconds: float = 
 def tables(namespace: Namespace) -> str:
     """All rules of a namespace."""
     return command("nft", "list", "ruleset", namespace=namespace)
+
+
+def datagrams(source: Namespace, target: Namespace, host: str, *, count: int) -> int:
+    """How many of so many datagrams arrive, a few at a time so that no buffer is full."""
+
+    def receiver() -> socket.socket:
+        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listening.bind((host, 0))
+        return listening
+
+    arrived = 0
+    with (
+        target.call(receiver) as listening,
+        source.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sending,
+    ):
+        for _ in range(count):
+            with suppress(PermissionError):  # what a rule of the sender's own machine drops
+                sending.sendto(b"x", listening.getsockname())
+            arrived += _received(listening, seconds=0.0)
+        return arrived + _received(listening, seconds=0.5)
+
+
+def _received(listening: socket.socket, *, seconds: float) -> int:
+    found = 0
+    listening.settimeout(seconds)
+    with suppress(TimeoutError, BlockingIOError):
+        while True:
+            listening.recv(16)
+            found += 1
+    return found

@@ -6,9 +6,10 @@ import signal
 import socket
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from chaos_network_kit import Networked, goes_through, tables
+from chaos_network_kit import Networked, datagrams, goes_through, tables
 from injection_kit import ENGINES, fleet_with, has_no_injector, is_over, order_on, record_of, runner, until
 
 from dbre.capabilities.chaos.injection.healing import heal
@@ -16,11 +17,10 @@ from dbre.capabilities.chaos.injection.model import Phase
 from dbre.core.clock import SystemClock
 from dbre.lab.redis import RedisServer
 
+_SENT = 3000
 _BOTH_WAYS = {"a to b": "silence", "b to a": "silence", "us to b": "yes"}
-CUTS = {
+CUTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "full": ({}, _BOTH_WAYS),
-    "incoming": ({"direction": "in"}, _BOTH_WAYS),  # no connection comes about without the answers
-    "outgoing": ({"direction": "out"}, _BOTH_WAYS),
     "rejected": ({"action": "reject"}, {"a to b": "refused", "b to a": "refused", "us to b": "yes"}),
     "from everyone": ({"peers": "everyone"}, {"a to b": "silence", "b to a": "silence", "us to b": "silence"}),
     "one network": ({"peers": "203.0.113.0/24"}, {"a to b": "yes", "b to a": "yes", "us to b": "yes"}),
@@ -79,36 +79,24 @@ async def test_what_a_killed_injector_leaves_is_found_by_its_namespace(networked
     assert goes_through(networked.b, networked.primary.address) == "yes"
 
 
-async def test_so_many_percent_of_the_packets_are_lost(networked: Networked, tmp_path: Path) -> None:
-    host, sent = networked.replica.address.host, 3000
-
-    def receiver() -> socket.socket:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        listening.bind((host, 0))
-        listening.settimeout(0.5)
-        return listening
-
-    def send(target: tuple[str, int]) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sending:
-            for _ in range(sent):
-                sending.sendto(b"x", target)
-
-    def count(listening: socket.socket) -> int:
-        found = 0
-        while True:
-            try:
-                listening.recv(16)
-            except TimeoutError:
-                return found
-            found += 1
-
-    with networked.b.call(receiver) as listening:
-        async with runner(networked.order("partition", tmp_path, loss=30)):
-            counting = asyncio.create_task(asyncio.to_thread(count, listening))
-            await asyncio.to_thread(networked.a.call, partial(send, listening.getsockname()))
-            arrived = await counting
-    assert abs(arrived - 0.7 * sent) < 6 * (sent * 0.3 * 0.7) ** 0.5
+@pytest.mark.parametrize(
+    ("parameters", "share"),
+    [
+        ({"direction": "in"}, {"in": 0.0, "out": 1.0}),
+        ({"direction": "out"}, {"in": 1.0, "out": 0.0}),
+        ({"loss": 30}, {"in": 0.7}),
+    ],
+    ids=["incoming", "outgoing", "30 percent"],
+)
+async def test_packets_of_a_direction_or_a_share_of_them_are_lost(
+    networked: Networked, tmp_path: Path, parameters: dict[str, Any], share: dict[str, float]
+) -> None:
+    a, b = (networked.a, networked.primary.address.host), (networked.b, networked.replica.address.host)
+    async with runner(networked.order("partition", tmp_path, **parameters)):
+        for direction, expected in share.items():
+            source, target = (a, b) if direction == "in" else (b, a)
+            arrived = await asyncio.to_thread(datagrams, source[0], *target, count=_SENT)
+            assert abs(arrived - expected * _SENT) <= 6 * (_SENT * expected * (1 - expected)) ** 0.5
 
 
 async def test_on_a_shared_address_the_port_of_the_server_is_cut_and_nothing_else(victim: RedisServer, tmp_path: Path) -> None:
