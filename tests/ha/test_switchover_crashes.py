@@ -48,7 +48,7 @@ async def killed_and_resumed(pair: PostgresPair, url: str, number: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [6, 9, 12], ids=["stopped-not-recorded", "caught-up", "promoted"])
+@pytest.mark.parametrize("number", [5, 6, 9], ids=["stopped-not-recorded", "stopped", "promoted-not-recorded"])
 async def test_it_goes_on_where_it_was_killed(postgres_pair: PostgresPair, store: Store, url: str, number: int) -> None:
     assert await killed_and_resumed(postgres_pair, url, number)
 
@@ -59,4 +59,4 @@ async def test_it_goes_on_wherever_it_was_killed(postgres_pair: PostgresPair, st
     number = 0
     while await killed_and_resumed(postgres_pair, url, number := number + 1):
         pass
-    assert number > 12
+    assert number > 14  # claim, six steps, verification; before and after each commit
