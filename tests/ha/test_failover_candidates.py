@@ -115,6 +115,7 @@ def test_a_majority_of_all_observers_is_needed_for_a_lease() -> None:
 
 
 def test_a_configuration_that_cannot_decide_is_refused() -> None:
+    assert FailoverDocument.model_validate({}).max_loss == 0
     for given_ in (
         {"auto": True, "observers": ["a"]},
         {"observers": ["a", "a"]},

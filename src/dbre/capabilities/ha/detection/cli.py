@@ -8,7 +8,9 @@ from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
 if TYPE_CHECKING:
+    from dbre.capabilities.ha.detection.observing import Vouch
     from dbre.capabilities.ha.detection.weighing import Weighing
+    from dbre.core.fleet import Cluster
 
 __all__ = ["app"]
 
@@ -29,12 +31,19 @@ async def observe(
     """Watch the primary from here and report to the state store; run it where the network takes another path."""
     from dbre.capabilities.ha.config_document import HA
     from dbre.capabilities.ha.detection.observing import observe_all, observed_by
+    from dbre.capabilities.ha.watchdog.sending import sender_for
     from dbre.core.progress import report
     from dbre.core.text import counted
     from dbre.core.units import parse_duration
 
     parts = runtime(ctx)
-    chosen = observed_by(parts.config.get(HA), parts.fleet, name, clusters or [])
+    settings = parts.config.get(HA)
+    chosen = observed_by(settings, parts.fleet, name, clusters or [])
+
+    async def vouch_of(cluster: "Cluster") -> "Vouch | None":
+        sender = await sender_for(settings, cluster, name)
+        return sender.send if sender is not None else None
+
     seconds = parse_duration(lasting).total_seconds() if lasting is not None else None
     report(f"{name} watches {', '.join(one.name for one in chosen)}; stop with Ctrl-C")
     async with parts.open_store() as store:
@@ -47,6 +56,7 @@ async def observe(
             name=name,
             every_seconds=parse_duration(every).total_seconds(),
             for_seconds=seconds,
+            vouch_of=vouch_of,
         )
     text = "".join(f"{cluster}: {counted(count, 'round')}\n" for cluster, count in rounds.items())
     items = [{"cluster": cluster, "observer": name, "rounds": count} for cluster, count in rounds.items()]

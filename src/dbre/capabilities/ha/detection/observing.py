@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -18,10 +18,13 @@ from dbre.core.store.errors import ControlPlaneLockLost
 from dbre.core.text import closest, quoted
 from dbre.ports.engine import EngineRegistry
 
-__all__ = ["EVERY_SECONDS", "observe", "observe_all", "observed_by"]
+__all__ = ["EVERY_SECONDS", "Vouch", "observe", "observe_all", "observed_by"]
 
 EVERY_SECONDS = 0.5
 """From the beginning of one round to that of the next, where the round does not take longer."""
+
+Vouch = Callable[[Report], Awaitable[None]]
+"""Tells the watchdogs of a cluster what an observer thinks of their servers."""
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +36,7 @@ async def observe(
     *,
     every_seconds: float = EVERY_SECONDS,
     seen: Callable[[Report], None] = lambda _: None,
+    vouch: Vouch | None = None,
 ) -> None:
     """Look and report until cancelled. What cannot be seen or written is not said: silence is what an observer may err in."""
     async with observer:
@@ -44,6 +48,8 @@ async def observe(
                     observer.recall(await last_report(store, observer.cluster.name, observer.name))
                     is_recalled = True
                 report = await observer.look()
+                if vouch is not None:
+                    await vouch(report)
                 await write_report(store, report, clock)
                 seen(report)
             except ControlPlaneLockLost:
@@ -88,6 +94,7 @@ async def observe_all(
     name: str,
     every_seconds: float = EVERY_SECONDS,
     for_seconds: float | None = None,
+    vouch_of: Callable[[Cluster], Awaitable[Vouch | None]] | None = None,
 ) -> dict[str, int]:
     """Observe several clusters side by side, for ever or for a time; gives the number of rounds of each."""
     rounds = dict.fromkeys((one.name for one in clusters), 0)
@@ -99,5 +106,6 @@ async def observe_all(
         async with asyncio.timeout(for_seconds), asyncio.TaskGroup() as group:
             for one in clusters:
                 observer = Observer(engines, fleet, one, clock, name=name)
-                group.create_task(observe(observer, store, clock, every_seconds=every_seconds, seen=count))
+                vouch = await vouch_of(one) if vouch_of is not None else None
+                group.create_task(observe(observer, store, clock, every_seconds=every_seconds, seen=count, vouch=vouch))
     return rounds

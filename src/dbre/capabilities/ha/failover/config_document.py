@@ -7,10 +7,17 @@ from pydantic import Field, model_validator
 
 from dbre.capabilities.ha.detection.weighing import Rules
 from dbre.capabilities.ha.fencing.config_document import ControlFence, FenceDocument
-from dbre.core.config import Document, Duration, Name, Size, between
+from dbre.core.config import Document, Duration, Name, SecretReference, Size, between
 from dbre.core.errors import UsageError
 
-__all__ = ["FailoverDocument"]
+__all__ = ["BeaconDocument", "FailoverDocument"]
+
+
+class BeaconDocument(Document):
+    """Observers vouch for the primary that they hear, in datagrams to dbre ha watchdog beside it."""
+
+    port: int = Field(ge=1, le=65_535, description="UDP, on the host of every instance")
+    secret: SecretReference = Field(description="signs the datagrams; the same for observers and watchdogs")
 
 
 class FailoverDocument(Document):
@@ -29,13 +36,16 @@ class FailoverDocument(Document):
     block: Annotated[Duration, between("0s", "30d")] = Field(
         timedelta(hours=1), description="after a failover none happens by itself for so long"
     )
-    max_loss: Size = Field(0, description="of the log, which the candidate may lack; engines that count bytes")
+    max_loss: Size = Field(  # type: ignore[assignment]  # the default is read like what is given
+        "0B", description="of the log, which the candidate may lack; engines that count bytes"
+    )
     max_lost_transactions: int = Field(0, ge=0, description="the same where transactions are counted: MariaDB, MySQL")
     drain: Annotated[Duration, between("1s", "1d")] = Field(
         timedelta(minutes=5), description="how long the candidate may take to apply what it has received"
     )
     prefer: tuple[Name, ...] = Field((), description="instances in the order in which they are promoted if they lose the same")
     never: tuple[Name, ...] = Field((), description="instances that are never promoted")
+    beacon: BeaconDocument | None = Field(None, description="for watchdogs of servers without Patroni; default: none is sent")
     fence: tuple[FenceDocument, ...] = Field(
         (ControlFence(),), min_length=1, max_length=10, description="rungs, tried in this order until one is confirmed"
     )

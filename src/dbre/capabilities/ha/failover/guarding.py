@@ -7,11 +7,12 @@ from typing import Any
 import structlog
 
 from dbre.capabilities.ha.detection.observer import Observer
-from dbre.capabilities.ha.detection.observing import observe
+from dbre.capabilities.ha.detection.observing import Vouch, observe
 from dbre.capabilities.ha.detection.reports import Listener
 from dbre.capabilities.ha.detection.weighing import Weighing, weigh
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.watchdog.sending import sender_for
 from dbre.core.errors import DbreError, StoreError
 from dbre.core.fleet import Cluster
 from dbre.core.store import Store
@@ -43,13 +44,24 @@ class Guard:
 
     async def observe(self) -> None:
         """Be one of the observers of every cluster that lists us."""
-        ground = self._ground
         mine = [cluster for cluster, settings in self._observed() if OWN_NAME in settings.observers]
         async with asyncio.TaskGroup() as group:
             for one in mine:
-                observer = Observer(ground.engines, ground.fleet, one, ground.clock, name=OWN_NAME)
-                group.create_task(observe(observer, self._store, ground.clock))
+                group.create_task(self._observe(one))
             group.create_task(_for_ever())
+
+    async def _observe(self, cluster: Cluster) -> None:
+        ground = self._ground
+        observer = Observer(ground.engines, ground.fleet, cluster, ground.clock, name=OWN_NAME)
+        await observe(observer, self._store, ground.clock, vouch=await self._vouch(cluster))
+
+    async def _vouch(self, cluster: Cluster) -> Vouch | None:
+        try:
+            sender = await sender_for(self._ground.settings, cluster, OWN_NAME)
+        except DbreError as error:  # watchdogs hear the others; a majority of them suffices
+            _log.error("beacon_has_no_secret", cluster=cluster.name, code=error.code, error=error.message)
+            return None
+        return sender.send if sender is not None else None
 
     async def watch(self) -> None:
         """Weigh the reports of every cluster that has observers."""
