@@ -257,7 +257,8 @@ def chaos_ground(
     store: Store | None = None,
 ) -> "ChaosGround":
     """What experiments stand on. Without ``statuses`` no SLO can be watched; without ``store`` nothing is kept or compared."""
-    from dbre.assembly_chaos import StoredSurroundings
+    from dbre.assembly_chaos import ExperimentClients, StoredSurroundings
+    from dbre.assembly_clients import client_ground
     from dbre.capabilities.chaos.config_document import CHAOS, state_directory
     from dbre.capabilities.chaos.ground import ChaosGround
 
@@ -274,6 +275,7 @@ def chaos_ground(
         slo=_slo_look(statuses) if statuses is not None else None,
         store=store,
         surroundings=around,
+        clients=ExperimentClients(client_ground(fleet, engines)),
         rules=config.get(CHAOS).rules,
         suites=config.get(CHAOS).suites,
     )

@@ -1,12 +1,15 @@
 """What experiments are told of the rest of an installation: put together of what the other capabilities know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dbre.capabilities.chaos.surroundings import Around, BackupWord, Burn, HealthWord, IncidentWord
 from dbre.core.checks import Severity
 from dbre.core.config import Config
+from dbre.core.errors import DbreError
 from dbre.core.fleet import Fleet
 from dbre.core.store import Store
 from dbre.core.text import printable
@@ -15,10 +18,13 @@ from dbre.ports.report_sources import ReportSources
 
 if TYPE_CHECKING:
     from dbre.capabilities.backup.documents import PolicyDocument
+    from dbre.capabilities.chaos.scope_documents import ClientsOrder
+    from dbre.capabilities.ha.clients.fleet import ProbeFleet
+    from dbre.capabilities.ha.clients.ground import ClientGround
     from dbre.capabilities.slo.model import SloStatus
     from dbre.capabilities.slo.recent_statuses import RecentStatuses
 
-__all__ = ["StoredSurroundings"]
+__all__ = ["ExperimentClients", "StoredSurroundings"]
 
 _SLOT_LIMIT_BYTES = 2**40  # how far slots may hold logs back is for status and alerts, not for experiments
 
@@ -50,7 +56,9 @@ class StoredSurroundings:
         async with self._store.read() as connection:
             found = await list_incidents(connection, cluster=cluster, limit=None)
         return [
-            IncidentWord(name=one.name, title=printable(one.title, limit=200), severity=one.severity.value)
+            IncidentWord(
+                name=one.name, title=printable(one.title, limit=200), severity=one.severity.value, started_at=one.started_at
+            )
             for one in found
             if one.state in OPEN
         ]
@@ -134,3 +142,68 @@ def _burn(status: "SloStatus") -> Burn:
         is_paging=any(one.severity is AlertSeverity.PAGE for one in status.active_alerts),
         remaining=float(status.budget.remaining_ratio) if status.counts.total else None,
     )
+
+
+class ExperimentClients:
+    """Implements ``ClientsLook`` with probe clients as processes of their own."""
+
+    def __init__(self, ground: "ClientGround") -> None:
+        self._ground = ground
+
+    @asynccontextmanager
+    async def __call__(self, cluster: str, order: "ClientsOrder", history: Path) -> "AsyncIterator[_AtWork]":
+        """Clients that work until the block ends."""
+        from dbre.capabilities.ha.clients.fleet import probe_fleet
+        from dbre.capabilities.ha.clients.spec import ProbeSpec
+        from dbre.ports.client_work import ClientWorkload
+
+        spec = ProbeSpec(
+            workload=ClientWorkload(order.workload), is_open_loop=order.mode == "open", rate=order.rate, seconds=None
+        )
+        async with probe_fleet(self._ground, self._ground.fleet.cluster(cluster), spec, history=history) as fleet:
+            yield _AtWork(fleet)
+
+
+class _AtWork:
+    """Implements ``Clients``."""
+
+    def __init__(self, fleet: "ProbeFleet") -> None:
+        self._fleet = fleet
+
+    @property
+    def silent_seconds(self) -> float | None:
+        return self._fleet.pulse.silent_seconds
+
+    def mark(self) -> None:
+        self._fleet.mark()
+
+    async def truth(self) -> dict[str, Any]:
+        """What they saw, as JSON; the rows that they wrote are deleted."""
+        truth = await self._fleet.finish()
+        warnings = list(truth.warnings)
+        try:
+            await self._fleet.remove()
+        except DbreError as error:
+            warnings.append(error.message)
+        kept, outage = truth.balance, truth.timing.outage
+        of_loss = ("lost", "overlap")  # counted by themselves
+        return {
+            "workload": truth.workload.value,
+            "acts": truth.acts,
+            "acknowledged": truth.acknowledged,
+            "failed": truth.failed,
+            "unknown": truth.unknown,
+            "outage_seconds": outage.seconds if outage is not None else None,
+            "first_ack_seconds": truth.timing.first_ack_seconds,
+            "p99_seconds": truth.timing.p99_seconds,
+            "lost": len(kept.lost) if kept is not None else None,
+            "phantom": len(kept.phantom) if kept is not None else None,
+            "duplicate": len(kept.duplicate) if kept is not None else None,
+            "stale": len(kept.stale) if kept is not None else None,
+            "resurrected": len(kept.resurrected) if kept is not None else None,
+            "overlap": truth.overlap,
+            "anomalies": sum(one.count for one in truth.verdict.anomalies if one.is_violation and one.name not in of_loss),
+            "verdict": truth.verdict.verdict,
+            "history": str(self._fleet.history),
+            "warnings": [printable(one, limit=300) for one in warnings],
+        }

@@ -86,6 +86,7 @@ class Budgets:
         self._ground, self._experiment = ground, experiment
         self._known: dict[str, float] = {}  # when each was known last
         self._first: dict[str, float] = {}  # what was left of each budget at the beginning
+        self._paged_before: dict[str, bool] = {}  # whether it has paged since before the first look
         self.paged: dict[str, str] = {}  # which SLO paged while faults were on, and since when
 
     async def watch(self) -> Breach:
@@ -128,6 +129,9 @@ class Budgets:
             blind = now - self._known.setdefault(rule.slo, now) >= _BLIND_SECONDS
             return f"{name} has been unknown for {format_duration(_BLIND_SECONDS)}" if blind else None
         self._known[rule.slo] = now
+        if is_default and burn.is_paging and self._paged_before.setdefault(rule.slo, True):
+            return self._overspent(rule, burn, is_default)  # of something else: it has to end once to begin
+        self._paged_before[rule.slo] = False
         if burn.is_paging:
             self.paged.setdefault(rule.slo, self._ground.clock.now().isoformat())
             if rule.burn is None:

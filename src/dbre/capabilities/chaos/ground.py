@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbre.capabilities.chaos.clients import ClientsLook
 from dbre.capabilities.chaos.rules_documents import ChaosRule, rule_for
 from dbre.capabilities.chaos.suite.documents import SuiteDocument
 from dbre.capabilities.chaos.surroundings import Burn, Surroundings
@@ -30,6 +31,7 @@ class ChaosGround:
     slo: SloLook | None = None  # None: nothing can be watched here
     store: Store | None = None  # None: plans can be made, and nothing is kept
     surroundings: Surroundings | None = None  # None: nothing is known of budgets, incidents, backups
+    clients: ClientsLook | None = None  # None: no clients can be started here
     rules: tuple[ChaosRule, ...] = ()
     suites: tuple[SuiteDocument, ...] = ()
 

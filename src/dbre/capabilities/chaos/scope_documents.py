@@ -57,6 +57,6 @@ class Objectives(_Part):
 class ClientsOrder(_Part):
     """Clients that work all the while, and tell what they saw."""
 
-    workload: Literal["ledger", "register", "append", "bank", "set"] = Field("ledger", description="what they do")
-    rate: float = Field(50.0, gt=0, le=10_000, description="operations a second, of all together")
+    workload: Literal["ledger", "register", "set", "list-append", "bank"] = Field("ledger", description="what they do")
+    rate: float = Field(50.0, ge=0.1, le=5000, description="operations a second, of all together")
     mode: Literal["open", "closed"] = Field("open", description="open: at a fixed rate; closed: one after the other")

@@ -24,6 +24,7 @@ class IncidentWord:
     name: str
     title: str
     severity: str
+    started_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

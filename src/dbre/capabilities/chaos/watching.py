@@ -1,7 +1,7 @@
 """The time in which faults are on: watched four times a second, and ended at the first reason."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from dbre.capabilities.chaos.breaches import LOOK_SECONDS, Breach, Budgets, held, probed, switched
@@ -36,7 +36,15 @@ class ExperimentAborted(DbreError):
 class Watch:
     """All faults of one experiment while they come, are on, and go."""
 
-    def __init__(self, ground: ChaosGround, experiment: Experiment, context: StepContext) -> None:
+    def __init__(
+        self,
+        ground: ChaosGround,
+        experiment: Experiment,
+        context: StepContext,
+        *,
+        first_is_on: Callable[[], None] | None = None,
+    ) -> None:
+        self._first_is_on = first_is_on
         self._ground, self._experiment, self._context = ground, experiment, context
         self._clock = ground.clock
         self._began = self._clock.monotonic()
@@ -145,6 +153,9 @@ class Watch:
         )
         injection = await Injection.start(self._ground.program, order)
         self.injections.append(injection)
+        if self._first_is_on is not None:
+            self._first_is_on()
+            self._first_is_on = None
         await injection.wait_until_on()
         self._moments[order.id] = {"on_at": self._clock.now().isoformat()}
         await self._context.note(f"{asked.fault} on {asked.instance} is on: {printable(injection.detail)}")

@@ -1,26 +1,30 @@
 """``chaos.run``: an experiment from its baseline to its proof that nothing of it is left."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+from dbre.capabilities.chaos.clients import Clients, truth_after
 from dbre.capabilities.chaos.documents import Experiment, When
 from dbre.capabilities.chaos.experiment_plan import check_names, check_outage, plan_of
 from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.chaos.injection.fitting import check_engine
 from dbre.capabilities.chaos.injection.healing import Healed, heal
 from dbre.capabilities.chaos.injection.model import NotReverted, Phase
-from dbre.capabilities.chaos.injection.record import Record, read_records
+from dbre.capabilities.chaos.injection.record import Record, new_fault_id, read_records
 from dbre.capabilities.chaos.preflight.checks import checks_of, require
 from dbre.capabilities.chaos.preflight.gathering import gather, roles_of
 from dbre.capabilities.chaos.probing import Finding, ask_all, until_all_hold
 from dbre.capabilities.chaos.runs.model import RunState
 from dbre.capabilities.chaos.runs.recording import Recording
-from dbre.capabilities.chaos.watching import Watch
+from dbre.capabilities.chaos.watching import ExperimentAborted, Watch
 from dbre.core.errors import DbreError, PrecheckFailed, UsageError
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, Verification, step
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
+from dbre.core.text import printable
 
 __all__ = ["RunExperiment"]
 
@@ -40,6 +44,9 @@ class RunExperiment(Operation[Experiment]):
         """Ask every instance who it is. Raises: UsageError for unknown names; PrecheckFailed where it may not be."""
         cluster = self._ground.fleet.cluster(asked.cluster)
         check_names(asked, cluster)
+        check_engine((one.fault for one in asked.faults), cluster, self._ground.engines)
+        if asked.clients is not None and self._ground.clients is None:
+            raise UsageError("no clients can be started here", hint="leave out clients")
         await self._check_objectives(asked)
         answers = await roles_of(self._ground, cluster, context.application_name)
         check_outage(asked, answers)
@@ -73,15 +80,20 @@ class RunExperiment(Operation[Experiment]):
         experiment = _experiment(context)
         await prepare_secrets([self._ground.fleet.cluster(experiment.cluster).password])
         recording = Recording(self._ground, context)
-        await recording.begin(experiment)
-        watch = Watch(self._ground, experiment, context)
-        try:
-            found = await watch.run()
-        except (DbreError, asyncio.CancelledError) as error:
-            if isinstance(error, NotReverted):
-                await self._heal()  # what a dead injector left; the error stays
-            await recording.failed(watch.document(), error)
-            raise
+        async with self._clients(context, experiment) as clients:
+            await recording.begin(experiment)
+            watch = Watch(self._ground, experiment, context, first_is_on=clients.mark if clients is not None else None)
+            try:
+                found = await watch.run()
+            except (DbreError, asyncio.CancelledError) as error:
+                if isinstance(error, NotReverted):
+                    await self._heal()  # what a dead injector left; the error stays
+                await recording.failed(watch.document(), error)
+                if clients is not None and isinstance(error, ExperimentAborted):
+                    await recording.note(await self._truth(clients, experiment))
+                raise
+            if clients is not None:
+                found |= await self._truth(clients, experiment)
         await recording.note(found)
         return found
 
@@ -144,6 +156,24 @@ class RunExperiment(Operation[Experiment]):
             if self._ground.slo is None:
                 raise UsageError("no SLO can be watched here", hint="leave out abort and probes of kind burn")
             await self._ground.slo(slo, asked.cluster)
+
+    @asynccontextmanager
+    async def _clients(self, context: StepContext, experiment: Experiment) -> AsyncIterator[Clients | None]:
+        if experiment.clients is None or self._ground.clients is None:
+            yield None
+            return
+        token, directory = context.token, self._ground.directory
+        await asyncio.to_thread(directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+        history = directory / f"{token.operation_id}.{token.attempt}.{new_fault_id()}.history.jsonl"
+        async with self._ground.clients(experiment.cluster, experiment.clients, history) as clients:
+            yield clients
+
+    async def _truth(self, clients: Clients, experiment: Experiment) -> dict[str, Any]:
+        limit = experiment.settle.total_seconds()
+        try:
+            return {"clients": await truth_after(clients, self._ground.clock, limit_seconds=limit)}
+        except DbreError as error:  # the faults came and went all the same
+            return {"clients": {"verdict": "unknown", "warnings": [printable(error.message, limit=300)]}}
 
     async def _checks(self, context: StepContext, experiment: Experiment) -> list[dict[str, Any]]:
         """Raises: PrecheckFailed."""

@@ -46,7 +46,7 @@ def require(checks: Sequence[Check]) -> None:
 
 def takes_away(one: FaultOrder) -> bool:
     """Whether its instance answers nobody while the fault is on."""
-    return fault_kind(one.fault).is_outage and "only" not in one.parameters
+    return fault_kind(one.fault).takes_away(one.parameters)
 
 
 def _allowed(experiment: Experiment, cluster: Cluster, rule: ChaosRule, facts: Facts) -> Iterator[Check]:
@@ -141,7 +141,7 @@ def _budgets(rule: ChaosRule, facts: Facts) -> Iterator[Check]:
         return
     for name, burn in facts.burns.items():
         left = burn.remaining
-        holds = None if left is None else left >= wanted and not burn.is_paging
+        holds = None if left is None else left >= wanted
         seen = "nothing was measured" if left is None else f"{format_percent(left, digits=1)} of the budget left"
         yield Check(
             name=f"budget {name}",
@@ -161,7 +161,7 @@ def _incidents(rule: ChaosRule, facts: Facts) -> Check | None:
     return Check(
         name="incidents",
         holds=not facts.incidents,
-        seen=f"{names} of the cluster is open" if names else "none",
+        seen=f"{names} of the cluster is open" if names else "none but of experiments themselves",
         limit="none is open",
         remedy="end it first: dbre incident list",
     )

@@ -1,7 +1,8 @@
 """Reading what preflight checks are about: everything at once, each within its own time, none able to fail the others."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from dbre.capabilities.chaos.injection.faults.exhausting import EXHAUSTION
 from dbre.capabilities.chaos.injection.model import Phase
 from dbre.capabilities.chaos.injection.record import read_records
 from dbre.capabilities.chaos.preflight.model import Facts, Places
+from dbre.capabilities.chaos.runs.model import Run
+from dbre.capabilities.chaos.runs.repository import list_runs
+from dbre.capabilities.chaos.surroundings import IncidentWord, Surroundings
 from dbre.capabilities.chaos.switching.switch import read_switch
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster, Instance
@@ -34,6 +38,8 @@ _AT_WORK = (
     OperationState.NEEDS_OPERATOR,
 )
 _MOST = 20
+_SLOT = timedelta(seconds=20)  # bad events are counted by slots: what an experiment made may seem to have begun before
+_AFTERMATH = timedelta(minutes=2)
 Found = TypeVar("Found")
 
 
@@ -68,7 +74,7 @@ async def gather(
     switch = reading.begin("switch", read_switch(store) if store is not None else None)
     health = reading.begin("health", around.health(name) if around is not None else None)
     backups = reading.begin("backups", around.backups(name) if around is not None else None)
-    incidents = reading.begin("incidents", around.incidents(name) if around is not None else None)
+    incidents = reading.begin("incidents", _incidents(around, store, name) if around is not None else None)
     burns = reading.begin("budgets", around.burns(name) if around is not None else None)
     others = reading.begin("operations", _others(store, name, own) if store is not None and not is_plan else None)
     places = reading.begin("places", _places(ground, experiment, cluster))
@@ -111,6 +117,21 @@ class _Reading:
         except DbreError as error:
             self.unknown[name] = printable(error.message, limit=200)
         return None
+
+
+async def _incidents(around: Surroundings, store: Store | None, cluster: str) -> Sequence[IncidentWord]:
+    """Those that no experiment made: they began neither while faults were on nor soon after."""
+    found = await around.incidents(cluster)
+    if not found or store is None:
+        return found
+    async with store.read() as connection:
+        runs = await list_runs(connection, cluster=cluster, limit=_MOST)
+    return [one for one in found if not any(_made(run, one.started_at) for run in runs)]
+
+
+def _made(run: Run, at: datetime) -> bool:
+    begin, end = run.on_at, run.off_at or run.ended_at
+    return begin is not None and end is not None and begin - _SLOT <= at <= end + _AFTERMATH
 
 
 async def _others(store: Store, cluster: str, own: Collection[UUID]) -> list[str]:

@@ -59,6 +59,7 @@ def choose(entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[
         ],
         "faults": [{"fault": fault, "instance": instance, "parameters": parameters, "for": duration_text(lasts)}],
         "objectives": suite.objectives.model_dump(mode="json"),
+        "clients": suite.clients.model_dump(mode="json") if suite.clients is not None else None,
         "settle": duration_text(suite.recovery),
         "may_take_last": given.may_take_last,
     }

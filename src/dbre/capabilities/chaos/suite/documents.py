@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dbre.capabilities.chaos.injection.catalogue import parameters_of
-from dbre.capabilities.chaos.scope_documents import Objectives
+from dbre.capabilities.chaos.scope_documents import ClientsOrder, Objectives
 from dbre.capabilities.chaos.suite.required import REQUIRED
 from dbre.core.config import Document, Duration, between
 from dbre.core.errors import UsageError
@@ -60,6 +60,7 @@ class SuiteDocument(Document):
         default=timedelta(seconds=5), description="Of calm between two experiments"
     )
     objectives: Objectives = Field(default_factory=Objectives, description="What is expected of the cluster meanwhile")
+    clients: ClientsOrder | None = Field(default=None, description="Clients that work meanwhile, and tell what was lost")
     entries: dict[str, EntryDocument] = Field(default_factory=dict, description="Questions of the required catalogue, by name")
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ REQUIRED: tuple[Entry, ...] = (
         name="latency",
         question="answers of the server come late",
         weight=1.0,
-        faults=("query-fault", "query-delay", "delay"),
+        faults=("toxic", "delay"),
     ),
 )
 """The weights say how much each counts in the score of a cluster."""
