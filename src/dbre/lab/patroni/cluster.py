@@ -86,9 +86,18 @@ class PatroniCluster:
             is_new = len(leaders) == 1 and leaders[0]["name"] != besides
             return is_new and others <= names and len(timelines) == 1
 
-        found = await self._wait(settled)
-        leader = next(one["name"] for one in found["members"] if one["role"] == "leader")
-        return next(one for one in self.nodes if one.name == leader)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            found = await self._wait(settled)
+            leader = next(one["name"] for one in found["members"] if one["role"] == "leader")
+            node = next(one for one in self.nodes if one.name == leader)
+            # While its store is away Patroni tells what it remembers: who leads must say so itself.
+            own = await node.rest("GET", "/patroni")
+            if (own["role"], own["state"]) == ("primary", "running"):
+                return node
+            if time.monotonic() > deadline:
+                raise LabError(f"{node.name} leads, and is {own['role']}, {own['state']} after {_SETTLE_SECONDS:.0f} s")
+            await asyncio.sleep(0.2)
 
     async def destroy(self) -> None:
         """Kill everything and remove it."""

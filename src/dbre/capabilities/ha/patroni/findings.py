@@ -144,8 +144,9 @@ def _failed(word: PatroniWord) -> Iterator[tuple[str, DbreError]]:
 
 
 def _lease(topology: Topology, word: PatroniWord) -> Iterator[Finding]:
-    if word.view is None and (word.store is None or word.store.error is not None):
-        return
+    is_told = word.store is not None and word.store.error is None
+    if word.has_quorum is False or (word.view is None and not is_told):
+        return  # nobody knows: that is a finding of its own
     leader = word.leader
     if leader is None:
         yield Finding(

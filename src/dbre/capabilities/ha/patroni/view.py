@@ -84,7 +84,8 @@ def word_lines(word: PatroniWord) -> Sequence[str]:
 
 def _leader(word: PatroniWord) -> str:
     if word.leader is None:
-        return "nobody's" if word.store is None or word.store.error is None else "not known"
+        is_known = word.has_quorum is not False and (word.view is not None or word.store is None or word.store.error is None)
+        return "nobody's" if is_known else "not known: the store cannot decide"
     lease = word.store.lease if word.store is not None else None
     left = f", {lease.remaining_seconds} s left" if lease is not None and lease.remaining_seconds is not None else ""
     return f"{word.instance_of(word.leader)}'s{left}"

@@ -73,9 +73,14 @@ class PatroniWord:
 
     @property
     def leader(self) -> str | None:
-        """Who holds the lease: by the store's own word where it is asked, else by Patroni's."""
+        """Who holds the lease: by the store's own word where it is asked, else by Patroni's. None: nobody, or nobody knows.
+
+        Without a quorum nobody knows: what Patroni then tells is what it remembers.
+        """
         if self.store is not None and self.store.error is None:
             return self.store.leader
+        if self.has_quorum is False:
+            return None
         return self.view.leader.name if self.view is not None and self.view.leader is not None else None
 
     @property
