@@ -49,7 +49,9 @@ async def clients(
         live, more, failed = await review_sessions(parts.engines, found, around)
         findings, errors = [*findings, *more], [*errors, *failed]
     findings = worst_first(findings)
-    code = ExitCode.UNREACHABLE if errors and not reviews and not live else exit_code_of(findings, fail_on=Severity.WARNING)
+    code = exit_code_of(findings, fail_on=Severity.WARNING)
+    if errors and code is ExitCode.OK:  # of what could not be looked at nothing is known
+        code = errors[0].exit_code
     return View(
         kind="ClientReview",
         items=[review_document(reviews, findings, live)],
