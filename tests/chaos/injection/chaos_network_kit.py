@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from injection_kit import PATIENCE, order_on
+from injection_kit import PATIENCE, is_over, order_on, runner, until
 
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.core.fleet import Address
@@ -58,6 +60,14 @@ class Networked:
         async with asyncio.timeout(PATIENCE):
             while await self.is_behind():  # noqa: ASYNC110 - another process's doing
                 await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def held(order: Order) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A runner that holds a fault; afterwards it is seen to be gone."""
+    async with runner(order) as process:
+        yield process
+    await until(partial(is_over, order))
 
 
 def goes_through(source: Namespace | None, target: Address, *, seconds: float = 2.0) -> str:

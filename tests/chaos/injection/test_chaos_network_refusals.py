@@ -78,3 +78,21 @@ def test_lists_are_written_with_commas_or_as_lists() -> None:
     written = parameters_of("partition", {"peers": " a, 10.0.0.0/8 ", "ports": "5432,6432"})
     assert written == parameters_of("partition", {"peers": ["a", "10.0.0.0/8"], "ports": [5432, 6432]})
     assert parameters_of("partition", {"ports": 5432}) == parameters_of("partition", {"ports": "5432"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "given", "takes_away"),
+    [
+        ("partition", {"peers": "everyone"}, True),
+        ("partition", {"peers": "everyone", "loss": 50}, False),
+        ("partition", {"peers": "10.0.0.7"}, False),
+        ("partition", {}, False),
+        ("freeze", {}, True),
+        ("freeze", {"only": "startup"}, False),
+        ("crash", {}, True),
+        ("delay", {"delay": "1s"}, False),
+    ],
+    ids=str,
+)
+def test_what_leaves_nobody_to_answer_is_known_beforehand(fault: str, given: dict[str, Any], takes_away: bool) -> None:
+    assert fault_kind(fault).takes_away(given) is takes_away

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_network_kit import Networked, datagrams, goes_through, tables
+from chaos_network_kit import Networked, datagrams, goes_through, held, tables
 from injection_kit import ENGINES, fleet_with, has_no_injector, is_over, order_on, record_of, runner, until
 
 from dbre.capabilities.chaos.injection.healing import heal
@@ -42,10 +42,9 @@ async def seen(pair: Networked) -> dict[str, str]:
 async def test_only_what_is_named_is_cut(networked: Networked, tmp_path: Path, name: str) -> None:
     parameters, expected = CUTS[name]
     order = networked.order("partition", tmp_path, **parameters)
-    async with runner(order):
+    async with held(order):
         assert await seen(networked) == expected
         assert f"table inet dbre_chaos_{order.id} " in tables(networked.b)
-    await until(partial(is_over, order))
     assert tables(networked.b) == ""
     assert set((await seen(networked)).values()) == {"yes"}
 
@@ -92,7 +91,7 @@ async def test_packets_of_a_direction_or_a_share_of_them_are_lost(
     networked: Networked, tmp_path: Path, parameters: dict[str, Any], share: dict[str, float]
 ) -> None:
     a, b = (networked.a, networked.primary.address.host), (networked.b, networked.replica.address.host)
-    async with runner(networked.order("partition", tmp_path, **parameters)):
+    async with held(networked.order("partition", tmp_path, **parameters)):
         for direction, expected in share.items():
             source, target = (a, b) if direction == "in" else (b, a)
             arrived = await asyncio.to_thread(datagrams, source[0], *target, count=_SENT)

@@ -9,14 +9,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from chaos_network_kit import Networked, goes_through
+from chaos_network_kit import Networked, goes_through, held
 from injection_kit import ENGINES, fleet_with, has_no_injector, has_stopped_injector, is_over, record_of, runner, until
 
+from dbre.capabilities.chaos.injection.catalogue import fault_kind
 from dbre.capabilities.chaos.injection.healing import heal
 from dbre.core.clock import SystemClock
+from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Address
 from dbre.core.packets.commands import command
 from dbre.core.packets.namespaces import Namespace
+from dbre.lab.network.links import LINKS, lines_between, start_links
 
 _LONGEST = 60.0
 
@@ -40,14 +43,13 @@ def ways(namespace: Namespace) -> str:
 async def test_only_what_goes_to_the_peers_is_late(networked: Networked, tmp_path: Path) -> None:
     usual = ways(networked.b)
     order = networked.order("delay", tmp_path, delay="300ms", jitter="20ms")
-    async with runner(order):
+    async with held(order):
         assert seconds(networked.b, networked.primary.address) >= 0.28
         assert seconds(networked.a, networked.replica.address) >= 0.28
         assert seconds(None, networked.replica.address) < 0.28
         await networked.write()
         await networked.until_level()  # late, and not lost
         assert "through dbc" in record_of(order).detail
-    await until(partial(is_over, order))
     assert ways(networked.b) == usual
     assert seconds(networked.b, networked.primary.address) < 0.28
 
@@ -104,9 +106,34 @@ async def test_a_narrow_line_carries_so_many_bytes_a_second(networked: Networked
         return time.monotonic() - began
 
     with networked.a.call(lambda: socket.create_server((networked.primary.address.host, 0))) as listening:
-        async with runner(order):
+        async with held(order):
             receiving = threading.Thread(target=receive, args=(listening,))
             receiving.start()
             took = networked.b.call(partial(send, listening.getsockname()))
             receiving.join()
     assert took >= 0.9 * size / rate
+
+
+async def test_where_the_kernel_would_drop_the_answers_nothing_is_begun(networked: Networked, tmp_path: Path) -> None:
+    setting = Path("/proc/sys/net/ipv4/conf/eth0/rp_filter")
+    networked.b.call(lambda: setting.write_text("1"))
+    try:
+        order = networked.order("delay", tmp_path, delay="1ms")
+        with pytest.raises(PrecheckFailed, match="rp_filter of eth0 is 1"):
+            await fault_kind("delay").make(order.scene(ENGINES)).prepare()
+    finally:
+        networked.b.call(lambda: setting.write_text("0"))
+
+
+async def test_a_fault_adds_to_the_distance_between_sites(networked: Networked, tmp_path: Path) -> None:
+    directory = networked.network.directory
+    sites = {one: {str(host.namespace): host.address} for one, host in networked.network.hosts.items()}
+    start_links(directory, lines_between(directory, sites, round_trip_seconds=0.2))
+    try:
+        assert seconds(networked.b, networked.primary.address) >= 0.2
+        async with held(networked.order("delay", tmp_path, delay="100ms")):
+            assert seconds(networked.b, networked.primary.address) >= 0.3
+    finally:
+        (directory / LINKS).unlink()
+    await until(lambda: "2001:" not in ways(networked.b) + ways(networked.a))
+    assert seconds(networked.b, networked.primary.address) < 0.2

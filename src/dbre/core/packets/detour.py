@@ -16,7 +16,7 @@ from dbre.core.packets.commands import command
 from dbre.core.packets.errors import NetworkFailed
 from dbre.core.packets.namespaces import Namespace
 
-__all__ = ["Detour", "lay", "leads_through", "remove", "rules_of"]
+__all__ = ["Detour", "is_strict", "lay", "leads_through", "remove", "rules_of"]
 
 _PREFERENCE = 1000  # after the table of local addresses (0), long before the main one (32766)
 _LINK_ADDRESS = "169.254.255.254/32"  # says nothing to anybody: no route leads to it
@@ -85,6 +85,19 @@ def leads_through(target: str, namespace: Namespace, *service: str) -> str:
     if not found or "dev" not in found[0]:
         raise NetworkFailed(f"the kernel knows no way to {ipaddress.ip_address(target)}")
     return str(found[0]["dev"])
+
+
+def is_strict(device: str, namespace: Namespace) -> bool:
+    """Whether the kernel drops what comes back by a device while packets leave by another (rp_filter 1). It blocks."""
+
+    def strictest() -> int:
+        values = [int((_settings(name) / "rp_filter").read_text()) for name in ("all", device)]
+        return max(values)
+
+    try:
+        return namespace.call(strictest) == 1
+    except (OSError, ValueError):
+        return False
 
 
 def _prepare(device: str) -> None:

@@ -5,9 +5,11 @@ It ends as soon as the lab's note of them is gone or names others; its devices g
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from dbre.core.packets.detour import Detour, lay
+from dbre.core.packets.detour import Detour, lay, remove
+from dbre.core.packets.errors import NetworkFailed
 from dbre.core.packets.line import Shape
 from dbre.core.packets.namespaces import Namespace
 from dbre.core.packets.slow_link import SlowLink
@@ -25,8 +27,10 @@ def _main(directory: Path) -> int:
     (directory / READY).touch(mode=0o600)
     while _is_wanted(directory, lines) and all(one.is_alive for one in links):
         time.sleep(_LOOK_SECONDS)
-    for one in links:
-        one.close()
+    for line, link in zip(lines, links, strict=True):
+        link.close()
+        with suppress(NetworkFailed):  # as a rule the namespace has gone with the lab
+            remove(line.device, line.table, Namespace.named(line.namespace))
     return 0
 
 

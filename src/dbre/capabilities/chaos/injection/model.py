@@ -107,3 +107,8 @@ class FaultKind:
     deed: Deed | None = None  # what of the engine it asks for; None: nothing
     is_local: bool = False  # the injector must run on the server's machine
     is_outage: bool = False  # the instance answers nobody meanwhile
+    outage_when: Callable[[Mapping[str, Any]], bool] | None = None  # where that is a matter of its parameters
+
+    def takes_away(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether with these parameters, as they were written, the instance answers nobody meanwhile."""
+        return self.outage_when(parameters) if self.outage_when is not None else self.is_outage

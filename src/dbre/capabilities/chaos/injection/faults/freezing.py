@@ -102,4 +102,5 @@ FREEZE = FaultKind(
     make=_make,
     is_local=True,
     is_outage=True,
+    outage_when=lambda written: "only" not in written,
 )

@@ -162,6 +162,11 @@ def _plain(rules: str) -> str:
     return re.sub(r"counter packets \d+ bytes \d+", "counter", rules).strip()
 
 
+def _is_outage(written: Mapping[str, Any]) -> bool:
+    asked = PartitionParameters.model_validate(dict(written))
+    return EVERYONE in asked.peers and asked.loss >= 100
+
+
 def _make(scene: Scene) -> Fault:
     return Partition(scene)
 
@@ -175,4 +180,5 @@ PARTITION = FaultKind(
     parameters=PartitionParameters,
     make=_make,
     is_local=True,
+    outage_when=_is_outage,
 )

@@ -10,7 +10,7 @@ from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Sigh
 from dbre.capabilities.chaos.injection.network.place import EVERYONE, Peers, Place, find_peers, find_place
 from dbre.capabilities.chaos.injection.network.reaching import Attempt, Reached, try_all
 from dbre.core.errors import PrecheckFailed
-from dbre.core.packets.detour import Detour, lay, leads_through, remove, rules_of
+from dbre.core.packets.detour import Detour, is_strict, lay, leads_through, remove, rules_of
 from dbre.core.packets.errors import NetworkFailed
 from dbre.core.packets.finding import namespace_again
 from dbre.core.packets.line import Shape
@@ -52,6 +52,11 @@ class Slowing(Fault):
                 raise PrecheckFailed(
                     f"what {self.scene.instance} sends to {network} already goes through another fault's line",
                     hint="let one end before the next begins",
+                )
+            if await asyncio.to_thread(is_strict, through, place.namespace):
+                raise PrecheckFailed(
+                    f"rp_filter of {through} is 1: the kernel would drop the answers to what leaves by the line",
+                    hint=f"sysctl net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{through}.rp_filter=2",
                 )
         self._attempts = [
             Attempt(source=place.namespace, target=one, name=name)
