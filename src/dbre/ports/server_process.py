@@ -182,7 +182,8 @@ class ServerProcess:
                 hint=f"see what it waits for: ps -o pid,stat,wchan:30,args -p {left.replace(' ', '')}",
                 context={"processes": left},
             )
-        return await self.state()
+        is_seen = self.control.data_directory is not None and self.control.data_directory.is_dir()
+        return HostState(is_seen=is_seen, processes=(), is_answering=False)
 
     async def wait_answering(self, *, limit_seconds: float) -> None:
         """Until it takes connections. Raises: NotDone."""

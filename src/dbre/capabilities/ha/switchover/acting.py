@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from dbre.capabilities.ha.switchover.ground import SwitchoverGround
@@ -35,12 +35,22 @@ def position_from(document: Mapping[str, Any]) -> LogPosition:
 class Pair:
     """The old primary and the new one of one operation."""
 
-    def __init__(self, ground: SwitchoverGround, cluster: Cluster, old: Instance, new: Instance, *, purpose: str) -> None:
+    def __init__(
+        self,
+        ground: SwitchoverGround,
+        cluster: Cluster,
+        old: Instance,
+        new: Instance,
+        *,
+        purpose: str,
+        warm: Server | None = None,
+    ) -> None:
         self.ground = ground
         self.cluster = cluster
         self.old = old
         self.new = new
         self._purpose = purpose
+        self._warm = warm  # a handle on the new one that is logged in already: while nobody can write, that is time
         self._limits = ground.limits(cluster.name)
 
     async def write_out(self, slots: Sequence[str]) -> dict[str, Any]:
@@ -188,8 +198,7 @@ class Pair:
         host = self.ground.host(self.cluster, self.old)
         try:
             await host.stop(limit_seconds=limit)
-            position = await host.last_position()
-            await host.bar(following)
+            position, _ = await asyncio.gather(host.last_position(), host.bar(following))
         except DbreError as error:  # it is on its way down: only a look can tell what became of it
             raise OutcomeUnknown(error.message) from error
         return position
@@ -219,4 +228,6 @@ class Pair:
         )
 
     def _server(self, instance: Instance) -> AbstractAsyncContextManager[Server]:
+        if self._warm is not None and instance.name == self.new.name:
+            return nullcontext(self._warm)
         return self.ground.server(self.cluster, instance, purpose=self._purpose)

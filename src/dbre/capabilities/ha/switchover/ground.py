@@ -48,12 +48,16 @@ class SwitchoverGround:
         """The process of an instance on this machine. Raises: NoControl, Unsupported."""
         return self.engines.get(cluster.engine).host(instance)
 
-    @asynccontextmanager
-    async def server(self, cluster: Cluster, instance: Instance, *, purpose: str) -> AsyncIterator[Server]:
-        """One server, open for as long as its limits last: what is asked of it may take minutes."""
+    async def open(self, cluster: Cluster, instance: Instance, *, purpose: str) -> Server:
+        """A handle on one server, to be closed; what is asked of it may take minutes."""
         await prepare_secrets([cluster.password, cluster.replication_password])
         access = Access.to(cluster, instance.address, timeouts=_TIMEOUTS, application_name=purpose)
-        server = self.engines.get(cluster.engine).connect(access)
+        return self.engines.get(cluster.engine).connect(access)
+
+    @asynccontextmanager
+    async def server(self, cluster: Cluster, instance: Instance, *, purpose: str) -> AsyncIterator[Server]:
+        """The same, closed at the end."""
+        server = await self.open(cluster, instance, purpose=purpose)
         try:
             yield server
         finally:

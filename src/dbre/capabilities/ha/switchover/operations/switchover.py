@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from dbre.capabilities.ha.switchover.acting import Pair, position_from
 from dbre.capabilities.ha.switchover.assessment import assess
@@ -15,6 +16,7 @@ from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, OutcomeUnknown, Verification, step
 from dbre.core.operation.plan import Plan
+from dbre.ports.engine import Server
 from dbre.ports.route import Route
 
 __all__ = ["NoLastPosition", "Switchover"]
@@ -37,6 +39,7 @@ class Switchover(Operation[SwitchoverInput]):
 
     def __init__(self, ground: SwitchoverGround) -> None:
         self._ground = ground
+        self._warm: dict[UUID, Server] = {}  # by operation, from giving up to promotion; a cache, and nothing hangs on it
 
     async def plan(self, context: PlanContext, asked: SwitchoverInput) -> Plan:
         """Look at everything. Raises: PrecheckFailed naming what is in the way."""
@@ -69,6 +72,9 @@ class Switchover(Operation[SwitchoverInput]):
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True, attempts=1)
     async def give_up(self, context: StepContext) -> Mapping[str, Any]:
         """The old primary stops, or is closed to writes, and tells where its log ends."""
+        new, cluster = self._instance(context.input["to"]), self._cluster(context)
+        await self._cool(context)
+        self._warm[context.token.operation_id] = await self._ground.open(cluster, new, purpose=context.application_name)
         return await self._pair(context).give_up(slot=self._old_slot(context), clock=context.clock)
 
     @give_up.probe
@@ -79,6 +85,7 @@ class Switchover(Operation[SwitchoverInput]):
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def take_back(self, context: StepContext) -> Mapping[str, Any]:
         """The old primary goes on."""
+        await self._cool(context)
         await self._pair(context).take_back()
         return {"primary": context.input["from"]}
 
@@ -96,7 +103,9 @@ class Switchover(Operation[SwitchoverInput]):
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def promote(self, context: StepContext) -> Mapping[str, Any]:
         """The candidate becomes primary."""
-        return await self._pair(context).promote(clock=context.clock)
+        done = await self._pair(context).promote(clock=context.clock)
+        await self._cool(context)
+        return done
 
     @step(timeout_seconds=_SHORT_SECONDS, attempts=1)
     async def hand_over(self, context: StepContext) -> Mapping[str, Any]:
@@ -157,7 +166,14 @@ class Switchover(Operation[SwitchoverInput]):
 
     def _pair(self, context: StepContext) -> Pair:
         old, new = (self._instance(context.input[one]) for one in ("from", "to"))
-        return Pair(self._ground, self._cluster(context), old, new, purpose=context.application_name)
+        warm = self._warm.get(context.token.operation_id)
+        return Pair(self._ground, self._cluster(context), old, new, purpose=context.application_name, warm=warm)
+
+    async def _cool(self, context: StepContext) -> None:
+        """Close what was kept open."""
+        server = self._warm.pop(context.token.operation_id, None)
+        if server is not None:
+            await server.aclose()
 
     def _instance(self, name: str) -> Instance:
         return self._ground.fleet.instance(name)

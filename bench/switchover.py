@@ -1,0 +1,114 @@
+"""How long nobody can write while the primary changes as planned, seen by a client that writes without a pause.
+
+Run: ``.venv/bin/python bench/switchover.py [ROUNDS [VERSION]]`` (default 10, the newest PostgreSQL). A lab of a primary and a
+replica with fsync; ``dbre ha switchover`` as a user types it, there and back; one client in a process of its own commits row
+after row, and connects again at once where it is cut off. The gap is the longest time between two acknowledgements while the
+primary changes. Afterwards every acknowledged row is looked for. No pooler holds clients back.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import time
+from itertools import pairwise
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psycopg
+from kit.report import report
+from kit.two_servers import quantile
+
+from dbre.core.programs.account import Account
+from dbre.core.programs.run import run
+from dbre.lab import Lab, LabEngine, LabSpec
+
+NAME = f"bench-sw-{os.getpid()}"
+GOAL_SECONDS = 0.25
+_SETTLE_SECONDS = 1.0
+
+
+def write_on(target: dict[str, str], orders: Connection) -> None:
+    """Commit row after row until told to end; then tell the gaps of each window, and what was acknowledged."""
+    acknowledged: list[int] = []
+    moments: list[float] = []
+    number, connection = 0, None
+    while not orders.poll():
+        try:
+            if connection is None:
+                connection = psycopg.connect(**target, autocommit=True, connect_timeout=2, target_session_attrs="read-write")
+            number += 1
+            connection.execute("INSERT INTO bench_ledger VALUES (%s)", [number])
+        except psycopg.Error:
+            connection = None  # whether the row is there is not known: it was not acknowledged
+            time.sleep(0.002)
+            continue
+        acknowledged.append(number)
+        moments.append(time.time())
+    orders.send((acknowledged, moments))
+
+
+async def switch(config: Path) -> tuple[float, float]:
+    """One change of primary by the command; when it began and ended."""
+    began = time.time()
+    words = [sys.executable, "-P", "-m", "dbre", "-c", str(config), "ha", "switchover", NAME, "--yes", "--confirm", NAME]
+    ourselves = Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switch=False)
+    await run(words, account=ourselves, directory=config.parent)
+    return began, time.time()
+
+
+async def main() -> int:
+    """Rounds there and back, and what the client saw."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    version = int(sys.argv[2]) if len(sys.argv) > 2 else None
+    spec = LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=1, version=version)
+    lab = await Lab.create(spec)
+    try:
+        return report(await measure(lab, rounds))
+    finally:
+        await lab.down()
+
+
+async def measure(lab: Lab, rounds: int) -> dict[str, object]:
+    """The longest gap of each change, and the rows that are missing."""
+    load = lab.load_target()
+    target = {
+        "host": ",".join(one.host for one in load.addresses),
+        "port": ",".join(str(one.port) for one in load.addresses),
+        "user": load.user,
+        "password": load.password.reveal(),
+        "dbname": str(load.database),
+        "sslmode": "disable",
+    }
+    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
+        connection.execute("CREATE TABLE bench_ledger (number bigint)")
+    ours, theirs = multiprocessing.Pipe()
+    writer = multiprocessing.get_context("spawn").Process(target=write_on, args=(target, theirs))
+    writer.start()
+    await asyncio.sleep(_SETTLE_SECONDS)
+    windows = []
+    for _ in range(rounds):
+        windows.append(await switch(lab.config_file))
+        await asyncio.sleep(_SETTLE_SECONDS)
+    ours.send("end")
+    acknowledged, moments = await asyncio.to_thread(ours.recv)
+    writer.join()
+    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
+        present = {one for (one,) in connection.execute("SELECT number FROM bench_ledger")}
+    pairs = list(pairwise(moments))
+    gaps = [max(later - one for one, later in pairs if began <= later and one <= ended) for began, ended in windows]
+    return {
+        "server": lab.primary.version_text,
+        "rounds": rounds,
+        "gap_p50_ms": round(quantile(gaps, 0.5) * 1000),
+        "gap_max_ms": round(max(gaps) * 1000),
+        "gaps_ms": [round(one * 1000) for one in gaps],
+        "command_p50_s": round(quantile([ended - began for began, ended in windows], 0.5), 2),
+        "acknowledged": len(acknowledged),
+        "lost": len(set(acknowledged) - present),
+        "is_ok": quantile(gaps, 0.5) < GOAL_SECONDS and set(acknowledged) <= present,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
