@@ -13,7 +13,7 @@ from dbre.testing.conformance import Subject
 OURS = {"heartbeat_schema", "heartbeat_table"} | {  # an administrator's, where the login may not
     query.name
     for query in catalog().queries
-    if query.facet in (Facet.BACKUP, Facet.CANARY, Facet.INTEGRITY, Facet.MISCHIEF, Facet.SUCCESSION)
+    if query.facet in (Facet.BACKUP, Facet.CANARY, Facet.CLIENT, Facet.INTEGRITY, Facet.MISCHIEF, Facet.SUCCESSION)
 }
 
 

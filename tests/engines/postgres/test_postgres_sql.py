@@ -13,10 +13,24 @@ from dbre.ports.engine import NamedQuery
 from dbre.ports.versions import VersionRange
 from dbre.testing.conformance import Subject
 
-OPT_IN_TABLES = ("canary_schema", "canary_table")
+CLIENT_TABLES = tuple(
+    f"client_{what}" for what in ("ledger_table", "ledger_index", "register_table", "list_table", "account_table")
+)
+OPT_IN_TABLES = ("canary_schema", "canary_table", "client_schema", *CLIENT_TABLES)
+LEVELS = ("serializable", "repeatable_read", "read_committed")
+CLIENTS = ("client_commit", "client_rollback", *(f"client_begin_{level}" for level in LEVELS))
 DUMPS = ("dump_close", "dump_open")
 MISCHIEF = ("mischief_begin", "mischief_rollback")
-UTILITY = {"begin", "commit", "heartbeat_schema", "heartbeat_table", *OPT_IN_TABLES, *DUMPS, *MISCHIEF}  # PREPARE does not take them
+UTILITY = {
+    "begin",
+    "commit",
+    "heartbeat_schema",
+    "heartbeat_table",
+    *OPT_IN_TABLES,
+    *DUMPS,
+    *MISCHIEF,
+    *CLIENTS,
+}  # PREPARE does not take them
 SAMPLES = {"text": "x", "interval": timedelta(hours=1)}  # by the type of a parameter; others are numbers
 
 

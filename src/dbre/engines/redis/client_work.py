@@ -135,7 +135,7 @@ class RedisClient:
         try:
             connection = await self._dialer.open(self._access)
             with abort_on_error(connection):
-                await connection.run(named("client_remove"), run, limit_seconds=limit)
+                await connection.run(named("client_remove"), run, run, limit_seconds=limit)
             connection.abort()
         except FAULTS.raised as error:
             raise FAULTS.translate(error, self._access, limit_seconds=limit) from error
