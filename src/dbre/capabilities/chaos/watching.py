@@ -20,6 +20,7 @@ from dbre.core.units import format_duration
 __all__ = ["ExperimentAborted", "Watch"]
 
 _REVERT_SECONDS = 60.0
+_FAREWELL_SECONDS = 20.0  # whoever ends us waits no longer than 30 s
 
 
 class ExperimentAborted(DbreError):
@@ -77,9 +78,11 @@ class Watch:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._end_all()
-            if breached is not None:
-                self.revert_seconds = self._clock.monotonic() - breached
+            try:
+                await self._see_the_end()
+            finally:
+                if breached is not None:
+                    self.revert_seconds = self._clock.monotonic() - breached
         return self.document()
 
     def document(self) -> dict[str, Any]:
@@ -159,6 +162,16 @@ class Watch:
         await injection.wait_until_on()
         self._moments[order.id] = {"on_at": self._clock.now().isoformat()}
         await self._context.note(f"{asked.fault} on {asked.instance} is on: {printable(injection.detail)}")
+
+    async def _see_the_end(self) -> None:
+        """However often we are told to end meanwhile: a fault that is nearly gone is seen to be."""
+        ending = asyncio.create_task(self._end_all())
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await asyncio.wait({ending}, timeout=_FAREWELL_SECONDS)
+            ending.cancel()
+            raise
 
     async def _end_all(self) -> None:
         """All at once; an error of one keeps no other from its end."""

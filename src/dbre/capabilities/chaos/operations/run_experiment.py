@@ -93,6 +93,7 @@ class RunExperiment(Operation[Experiment]):
                     await recording.note(await self._truth(clients, experiment))
                 raise
             if clients is not None:
+                found |= await self._settled(experiment)  # before clients take their time
                 found |= await self._truth(clients, experiment)
         await recording.note(found)
         return found
@@ -168,6 +169,11 @@ class RunExperiment(Operation[Experiment]):
         async with self._ground.clients(experiment.cluster, experiment.clients, history) as clients:
             yield clients
 
+    async def _settled(self, experiment: Experiment) -> dict[str, Any]:
+        limit = experiment.settle.total_seconds()
+        found = await until_all_hold(self._ground, experiment, When.AFTER, limit_seconds=limit)
+        return {"settled_at": self._ground.clock.now().isoformat()} if all(one.holds for one in found) else {}
+
     async def _truth(self, clients: Clients, experiment: Experiment) -> dict[str, Any]:
         limit = experiment.settle.total_seconds()
         try:
@@ -188,7 +194,7 @@ class RunExperiment(Operation[Experiment]):
         during = context.results.get("inject", {}).get("during", [])
         is_held = all(one.holds for one in after) and all(one.get("holds", not one["bad"]) for one in during)
         observed: dict[str, Any] = {"after": [one.document() for one in after]}
-        if all(one.holds for one in after):
+        if all(one.holds for one in after) and "settled_at" not in context.results.get("inject", {}):
             observed["settled_at"] = self._ground.clock.now().isoformat()
         await Recording(self._ground, context).note(observed, state=RunState.HELD if is_held else RunState.DEVIATED)
 
