@@ -122,6 +122,29 @@ async def test_a_transaction_that_does_not_end_turns_nothing(
     assert await pool.current() == before
 
 
+async def test_one_that_died_while_clients_waited_is_carried_on_and_they_see_no_error(
+    store: Store, pooler: PgBouncerServer, postgres_pair: PostgresPair
+) -> None:
+    pool, old, new = route_of(pooler), postgres_pair.primary, postgres_pair.replica
+    operation = SwitchRoute(ground_of(postgres_pair, pool))
+    operation_id = await submit(store, operation, settle="1s")
+    before = await pool.current()
+    async with Writer(pooler.conninfo(database="shop", user="app")).writing() as writer:
+        await writer.until(5)
+        await pool.pause(limit_seconds=30)  # what is left of a worker that was killed before it noted anything
+        await old.stop()
+        async with await new.connect() as admin:
+            await admin.execute("SELECT pg_promote()")
+        await pool.point_to(new.address, before=before)
+        record = await run(store, operation, operation_id)
+        await writer.until(5)
+    assert record.state is OperationState.SUCCEEDED, record.error
+    assert (await pool.current()).addresses == (new.address,)
+    assert writer.errors == []
+    (settled,) = [one for one in record.steps if one.name == "settle"]
+    assert [one.partition(":")[0] for one in settled.result["unknown"]] == ["pg1"]  # it is down: nobody knows who is there
+
+
 async def pooler_transaction(pooler: PgBouncerServer) -> Any:
     connection = await psycopg.AsyncConnection.connect(pooler.conninfo(database="shop", user="app"), prepare_threshold=None)
     await connection.execute("SELECT 1")

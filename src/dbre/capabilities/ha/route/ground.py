@@ -26,7 +26,7 @@ class RouteGround:
         if not found:
             raise UsageError(
                 f"cluster {cluster.name} has no routes",
-                hint=f"write them under ha: clusters: - cluster: {cluster.name}, routes: (dbre help config ha)",
+                hint=f"write them under ha: clusters: - cluster: {cluster.name}, routes:; dbre config schema prints every key",
             )
         for name in names:
             if name not in found:
