@@ -17,6 +17,7 @@ BOOTSTRAP: Mapping[str, Any] = {"ttl": 120, "loop_wait": 1, "retry_timeout": 30,
 _IN_STORE = ("max_connections", "wal_level", "wal_log_hints")
 """Settings that Patroni takes from the consensus store alone, because all nodes must agree on them."""
 
+_FAST: Mapping[str, str] = {**FAST, "full_page_writes": "on"}  # pg_rewind copies from no server without them
 _PROMPT: Mapping[str, str] = {
     "wal_sender_timeout": "10s",
     "wal_receiver_timeout": "10s",
@@ -95,5 +96,5 @@ def _shared(parts: NodeParts) -> dict[str, Any]:
 
 
 def _own(parts: NodeParts) -> dict[str, Any]:
-    given = {**SETTINGS, **({} if parts.is_durable else FAST), **_PROMPT, **parts.settings}
+    given = {**SETTINGS, **({} if parts.is_durable else _FAST), **_PROMPT, **parts.settings}
     return {name: value for name, value in given.items() if name not in _IN_STORE}
