@@ -67,6 +67,7 @@ class PostgresHost(ServerProcess):
             await super().start(limit_seconds=limit_seconds)
             return
         account, data = self.owner(), self.data_directory()
+        await asyncio.to_thread(self._forget_the_dead)
         log = self.control.log_file or data / "startup.log"
         words: list[str | Path] = [await self._program("pg_ctl"), "start", "-D", data, "-l", log, "-w"]
         words += ["-t", str(max(1, round(limit_seconds)))]
@@ -153,6 +154,13 @@ class PostgresHost(ServerProcess):
             at = words.index("-D")
             del words[at : at + 2]
         return shlex.join(words)
+
+    def _forget_the_dead(self) -> None:
+        """Remove the pid file of a main process that has ended and that nobody has waited for: PostgreSQL takes it for alive."""
+        lines = self._pid_file()
+        process = Process.read(int(lines[0])) if lines and lines[0].strip().isdigit() else None
+        if process is not None and not process.is_alive and not self.processes():
+            (self.data_directory() / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_file(self) -> list[str]:
         try:
