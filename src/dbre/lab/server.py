@@ -24,12 +24,13 @@ from dbre.lab.site import Site, log_tail
 from dbre.ports.engine import Access
 from dbre.ports.session import Role
 
-__all__ = ["LabServer", "Login"]
+__all__ = ["PREPARED", "LabServer", "Login"]
 
 _POLL_SECONDS = 0.01
 _STOP_SECONDS = 30.0
 _ATTEMPTS = 5  # with a new port each
-_PREPARED = "prepared"  # the note that data and accounts are complete
+PREPARED = "prepared"
+"""The note that data and accounts are complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class LabServer(ABC):
         leftovers = await asyncio.to_thread(kill_processes, self.work_directory)  # children of a killed main process
         if leftovers:
             raise ServerFailed(f"{self.name}: processes {_pids(leftovers)} of its last run do not die")
-        is_new = not (self.directory / _PREPARED).exists()
+        is_new = not (self.directory / PREPARED).exists()
         if is_new:
             await asyncio.to_thread(shutil.rmtree, self.work_directory, ignore_errors=True)  # of a start that failed
             await self._create()
@@ -158,7 +159,7 @@ class LabServer(ABC):
                     raise
         if is_new:
             await self._after_first_start()
-            self._keep(_PREPARED, "")
+            self._keep(PREPARED, "")
 
     async def stop(self) -> None:
         """Shut it down in order; kill it if it does not obey within 30 s. A frozen server is thawed first."""

@@ -18,6 +18,7 @@ from dbre.lab.patroni.configuration import REST_USER, NodeParts, node_configurat
 from dbre.lab.patroni.program import PatroniProgram
 from dbre.lab.postgres.server import PostgresServer
 from dbre.lab.processes import Process, send
+from dbre.lab.server import PREPARED
 from dbre.lab.site import Site
 
 __all__ = ["NodeOptions", "PatroniServer"]
@@ -142,7 +143,8 @@ class PatroniServer(PostgresServer):
                 state = (await client.get("/patroni")).json()
         except (httpx.HTTPError, ValueError):
             return False
-        return state.get("state") == "running" and (state.get("role") == "primary" or self.primary is not None)
+        is_first_time = self.primary is None and not (self.directory / PREPARED).exists()
+        return state.get("state") == "running" and (state.get("role") == "primary" or not is_first_time)
 
     def _says_port_taken(self, log: str) -> bool:
         return "Address already in use" in log
