@@ -156,7 +156,7 @@ class PostgresHost(ServerProcess):
         return shlex.join(words)
 
     def _forget_the_dead(self) -> None:
-        """Remove the pid file of a main process that has ended and that nobody has waited for: PostgreSQL takes it for alive."""
+        """Remove the pid file of a main process that has ended and was not waited for: PostgreSQL takes it for alive."""
         lines = self._pid_file()
         process = Process.read(int(lines[0])) if lines and lines[0].strip().isdigit() else None
         if process is not None and not process.is_alive and not self.processes():
