@@ -43,11 +43,13 @@ class HaproxyServer(LabServer):
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         level: str = "admin",
+        api_port: int | None = None,
     ) -> None:
         super().__init__(name, site, version_text=program.version_text, port=port, replica_of=None, settings=settings)
         self.program = program
         self._servers = dict(servers)
         self._level = level  # what those who open the socket may do
+        self._api_port = api_port  # of the runtime API over TCP, besides its socket
 
     @property
     def socket(self) -> Path:
@@ -65,6 +67,7 @@ class HaproxyServer(LabServer):
         lines = [
             "global",
             f"  stats socket {self.socket} mode 600 level {self._level}",
+            *([f"  stats socket ipv4@{self.site.host.address}:{self._api_port} level {self._level}"] if self._api_port else []),
             "  maxconn 500",
             "defaults",
             "  mode tcp",

@@ -63,10 +63,11 @@ async def test_new_clients_go_to_the_new_server_and_old_ones_are_counted_and_end
 
 
 async def test_a_backend_with_one_server_has_its_address_changed(lab_site: Site, postgres_pair: PostgresPair) -> None:
-    program = installed(lambda: find_haproxy(account=lab_site.account))
+    program, port = installed(lambda: find_haproxy(account=lab_site.account)), lab_site.host.choose_port()
     old, new = postgres_pair.primary.address, postgres_pair.replica.address
-    async with running(HaproxyServer("one", lab_site, program=program, servers={"primary": old})) as server:
-        route = HaproxyRoute("proxy", RuntimeApi(server.socket), BACKEND)
+    one = HaproxyServer("one", lab_site, program=program, servers={"primary": old}, api_port=port)
+    async with running(one) as server:
+        route = HaproxyRoute("proxy", RuntimeApi(Address(server.address.host, port)), BACKEND)
         before = await route.current()
         await route.point_to(new, before=before)
         async with await connect(server, postgres_pair) as client:
