@@ -2,25 +2,29 @@
 
 import os
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dbre.capabilities.chaos.injection.local_process import family, is_listening
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Address
+from dbre.core.packets.finding import namespace_again
+from dbre.core.packets.namespaces import Namespace
 from dbre.core.programs.run import clean_environment
 from dbre.lab.processes import Process, send
 
-__all__ = ["how_it_was_started", "start_again", "stop_in_order", "wait_until_listening"]
+__all__ = ["how_it_was_started", "log_of", "start_again", "stop_in_order", "wait_until_listening"]
 
 _POLL_SECONDS = 0.02
 
 
 def how_it_was_started(pid: int) -> dict[str, Any]:
-    """Program, words, directory and account of a process. Raises: PrecheckFailed where they cannot be known."""
+    """Program, words, directory, account, network namespace of a process. Raises: PrecheckFailed where they cannot be known."""
     process = Path(f"/proc/{pid}")
     try:
         words = process.joinpath("cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -35,6 +39,7 @@ def how_it_was_started(pid: int) -> dict[str, Any]:
             "directory": os.readlink(process / "cwd"),  # noqa: PTH115 - text
             "user": owner.st_uid,
             "group": owner.st_gid,
+            "namespace": Namespace.of_process(pid).inode(),
         }
     except OSError as error:
         raise PrecheckFailed(
@@ -43,21 +48,41 @@ def how_it_was_started(pid: int) -> dict[str, Any]:
         ) from error
 
 
-def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> None:
-    """Start it with the words it was started with; ``environment`` is added to a clean one."""
+def log_of(pid: int) -> int | None:
+    """The very file that a process writes its complaints to, open; None where that is no file, such as a journal."""
+    path = f"/proc/{pid}/fd/2"
+    with suppress(OSError):
+        if stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - a link of the kernel's, which nobody can lead elsewhere
+            return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    return None
+
+
+def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, log: int | None = None) -> None:
+    """Start it with the words it was started with, where its sockets were; ``environment`` is added to a clean one,
+    and ``log`` takes what it says.
+
+    Raises: PrecheckFailed where its network namespace is gone.
+    """
     as_other = {"user": given["user"], "group": given["group"], "extra_groups": ()} if os.geteuid() == 0 else {}
-    subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
-        given["words"],
-        executable=given["program"],
-        cwd=given["directory"],
-        env={**clean_environment(Path(given["directory"])), **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        umask=0o077,
-        **as_other,
-    )
+    namespace = namespace_again(given["namespace"])
+    if namespace is None:
+        raise PrecheckFailed(f"the network namespace of {given['program']} is gone, and its addresses with it")
+
+    def start() -> None:
+        subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
+            given["words"],
+            executable=given["program"],
+            cwd=given["directory"],
+            env={**clean_environment(Path(given["directory"])), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if log is None else log,
+            stderr=subprocess.DEVNULL if log is None else log,
+            start_new_session=True,
+            umask=0o077,
+            **as_other,
+        )
+
+    namespace.call(start)
 
 
 def stop_in_order(main: Process, number: signal.Signals, *, limit_seconds: float) -> bool:
