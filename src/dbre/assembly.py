@@ -156,6 +156,7 @@ def kinds_of(
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
     from dbre.capabilities.ha.failover.operation import FailOver
+    from dbre.capabilities.ha.failover.release import ReleaseLease
     from dbre.capabilities.ha.route.operations import operations as route_operations
     from dbre.capabilities.ha.switchover.operations import operations as switchover_operations
     from dbre.capabilities.review import CheckFleet
@@ -170,7 +171,7 @@ def kinds_of(
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
         *(backup_operations(backups) if backups is not None else ()),
         *(chaos_operations(chaos) if chaos is not None else ()),
-        *((FailOver(failovers),) if failovers is not None else ()),
+        *((FailOver(failovers), ReleaseLease(failovers)) if failovers is not None else ()),
         *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
     )

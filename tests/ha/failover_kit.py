@@ -17,6 +17,7 @@ from dbre.capabilities.ha.detection.reports import Listener
 from dbre.capabilities.ha.detection.weighing import Weighing
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.operation import FailOver
+from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.core.audit.log import AuditLog
 from dbre.core.clock import SystemClock
 from dbre.core.control import Control, ControlKind
@@ -77,6 +78,8 @@ class Shop:
     fleet: Fleet
     store: Store
     failover: dict[str, Any] = field(default_factory=lambda: dict(FAILOVER))
+    patroni: PatroniDocument | None = None
+    kind: type[FailOver] = FailOver
 
     @property
     def cluster(self) -> Cluster:
@@ -84,7 +87,9 @@ class Shop:
 
     @property
     def ground(self) -> FailoverGround:
-        settings = HaDocument.model_validate({"clusters": [{"cluster": "shop", "failover": self.failover}]})
+        settings = HaDocument.model_validate(
+            {"clusters": [{"cluster": "shop", "failover": self.failover, "patroni": self.patroni}]}
+        )
         return FailoverGround(
             fleet=self.fleet,
             engines=Engines(),
@@ -129,13 +134,13 @@ class Shop:
         return await until(self.weighed, lambda one: one.may_fail_over)
 
     async def plan(self, **asked: Any) -> Plan:
-        operation = FailOver(self.ground)
+        operation = self.kind(self.ground)
         given = operation.document.model_validate({"cluster": "shop", **asked})
         return await operation.plan(PlanContext(clock=CLOCK, requested_by="somebody"), given)
 
     async def fail_over(self, **asked: Any) -> OperationRecord:
         """As the runner does it, with its journal."""
-        operation = FailOver(self.ground)
+        operation = self.kind(self.ground)
         given = operation.document.model_validate({"cluster": "shop", **asked})
         plan = await operation.plan(PlanContext(clock=CLOCK, requested_by="somebody"), given)
         planned = PlannedOperation(

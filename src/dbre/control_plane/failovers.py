@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from dbre.assembly import failover_ground
 from dbre.capabilities.ha.failover.guarding import Guard, Tell
+from dbre.capabilities.ha.failover.surveying import KIND, RELEASE
 from dbre.core.clock import Clock
 from dbre.core.config import Config
 from dbre.core.errors import DbreError
@@ -40,6 +41,7 @@ class PlaneFailovers:
         self._desk = desk
         self._clock = clock
         ground = failover_ground(config, fleet, engines, clock, store)
+        self._settings = ground.settings
         self._guard = Guard(ground, store, ask=self._ask, tell=tell)
 
     def parts(self) -> Mapping[str, Part]:
@@ -50,9 +52,9 @@ class PlaneFailovers:
         desk = self._desk(_SELF)
         asked = {"cluster": cluster, "primary": primary, "automatic": True}
         reason = f"most observers do not hear {primary} any more"
-        record = await desk.request(
-            "ha.failover", asked, Submission(reason=reason, confirm=cluster, fail_if_busy=True, priority=9)
-        )
+        wanted = Submission(reason=reason, confirm=cluster, fail_if_busy=True, priority=9)
+        kind = RELEASE if self._settings.of(cluster).patroni is not None else KIND
+        record = await desk.request(kind, asked, wanted)
         while not record.is_final and record.state not in _ENDED:
             await self._clock.sleep(_LOOK_SECONDS)
             record = await desk.get(record.id)

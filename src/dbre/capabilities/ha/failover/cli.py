@@ -42,14 +42,18 @@ async def failover(
     automatic: Annotated[bool, typer.Option("--automatic", help="With --check: by the rules of the control plane.")] = False,
 ) -> Act | View:
     """Fence a dead primary, see that it is fenced, and promote the replica that loses least; refuses where it lives."""
+    from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.failover.surveying import KIND, RELEASE
     from dbre.core.errors import UsageError
 
     asked: dict[str, Any] = {"cluster": cluster, "to": to, "primary": primary, "accept_loss": accept_loss}
+    parts = runtime(ctx)
     if check:
-        return await _check(runtime(ctx), asked | {"automatic": automatic})
+        return await _check(parts, asked | {"automatic": automatic})
     if automatic:
         raise UsageError("--automatic is for --check: only the control plane fails over by itself", hint="leave it out")
-    return Act(kind="ha.failover", input=asked, view=_done)
+    is_released = parts.config.get(HA).of(cluster).patroni is not None
+    return Act(kind=RELEASE if is_released else KIND, input=asked, view=_done)
 
 
 async def _check(parts: Runtime, given: dict[str, Any]) -> View:
@@ -90,6 +94,7 @@ async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
     from dbre.capabilities.ha.config_document import HA
     from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.ha.failover.operation import FailOver
+    from dbre.capabilities.ha.failover.release import ReleaseLease
     from dbre.core.programs.account import choose_account
     from dbre.core.store.errors import StoreMissing
 
@@ -102,11 +107,12 @@ async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
         routes=lambda _: (),  # nothing is turned here
         account=lambda: choose_account(os.environ),
     )
+    operation = ReleaseLease if ground.settings.of(asked.cluster).patroni is not None else FailOver
     try:
         async with parts.open_store() as store:
-            return await FailOver(replace(ground, store=store)).survey(asked)
+            return await operation(replace(ground, store=store)).survey(asked)
     except StoreMissing:
-        return await FailOver(ground).survey(asked)
+        return await operation(ground).survey(asked)
 
 
 def _done(record: "OperationRecord") -> View:
@@ -114,19 +120,20 @@ def _done(record: "OperationRecord") -> View:
     from dbre.core.view import Column
 
     results = {one.name: one.result or {} for one in record.steps}
-    promoted = next((one.input for one in record.planned.plan.steps if one.handler == "promote"), {})
+    begun = record.planned.plan.steps[0].input
+    awaited = results.get("await-promotion", {})
     row = {
         "cluster": record.planned.input["cluster"],
-        "old_primary": promoted.get("primary"),
-        "new_primary": promoted.get("candidate"),
+        "old_primary": begun.get("primary"),
+        "new_primary": awaited.get("candidate") or begun.get("candidate"),
         "fence": results.get("fence", {}).get("rung"),
         "fence_seconds": results.get("fence", {}).get("seconds"),
         "fence_seen": results.get("fence", {}).get("seen"),
         "drain_seconds": results.get("assess", {}).get("seconds"),
-        "promote_seconds": results.get("promote", {}).get("seconds"),
+        "promote_seconds": results.get("promote", awaited).get("seconds"),
         "lost_bytes": results.get("assess", {}).get("lost_bytes"),
         "lost_transactions": results.get("assess", {}).get("lost_transactions"),
-        "loss": results.get("assess", {}).get("loss"),
+        "loss": results.get("assess", results.get("confirm", {})).get("loss"),
     }
     columns = [
         Column(key="old_primary", title="FROM"),

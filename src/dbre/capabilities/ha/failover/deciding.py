@@ -24,6 +24,7 @@ class Asked:
     is_automatic: bool
     to: str | None = None
     accepts_loss: bool = False  # a person takes whatever it is
+    is_release: bool = False  # Patroni promotes, once it may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,16 +124,25 @@ def _evidence(found: Situation, asked: Asked) -> Iterator[Obstacle]:
 
 
 def _permission(asked: Asked, settings: FailoverDocument, around: Surroundings) -> Iterator[Obstacle]:
-    yield Obstacle(
+    if not asked.is_release:
+        yield _unmanaged(around)
+    yield from _automatic(asked, settings, around)
+
+
+def _unmanaged(around: Surroundings) -> Obstacle:
+    return Obstacle(
         rule="not_managed",
         subject="the cluster",
         value="Patroni chooses its primary" if around.is_managed else "nothing else promotes",
         limit="nobody else promotes",
         source="ha: clusters: patroni",
-        remedy="let Patroni fail over; dbre ha release lets go of a dead leader's lease",
+        remedy="name its etcd under patroni: etcd: then a dead leader is fenced, and its lease let go",
         is_met=not around.is_managed,
         is_blocking=True,
     )
+
+
+def _automatic(asked: Asked, settings: FailoverDocument, around: Surroundings) -> Iterator[Obstacle]:
     if not asked.is_automatic:
         return
     yield Obstacle(

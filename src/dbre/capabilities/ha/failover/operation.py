@@ -29,7 +29,7 @@ from dbre.ports.session import Role
 from dbre.ports.succession import Following, GivesUp, Manner
 from dbre.ports.topology import LogPosition
 
-__all__ = ["FailOver"]
+__all__ = ["FailOver", "instance_of"]
 
 _PLANNING = "plan"
 _FOLLOW_SECONDS = 30.0
@@ -50,14 +50,14 @@ class FailOver(Operation[FailoverInput]):
         cluster = self._ground.fleet.cluster(asked.cluster)
         for name in (asked.to, asked.primary):
             if name is not None:
-                _instance(cluster, name)
+                instance_of(cluster, name)
         if asked.to is not None and asked.to == asked.primary:
             raise UsageError(f"{asked.to} cannot take over from itself")
         found = await self.survey(asked)
         refuse(found)
         chosen = found.decision.ranked.best
         assert chosen is not None  # noqa: S101 - else the rule "candidate" is against it
-        async with self._server(cluster, _instance(cluster, chosen.name), "dbre:failover") as server:
+        async with self._server(cluster, instance_of(cluster, chosen.name), "dbre:failover") as server:
             standing = await server.succession.standing()
         routes = {one.name: await _state_of(one) for one in self._ground.routes(cluster)}
         can_bar = standing.gives_up is GivesUp.BY_STOPPING and any(one.name == "control" for one in found.ladder.rungs)
@@ -65,9 +65,13 @@ class FailOver(Operation[FailoverInput]):
 
     async def survey(self, asked: FailoverInput) -> Survey:
         """Everything for and against it, as it is now."""
+        return await self.look(asked)
+
+    async def look(self, asked: FailoverInput, *, is_release: bool = False) -> Survey:
+        """What the servers and the observers say."""
         cluster = self._ground.fleet.cluster(asked.cluster)
         await prepare_secrets([cluster.password])
-        wanted = Asked(is_automatic=asked.automatic, to=asked.to, accepts_loss=asked.accept_loss)
+        wanted = Asked(is_automatic=asked.automatic, to=asked.to, accepts_loss=asked.accept_loss, is_release=is_release)
         return await survey(self._ground, cluster, wanted, primary=asked.primary, fence_id=_PLANNING)
 
     @step(timeout_seconds=120.0, idempotent=True)
@@ -84,7 +88,7 @@ class FailOver(Operation[FailoverInput]):
         found = await self.survey(asked)
         refuse(found)
         situation, chosen = found.situation, found.decision.ranked.best
-        if chosen is None or chosen.name != given["candidate"]:
+        if chosen is None or given["candidate"] not in (None, chosen.name):
             raise PlanChanged(f"{given['candidate']} may not take over any more", hint="plan again")
         weighed = situation.weighing
         return {
@@ -179,7 +183,7 @@ class FailOver(Operation[FailoverInput]):
     @step(timeout_seconds=300.0, idempotent=True)
     async def route(self, context: StepContext) -> Mapping[str, Any]:
         """Lead clients to the new primary."""
-        cluster, candidate = self._cluster(context), self._named(context, "candidate")
+        cluster, candidate = self._cluster(context), self.new_primary(context)
         found = next((one for one in self._ground.routes(cluster) if one.name == context.input["route"]), None)
         if found is None:
             raise UsageError(f"cluster {cluster.name} has no route {context.input['route']} any more")
@@ -212,14 +216,20 @@ class FailOver(Operation[FailoverInput]):
 
     async def verify(self, context: StepContext) -> Sequence[Verification]:
         """The new primary takes writes, the old one still cannot, the others follow, clients are led there."""
-        cluster = self._cluster(context)
-        return await verify_failover(self._ground, cluster, context, fence_id=_fence_id(context))
+        old = instance_of(self._cluster(context), context.plan.steps[0].input["primary"])
+        return await verify_failover(
+            self._ground, self._cluster(context), context, old=old, new=self.new_primary(context), fence_id=_fence_id(context)
+        )
+
+    def new_primary(self, context: StepContext) -> Instance:
+        """Who is promoted, or was."""
+        return instance_of(self._cluster(context), context.plan.steps[0].input["candidate"])
 
     def _cluster(self, context: StepContext) -> Cluster:
         return self._ground.fleet.cluster(context.plan.target.rpartition("/")[2])
 
     def _named(self, context: StepContext, key: str) -> Instance:
-        return _instance(self._cluster(context), context.input[key])
+        return instance_of(self._cluster(context), context.input[key])
 
     def _following(self, cluster: Cluster, follower: Instance, upstream: Instance, *, like: Manner | None) -> Following:
         return Following(
@@ -242,7 +252,8 @@ class FailOver(Operation[FailoverInput]):
             await server.aclose()
 
 
-def _instance(cluster: Cluster, name: str) -> Instance:
+def instance_of(cluster: Cluster, name: str) -> Instance:
+    """The instance of that name. Raises: UnknownInstance."""
     found = next((one for one in cluster.instances if one.name == name), None)
     if found is None:
         names = [one.name for one in cluster.instances]

@@ -16,9 +16,11 @@ from dbre.core.operation.listing import list_operations
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 
-__all__ = ["KIND", "FailoverRefused", "Survey", "refuse", "survey"]
+__all__ = ["KIND", "KINDS", "RELEASE", "FailoverRefused", "Survey", "refuse", "survey"]
 
 KIND = "ha.failover"
+RELEASE = "ha.release"
+KINDS = (KIND, RELEASE)
 _DONE = (
     OperationState.SUCCEEDED,
     OperationState.COMPENSATED,
@@ -76,14 +78,13 @@ async def _since_last(ground: FailoverGround, cluster: Cluster) -> float | None:
     if ground.store is None:
         return None
     wanted = OperationFilter(
-        kind=KIND,
         target=f"cluster/{cluster.name}",
         states=_DONE,
-        limit=20,
+        limit=100,
     )
     async with ground.store.read() as connection:
         found = await list_operations(connection, wanted, may_see=lambda _: True)
-    acted = next((one for one in found if _has_acted(one)), None)
+    acted = next((one for one in found if one.planned.kind in KINDS and _has_acted(one)), None)
     if acted is None:
         return None
     ended = acted.ended_at or acted.started_at or acted.created_at

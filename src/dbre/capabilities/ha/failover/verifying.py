@@ -20,23 +20,20 @@ _LOOK_SECONDS = 0.5
 
 
 async def verify_failover(
-    ground: FailoverGround, cluster: Cluster, context: StepContext, *, fence_id: str
+    ground: FailoverGround, cluster: Cluster, context: StepContext, *, old: Instance, new: Instance, fence_id: str
 ) -> Sequence[Verification]:
     """The new primary alone takes writes, the others receive from it, the old one is fenced, routes lead there."""
-    promoted = next(one for one in context.plan.steps if one.handler == "promote").input
-    old, new = promoted["primary"], promoted["candidate"]
     followers = [one.input["follower"] for one in context.plan.steps if one.handler == "follow"]
-    topology = await _settled(ground, cluster, context, new, followers)
-    found = [_writable(topology, new)]
-    others = [one.name for one in topology.primaries if one.name != new and one.instance.cluster == cluster.name]
+    topology = await _settled(ground, cluster, context, new.name, followers)
+    found = [_writable(topology, new.name)]
+    others = [one.name for one in topology.primaries if one.name != new.name and one.instance.cluster == cluster.name]
     detail = f"{', '.join(others)} take writes as well" if others else "nobody else takes writes"
-    found.append(Verification(subject=f"{new}: alone", holds=not others, detail=detail))
-    found += [_follows(topology, one, new) for one in followers]
-    by_name = {one.name: one for one in cluster.instances}
-    found.append(await _fenced(ground, cluster, by_name[old], context, fence_id=fence_id))
+    found.append(Verification(subject=f"{new.name}: alone", holds=not others, detail=detail))
+    found += [_follows(topology, one, new.name) for one in followers]
+    found.append(await _fenced(ground, cluster, old, context, fence_id=fence_id))
     for route in ground.routes(cluster):
         try:
-            checks = await route.verify(by_name[new].address)
+            checks = await route.verify(new.address)
         except DbreError as error:
             found.append(Verification(subject=f"route {route.name}", holds=False, detail=printable(error.message)))
         else:

@@ -1,0 +1,163 @@
+"""``ha.release``: a dead leader of Patroni is fenced, and its lease let go, so that Patroni promotes at once.
+
+Patroni waits for its lease to end, 20 s at least, because it cannot know that the leader is dead. Whoever fenced it does.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from dbre.capabilities.ha.discovery import discover
+from dbre.capabilities.ha.failover.document import FailoverInput
+from dbre.capabilities.ha.failover.lease import lease_reasons
+from dbre.capabilities.ha.failover.operation import FailOver, instance_of
+from dbre.capabilities.ha.failover.surveying import RELEASE, Survey, refuse
+from dbre.capabilities.ha.nodes import Nodes
+from dbre.capabilities.ha.patroni.access import etcd_of, key_of, prepare
+from dbre.capabilities.ha.patroni.config_document import PatroniDocument
+from dbre.capabilities.ha.patroni.word import PatroniWord, read_word
+from dbre.core.errors import DbreError, UsageError
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.operation.context import PlanContext, StepContext
+from dbre.core.operation.definition import NotHappened, step
+from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.tools.etcd import EtcdClient
+
+__all__ = ["NobodyPromoted", "ReleaseLease"]
+
+_PROMOTED_WITHIN_SECONDS = 120.0
+_LOOK_SECONDS = 0.1
+_PATIENCE = timedelta(seconds=1)
+
+
+class NobodyPromoted(DbreError):
+    """The lease is free, and Patroni promotes nobody."""
+
+    code = "ha.nobody_promoted"
+
+
+class ReleaseLease(FailOver):
+    """The failover of a cluster whose primary Patroni chooses."""
+
+    kind, version = RELEASE, 1
+
+    async def plan(self, context: PlanContext, asked: FailoverInput) -> Plan:  # noqa: ARG002 - as FailOver
+        """Look, listen, ask Patroni and etcd. Raises: FailoverRefused; UsageError where etcd is not known."""
+        found, word = await self._survey(asked)
+        refuse(found)
+        cluster, primary = found.situation.cluster, found.situation.primary.name
+        rungs = ", then ".join(one.name for one in found.ladder.rungs)
+        given = {"primary": primary, "candidate": None}
+        held = {"accept_loss": asked.accept_loss, "automatic": asked.automatic}
+        steps = [
+            Step("confirm", summary=f"see again that {primary} is dead and holds the lease", input=given | held),
+            Step("fence", summary=f"fence {primary} ({rungs}) and see that it is", input=given, undo="unfence"),
+            Step(
+                "release",
+                summary=f"delete the leader key if it is still {primary}'s",
+                input=given | {"member": word.leader},
+                irreversible=True,
+            ),
+            Step("await-promotion", summary="see whom Patroni promotes", input=given),
+        ]
+        steps += [
+            Step(
+                f"route:{one.name}",
+                summary="lead clients to the new primary",
+                input=given | {"route": one.name, "before": None},
+            )
+            for one in self._ground.routes(cluster)
+        ]
+        return Plan(
+            target=f"cluster/{cluster.name}",
+            summary=f"let go of the lease of {primary}, so that Patroni fails {cluster.name} over",
+            steps=tuple(steps),
+            risk=Risk.SEVERE,
+            changes=(Change(subject=f"{primary}: role", before="leader", after="fenced"),),
+            blast_radius=(f"{primary} is stopped or cut off, whatever it is doing; Patroni takes it in again as a replica",),
+            warnings=tuple(f"fence {one}" for one in found.ladder.problems),
+            observed={"primary": primary, "fences": [one.name for one in found.ladder.rungs]},
+            tags=("failover",),
+        )
+
+    async def survey(self, asked: FailoverInput) -> Survey:
+        """As for any failover, and what Patroni and etcd say of the lease."""
+        return (await self._survey(asked))[0]
+
+    async def _survey(self, asked: FailoverInput) -> tuple[Survey, PatroniWord]:
+        cluster = self._ground.fleet.cluster(asked.cluster)
+        document = self._document(cluster)
+        if asked.to is not None:
+            raise UsageError(
+                "Patroni chooses whom it promotes", hint="leave --to out; tags in Patroni's configuration say who may"
+            )
+        # A node that hangs is silent for as long as it is waited for, and the lease ends meanwhile.
+        patient = document.model_copy(update={"timeout": min(document.timeout, _PATIENCE)})
+        found, word = await asyncio.gather(
+            self.look(asked, is_release=True), read_word(patient, self._ground.fleet, cluster, self._ground.clock)
+        )
+        reasons = (*found.decision.reasons, *lease_reasons(word, found.situation.primary.name))
+        return replace(found, decision=replace(found.decision, reasons=reasons)), word
+
+    @step(timeout_seconds=60.0, idempotent=True)
+    async def release(self, context: StepContext) -> Mapping[str, Any]:
+        """One transaction: delete the key if it has the value that it had. Who leads by now is left alone."""
+        member = context.input["member"]
+        cluster = self._cluster(context)
+        document = self._document(cluster)
+        async with await self._etcd(document) as etcd:
+            done = await etcd.compare_and_delete(key_of(document, cluster, "leader"), member)
+        other = done.found.value.decode("utf-8", "replace") if done.found is not None else None
+        return {"member": member, "is_released": done.is_done, "leader": other, "revision": done.revision}
+
+    @release.probe
+    async def _(self, context: StepContext) -> Mapping[str, Any]:
+        """Whether the key is still of the one that was fenced."""
+        member = context.input["member"]
+        cluster = self._cluster(context)
+        document = self._document(cluster)
+        async with await self._etcd(document) as etcd:
+            found = (await etcd.read(key_of(document, cluster, "leader"))).only
+        if found is not None and found.value.decode("utf-8", "replace") == member:
+            raise NotHappened(f"{member} still holds the lease")
+        leader = found.value.decode("utf-8", "replace") if found is not None else None
+        return {"member": member, "is_released": True, "leader": leader, "revision": None}
+
+    @step(timeout_seconds=_PROMOTED_WITHIN_SECONDS + 30.0, idempotent=True)
+    async def await_promotion(self, context: StepContext) -> Mapping[str, Any]:
+        """Until another instance takes writes. Raises: NobodyPromoted."""
+        cluster, clock = self._cluster(context), context.clock
+        old, begun = context.input["primary"], clock.monotonic()
+        others = tuple(one for one in cluster.instances if one.name != old)
+        async with Nodes(self._ground.engines, self._ground.fleet, limit_seconds=2.0) as nodes:
+            while clock.monotonic() - begun < _PROMOTED_WITHIN_SECONDS:
+                topology = await discover(nodes, self._ground.fleet, cluster, seeds=others)
+                found = next((one for one in topology.primaries if one.name != old and one.instance in others), None)
+                if found is not None:
+                    return {"candidate": found.name, "seconds": round(clock.monotonic() - begun, 3)}
+                await clock.sleep(_LOOK_SECONDS)
+        raise NobodyPromoted(
+            f"the lease of {cluster.name} is free, and nobody took it within {_PROMOTED_WITHIN_SECONDS:g} s",
+            hint="read Patroni's log on the replicas: maximum_lag_on_failover, nofailover, synchronous mode",
+        )
+
+    def new_primary(self, context: StepContext) -> Instance:
+        """Whom Patroni promoted."""
+        return instance_of(self._cluster(context), context.results["await-promotion"]["candidate"])
+
+    async def _etcd(self, document: PatroniDocument) -> EtcdClient:
+        await prepare(document)
+        etcd = etcd_of(document)
+        assert etcd is not None  # noqa: S101 - _document saw to it
+        return etcd
+
+    def _document(self, cluster: Cluster) -> PatroniDocument:
+        found = self._ground.settings.of(cluster.name).patroni
+        if found is None or found.etcd is None:
+            raise UsageError(
+                f"where the lease of {cluster.name} is kept is not known",
+                hint=f"name it: ha: clusters: - cluster: {cluster.name} patroni: etcd: urls:",
+            )
+        return found

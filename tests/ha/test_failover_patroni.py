@@ -1,0 +1,104 @@
+"""A dead leader of Patroni is fenced and its lease let go: no 20 s until Patroni may promote."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from failover_kit import CLOCK, Shop, results
+from ha_live import until
+from patroni_kit import document_of, fleet_of
+
+from dbre.capabilities.ha.failover.release import ReleaseLease
+from dbre.capabilities.ha.failover.surveying import FailoverRefused
+from dbre.core.control import Control, ControlKind
+from dbre.core.errors import UsageError
+from dbre.core.fleet import Fleet
+from dbre.core.operation.states import OperationState
+from dbre.core.store import Store, open_store
+from dbre.lab.patroni.cluster import PatroniCluster
+from dbre.lab.patroni.server import PatroniServer
+from dbre.lab.site import Site
+from dbre.testing.patroni_fixtures import running_patroni
+
+pytestmark = [pytest.mark.slow, pytest.mark.soak]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(f"sqlite:///{tmp_path / 'state.db'}", clock=CLOCK, exclusive=True, migrate=True) as opened:
+        yield opened
+
+
+def controlled(cluster: PatroniCluster) -> Fleet:
+    """Processes are found by the data directory; nobody but Patroni starts them."""
+    nothing = ("/bin/false",)
+    servers = {f"db-{one.name}": one for one in cluster.nodes}
+    (shop,) = fleet_of(cluster).clusters
+    instances = tuple(
+        replace(
+            one,
+            control=Control(
+                kind=ControlKind.COMMANDS, data_directory=servers[one.name].data_directory, start=nothing, stop=nothing
+            ),
+        )
+        for one in shop.instances
+    )
+    superuser = cluster.nodes[0]
+    return Fleet(
+        clusters=(replace(shop, instances=instances, user=superuser.superuser, password=superuser.password, databases=()),)
+    )
+
+
+async def writes(server: PatroniServer, number: int) -> None:
+    async with await server.connect() as admin:
+        await admin.execute("CREATE TABLE IF NOT EXISTS paid (number int)")
+        await admin.execute("INSERT INTO paid VALUES (%s)", [number])
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["killed", "frozen"])
+async def test_a_dead_leader_is_replaced_long_before_its_lease_ends(
+    lab_site: Site, store: Store, is_frozen: bool, record_property: Callable[[str, object], None]
+) -> None:
+    async with running_patroni(lab_site) as cluster:
+        first = await cluster.wait_healthy()
+        shop = Shop(
+            fleet=controlled(cluster), store=store, patroni=document_of(cluster, scope=first.options.scope), kind=ReleaseLease
+        )
+        for one in cluster.nodes:
+            async with await one.connect() as admin:
+                await admin.execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'")
+                await admin.execute("SELECT pg_reload_conf()")
+        async with shop.observed():
+            await writes(first, 1)
+            await shop.until_healthy()
+            with pytest.raises(FailoverRefused, match="patroni_silent"):
+                await shop.plan()
+            with pytest.raises(UsageError, match="Patroni chooses"):
+                await shop.plan(to="db-n2")
+            begun = time.monotonic()
+            await (first.freeze() if is_frozen else first.kill())
+            await shop.until_dead()
+            record = await shop.fail_over(automatic=True)
+            seconds = time.monotonic() - begun
+            assert record.state is OperationState.SUCCEEDED, record.error
+            done = results(record)
+            assert done["release"]["is_released"]
+            assert done["fence"]["seen"] == "no process is left"
+            new = next(one for one in cluster.nodes if f"db-{one.name}" == done["await-promotion"]["candidate"])
+            assert new is not first
+            await writes(new, 2)
+            record_property("seconds", seconds)
+            assert seconds < 20  # the shortest lease that Patroni allows
+            if is_frozen:
+                await first.thaw()
+            else:
+                await first.start()
+
+            async def rows() -> list[tuple[int]]:
+                async with await first.connect() as admin:
+                    return await (await admin.execute("SELECT number FROM paid ORDER BY number")).fetchall()
+
+            await cluster.wait_healthy(besides=first.name)
+            await until(rows, lambda found: found == [(1,), (2,)])
