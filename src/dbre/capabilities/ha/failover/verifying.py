@@ -39,7 +39,9 @@ async def verify_failover(
         else:
             found += [
                 Verification(
-                    subject=f"route {route.name}: {one.name}", holds=one.is_ok, detail=f"{one.seen} (wanted: {one.wanted})"
+                    subject=f"route {route.name}: {one.name}",
+                    holds=one.is_ok or one.is_advice,
+                    detail=f"{one.seen} (wanted: {one.wanted})",
                 )
                 for one in checks
             ]
