@@ -7,13 +7,18 @@ import pytest
 import pytest_asyncio
 from switchover_kit import Walker, controlled, entries, ground_of, roles, steps_of, until, write
 
+from dbre.capabilities.ha.switchover.assessment import assess
+from dbre.capabilities.ha.switchover.view import assessment_view
 from dbre.core.clock import SystemClock
-from dbre.core.errors import PrecheckFailed
+from dbre.core.errors import ExitCode, PrecheckFailed
 from dbre.core.fleet import UnknownInstance
 from dbre.core.operation.reading import find
 from dbre.core.operation.states import OperationState
 from dbre.core.programs.errors import BinariesMissing
+from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
+from dbre.engines.postgres import PostgresEngine
+from dbre.engines.postgres.grants import succession_grants
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.ports.session import Role
@@ -97,7 +102,17 @@ async def test_what_is_in_the_way_is_told_with_a_remedy(trio: Servers, store: St
         await busy.execute("SELECT 1")
         with pytest.raises(PrecheckFailed, match="n1: no long transactions: the oldest is") as refusal:
             await walker.submit(to="n2")
-        assert refusal.value.hint == "every check with its remedy: dbre ha switchover shop --check"
+        assert refusal.value.hint == "every check with its remedy: dbre ha switchover shop --to n2 --check"
+        view = assessment_view(await assess(walker.ground, fleet.cluster("shop"), to=None, purpose="dbre:test"))
+        (document,) = view.items
+        failed = [one for one in document["checks"] if one["state"] == "fail"]
+        assert view.exit_code is ExitCode.FINDINGS
+        assert [(one["rule"], one["subject"], one["limit"]) for one in failed] == [
+            ("no_long_transactions", "n1", "at most 1ms")
+        ]
+        assert "wait for it or end it" in failed[0]["remedy"]
+        assert "remedy: wait for it or end it" in str(view.text)
+        assert {one["name"] for one in document["candidates"]} == {"n2", "n3"}
         await busy.execute("ROLLBACK")
         await replica.execute("SELECT pg_wal_replay_pause()")
         try:
@@ -105,3 +120,27 @@ async def test_what_is_in_the_way_is_told_with_a_remedy(trio: Servers, store: St
                 await walker.submit(to="n2")
         finally:
             await replica.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_the_grants_that_are_printed_are_enough_and_what_lacks_is_named(trio: Servers) -> None:
+    password, engine = Secret("s3cret-of-sw"), PostgresEngine()
+    async with await trio["n1"].connect() as admin:
+        for name in ("sw_bare", "sw_granted"):
+            await admin.execute(f"DROP ROLE IF EXISTS {name}".encode())
+            await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password.reveal()}' IN ROLE pg_monitor".encode())
+        for statement in succession_grants("sw_granted"):
+            await admin.execute(statement.encode())
+    seen = {}
+    for name in ("sw_bare", "sw_granted"):
+        server = engine.connect(trio["n1"].access(user=name, password=password))
+        seen[name] = next(one for one in (await server.succession.standing()).obstacles if one.rule == "privileges")
+        await server.aclose()
+    assert seen["sw_granted"].is_met
+    assert not seen["sw_bare"].is_met
+    lacking = ("pg_promote", "pg_reload_conf", "pg_checkpoint", "REPLICATION", "ALTER SYSTEM ON PARAMETER primary_conninfo")
+    assert [one for one in lacking if one not in seen["sw_bare"].value] == []
+    async with await trio["n1"].connect() as admin:
+        for statement in ("REVOKE ALL ON FUNCTION pg_promote, pg_reload_conf FROM sw_granted",
+                          "REVOKE ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name FROM sw_granted",
+                          "DROP ROLE sw_granted, sw_bare"):  # fmt: skip
+            await admin.execute(statement.encode())

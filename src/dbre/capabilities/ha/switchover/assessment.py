@@ -30,6 +30,7 @@ class Assessment:
     checks: tuple[PreCheck, ...]
     hand_over: HandOver | None  # who does it; None: dbre or the engine
     timing: Timing | None  # of the last one
+    asked: str | None = None  # whom the user named
 
     @property
     def failed(self) -> list[PreCheck]:
@@ -63,6 +64,7 @@ async def assess(ground: SwitchoverGround, cluster: Cluster, *, to: str | None, 
         checks=tuple(checks),
         hand_over=hand_over,
         timing=await ground.last_timing(cluster.name),
+        asked=to,
     )
 
 

@@ -56,11 +56,13 @@ def slot_name(instance: str) -> str:
 
 def _refusal(seen: Assessment) -> PrecheckFailed:
     cluster = seen.survey.cluster.name
-    told = "; ".join(f"{one.subject}: {one.rule.replace('_', ' ')}: {one.value} ({one.limit})" for one in seen.failed[:5])
+    first = seen.failed[:5]
+    told = "; ".join(f"{one.subject}: {one.rule.replace('_', ' ')}: {one.value} (wanted: {one.limit})" for one in first)
     more = f", and {len(seen.failed) - 5} more" if len(seen.failed) > 5 else ""
+    to = f" --to {printable(seen.asked, limit=100)}" if seen.asked is not None else ""
     return PrecheckFailed(
         f"the primary of {cluster} is not changed: {told}{more}",
-        hint=f"every check with its remedy: dbre ha switchover {cluster} --check",
+        hint=f"every check with its remedy: dbre ha switchover {cluster}{to} --check",
         context={"cluster": cluster, "failed": [one.rule for one in seen.failed]},
     )
 
