@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from injection_kit import ENGINES, fleet_with, has_no_injector, is_over, order_on, record_of, runner, until
 from proxy_process_kit import standing_proxy
-from server_faults_kit import come_and_go, failure_of
+from server_faults_kit import ENDS, come_and_go, failure_of
 
 from dbre.capabilities.chaos.injection.healing import heal
 from dbre.core.clock import SystemClock
@@ -38,17 +38,19 @@ async def test_a_killed_backend_makes_postgres_begin_anew(small_postgres: Postgr
     assert "has no process with 'nobody'" in await failure_of(order_on(small_postgres, "backend-kill", tmp_path, only="nobody"))
 
 
-async def test_a_store_is_lost_and_found(small_postgres: PostgresServer, victim: RedisServer, tmp_path: Path) -> None:
+@ENDS
+async def test_a_store_is_lost_and_found(small_postgres: PostgresServer, victim: RedisServer, tmp_path: Path, end: str) -> None:
     async def is_frozen() -> bool:
         return victim.is_frozen
 
     store = {"endpoints": f"{victim.address}"}
-    await come_and_go(small_postgres, {"dcs-loss": (store, is_frozen)}, tmp_path)
+    await come_and_go(small_postgres, {"dcs-loss": (store, is_frozen)}, tmp_path, end)
     own = order_on(small_postgres, "dcs-loss", tmp_path, endpoints=str(small_postgres.address))
     assert "is one itself" in await failure_of(own)
 
 
-async def test_a_name_leads_nowhere(small_postgres: PostgresServer, tmp_path: Path) -> None:
+@ENDS
+async def test_a_name_leads_nowhere(small_postgres: PostgresServer, tmp_path: Path, end: str) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 localhost\n10.0.0.1 db.example.net\n")
     before = hosts.read_text()
@@ -57,7 +59,7 @@ async def test_a_name_leads_nowhere(small_postgres: PostgresServer, tmp_path: Pa
         return hosts.read_text().startswith("192.0.2.1 db.example.net # dbre-chaos-")
 
     given = {"name": "db.example.net", "file": str(hosts)}
-    await come_and_go(small_postgres, {"dns-failure": (given, is_wrong)}, tmp_path / "state")
+    await come_and_go(small_postgres, {"dns-failure": (given, is_wrong)}, tmp_path / "state", end)
     assert hosts.read_text() == before
     link = tmp_path / "link"
     link.symlink_to(hosts)
@@ -77,14 +79,17 @@ async def is_failed(conninfo: dict[str, Any]) -> bool:
     return False
 
 
-async def test_a_toxic_at_a_proxy_that_stands_in_the_way(small_postgres: PostgresServer, tmp_path: Path) -> None:
+@ENDS
+async def test_a_toxic_at_a_proxy_that_stands_in_the_way(small_postgres: PostgresServer, tmp_path: Path, end: str) -> None:
     async with standing_proxy(small_postgres, tmp_path) as proxy:
         words = "error,unit=query,code=40001,match.regex=poison"
         given = {"toxic": words, "api": str(proxy.api), "token_file": str(proxy.token_file), "proxy": "pg"}
         where = {**client_of(small_postgres), "host": proxy.address.host, "port": proxy.address.port}
-        await come_and_go(small_postgres, {"toxic": (given, partial(is_failed, where))}, tmp_path / "state")
+        await come_and_go(small_postgres, {"toxic": (given, partial(is_failed, where))}, tmp_path / "state", end)
         wrong = order_on(small_postgres, "toxic", tmp_path, **{**given, "proxy": "other"})
         assert "there is no proxy 'other'" in await failure_of(wrong)
+        secret = order_on(small_postgres, "toxic", tmp_path, **{**given, "token_file": "/etc/passwd"})
+        assert "holds no token" in await failure_of(secret)
 
 
 async def test_a_proxy_that_is_the_injector_itself(small_postgres: PostgresServer, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from injection_kit import SMALL, is_over, order_on, record_of, runner, until
-from server_faults_kit import Look, Shop, come_and_go, failure_of
+from server_faults_kit import ENDS, Look, Shop, come_and_go, failure_of
 
 from dbre.lab.postgres import PostgresServer
 from dbre.testing.fixtures import running
@@ -37,7 +37,8 @@ def postgres_shop(server: PostgresServer) -> Shop:
 HELD = "SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name LIKE 'dbre:chaos:%:held' AND "
 
 
-async def test_faults_of_a_primary(small_postgres: PostgresServer, tmp_path: Path) -> None:
+@ENDS
+async def test_faults_of_a_primary(small_postgres: PostgresServer, tmp_path: Path, end: str) -> None:
     async with await small_postgres.connect() as admin:
         await admin.execute("CREATE TABLE IF NOT EXISTS goods (n int)")
     says = partial(postgres_says, small_postgres)
@@ -59,6 +60,7 @@ async def test_faults_of_a_primary(small_postgres: PostgresServer, tmp_path: Pat
                 "session-end": ({"application": "shop"}, shop.is_ended),
             },
             tmp_path,
+            end,
         )
     async with await small_postgres.connect() as admin:
         assert await (await admin.execute("SHOW archive_command")).fetchone() == ("/bin/true",)
@@ -66,7 +68,8 @@ async def test_faults_of_a_primary(small_postgres: PostgresServer, tmp_path: Pat
         assert row == (True,), "the server has seen no deadlock"
 
 
-async def test_faults_of_a_replica(small_postgres: PostgresServer, tmp_path: Path) -> None:
+@ENDS
+async def test_faults_of_a_replica(small_postgres: PostgresServer, tmp_path: Path, end: str) -> None:
     replica = PostgresServer(
         "chaos-replica", small_postgres.site, binaries=small_postgres.binaries, replica_of=small_postgres, settings=SMALL
     )
@@ -79,6 +82,7 @@ async def test_faults_of_a_replica(small_postgres: PostgresServer, tmp_path: Pat
                 "replica-lag": ({"delay": "1m"}, says("SELECT current_setting('recovery_min_apply_delay') = '1min'")),
             },
             tmp_path,
+            end,
         )
         assert "not a replica" in await failure_of(order_on(small_postgres, "replay-pause", tmp_path))
         paused = order_on(replica, "replay-pause", tmp_path / "promoted")

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeout
-from server_faults_kit import Look, Shop, come_and_go, failure_of
+from server_faults_kit import ENDS, Look, Shop, come_and_go, failure_of
 
 from dbre.capabilities.chaos.injection.fitting import check_engine
 from dbre.core.errors import UsageError
@@ -53,7 +53,8 @@ async def shopper(where: dict[str, Any]) -> Any:
     return asyncmy.connect(**where)
 
 
-async def test_faults_of_mariadb(mariadb: MariaDbServer, tmp_path: Path) -> None:
+@ENDS
+async def test_faults_of_mariadb(mariadb: MariaDbServer, tmp_path: Path, end: str) -> None:
     async with administrator(mariadb) as admin:
         await execute(admin, "CREATE TABLE IF NOT EXISTS lab.goods (n int) ENGINE=InnoDB")
         await execute(admin, "CREATE OR REPLACE USER shop@'127.0.0.1' IDENTIFIED BY 's3cret'")
@@ -74,10 +75,12 @@ async def test_faults_of_mariadb(mariadb: MariaDbServer, tmp_path: Path) -> None
                 "session-end": ({"user": "shop"}, shop.is_ended),
             },
             tmp_path,
+            end,
         )
 
 
-async def test_faults_of_a_replica_of_mariadb(mariadb: MariaDbServer, tmp_path: Path) -> None:
+@ENDS
+async def test_faults_of_a_replica_of_mariadb(mariadb: MariaDbServer, tmp_path: Path, end: str) -> None:
     async with running(MariaDbServer("chaos-mariadb", mariadb.site, program=mariadb.program, replica_of=mariadb)) as replica:
 
         async def status(key: str) -> Any:
@@ -91,13 +94,14 @@ async def test_faults_of_a_replica_of_mariadb(mariadb: MariaDbServer, tmp_path: 
         async def is_late() -> bool:
             return await status("SQL_Delay") == 60
 
-        await come_and_go(replica, {"replay-pause": ({}, is_stopped)}, tmp_path / "pause")
-        await come_and_go(replica, {"replica-lag": ({"delay": "1m"}, is_late)}, tmp_path / "lag")
+        await come_and_go(replica, {"replay-pause": ({}, is_stopped)}, tmp_path / "pause", end)
+        await come_and_go(replica, {"replica-lag": ({"delay": "1m"}, is_late)}, tmp_path / "lag", end)
         assert (await status("Slave_IO_Running"), await status("Slave_SQL_Running")) == ("Yes", "Yes")
         assert "is not a replica" in await failure_of(order_on(mariadb, "replica-lag", tmp_path))
 
 
-async def test_faults_of_redis(victim: RedisServer, tmp_path: Path) -> None:
+@ENDS
+async def test_faults_of_redis(victim: RedisServer, tmp_path: Path, end: str) -> None:
     given = {"host": victim.address.host, "port": victim.address.port, "password": victim.password.reveal()}
 
     async def is_stalled() -> bool:
@@ -114,7 +118,7 @@ async def test_faults_of_redis(victim: RedisServer, tmp_path: Path) -> None:
 
     async with Shop(connect, lambda client: client.ping()) as shop:
         cases = {"write-stall": ({}, is_stalled), "session-end": ({"application": "shop"}, shop.is_ended)}
-        await come_and_go(victim, cases, tmp_path)
+        await come_and_go(victim, cases, tmp_path, end)
     with pytest.raises(UsageError, match="redis, the engine of orders, does not make lock-storm"):
         check_engine(["freeze", "lock-storm"], fleet_with(victim).cluster("orders"), ENGINES)
     assert "Redis has no locks" in await failure_of(order_on(victim, "lock-storm", tmp_path, table="x"))

@@ -61,6 +61,7 @@ _READING = ("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", "GRANT CREATE O
 _OPTIONAL_MISCHIEF = """\
 -- Not granted. To let dbre make faults on purpose (dbre chaos); a table that is to be locked needs GRANT UPDATE besides:
 """
+_FORCED = ("recovery_min_apply_delay", "archive_command", "ssl_cert_file", "ssl_key_file")
 _MISCHIEF = (
     "ALTER ROLE {} REPLICATION",
     "GRANT pg_signal_backend TO {}",
@@ -149,7 +150,7 @@ def mischief_grants(user: str) -> tuple[str, ...]:
     """
     role = _role(user)
     own = tuple(sql.SQL(text).format(role).as_string(None) for text in _MISCHIEF)
-    return (*own, *change_grants(user, ("recovery_min_apply_delay", "archive_command")))
+    return (*own, *change_grants(user, _FORCED))
 
 
 def succession_grants(user: str) -> tuple[str, ...]:

@@ -16,4 +16,5 @@ DEEDS: Mapping[Deed, str] = {
     Deed.ARCHIVE_FAILURE: _SETTING,
     Deed.SLOT_LEAK: "REPLICATION",
     Deed.END_SESSIONS: "pg_monitor, pg_signal_backend",
+    Deed.CERTIFICATE: _SETTING,
 }

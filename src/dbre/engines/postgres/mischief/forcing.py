@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
@@ -23,7 +23,7 @@ _FAILS = "/bin/false"
 class Forced(ABC):
     """One parameter that a reload is enough for."""
 
-    parameter: ClassVar[str]
+    parameter: str
 
     def __init__(self, access: Access, tag: str) -> None:
         self.access = access

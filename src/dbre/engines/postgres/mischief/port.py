@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from dbre.engines.postgres.backup.asking import asking
+from dbre.engines.postgres.mischief.certificate import OtherCertificate
 from dbre.engines.postgres.mischief.deeds import DEEDS
 from dbre.engines.postgres.mischief.ending import EndSessions
 from dbre.engines.postgres.mischief.forcing import ArchiveFailure
@@ -25,6 +26,7 @@ _KNOWN: Mapping[Deed, Callable[[Access, str], DeedPort]] = {
     Deed.ARCHIVE_FAILURE: ArchiveFailure,
     Deed.SLOT_LEAK: SlotLeak,
     Deed.END_SESSIONS: EndSessions,
+    Deed.CERTIFICATE: OtherCertificate,
 }
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from dbre.capabilities.chaos.injection.local_process import family, is_listening, known, main_process, noted, signal_all
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
-from dbre.capabilities.chaos.injection.restarting import how_it_was_started, start_again
+from dbre.capabilities.chaos.injection.restarting import how_it_was_started, log_of, start_again
 
 __all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
 
@@ -36,12 +36,17 @@ class CrashParameters(Parameters):
 class Crash(Fault):
     """SIGKILL to the server's main process and to all that descend from it."""
 
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._log: int | None = None  # of the server before it was killed
+
     async def prepare(self) -> Mapping[str, Any]:
         """Find the server's processes, and how the main one was started."""
         main = await asyncio.to_thread(main_process, self.scene.access.address)
         found: dict[str, Any] = noted(family(main))
         if self.scene.parameters.restart is Restart.SAME:
             found["start"] = how_it_was_started(main.pid)
+            self._log = log_of(main.pid)
         return found
 
     async def begin(self, inverse: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -65,7 +70,7 @@ class Crash(Fault):
         """Start it again if that is ours to do, and nobody did; wait a while for it to listen."""
         address = self.scene.access.address
         if "start" in inverse and not known(inverse) and not is_listening(address):
-            start_again(inverse["start"])
+            start_again(inverse["start"], log=self._log)
         deadline = time.monotonic() + _START_SECONDS
         while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing
             await asyncio.sleep(_POLL_SECONDS)

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from dbre.capabilities.chaos.injection.faults.preloading import Preloaded, PreloadedParameters
-from dbre.capabilities.chaos.injection.model import FaultKind, Sighting
-from dbre.capabilities.chaos.injection.preload.control import Control
+from dbre.capabilities.chaos.injection.model import FaultKind, Scene, Sighting
+from dbre.capabilities.chaos.injection.preload.control import Control, Counts
 from dbre.core.config import Duration, between
 from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.programs.account import Account
@@ -71,6 +71,10 @@ class IoFaultParameters(PreloadedParameters):
 class IoFault(Preloaded):
     """The library is made, loaded while it is switched off, and switched on once the server answers."""
 
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._last: Counts | None = None  # once the file is gone
+
     async def prepare(self) -> Mapping[str, Any]:
         """See that the library can be made here."""
         found = await super().prepare()
@@ -92,7 +96,7 @@ class IoFault(Preloaded):
 
     async def look(self, inverse: Mapping[str, Any]) -> Sighting:
         """Whether the server runs with the library, and what that has counted."""
-        counts = await asyncio.to_thread(_control(inverse).counts)
+        counts = self._last if self._last is not None else await asyncio.to_thread(_control(inverse).counts)
         is_tagged = await asyncio.to_thread(self.is_tagged)
         return Sighting(is_tagged, f"{counts.seen} calls seen, {counts.failed} failed, {counts.delayed} delayed")
 
@@ -100,6 +104,8 @@ class IoFault(Preloaded):
         """Switch it off at once, start the server without it, and take the files away."""
         _control(inverse).switch(is_on=False)
         await super().end(inverse)
+        if self._last is None:
+            self._last = await asyncio.to_thread(_control(inverse).counts)
         await asyncio.to_thread(shutil.rmtree, inverse["directory"], ignore_errors=True)
 
     async def _make(self, inverse: Mapping[str, Any]) -> None:

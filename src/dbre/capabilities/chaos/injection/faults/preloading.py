@@ -3,14 +3,21 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from dbre.capabilities.chaos.injection.local_process import family, is_listening, main_process
-from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Parameters
-from dbre.capabilities.chaos.injection.restarting import how_it_was_started, start_again, stop_in_order, wait_until_listening
+from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Parameters, Scene
+from dbre.capabilities.chaos.injection.restarting import (
+    how_it_was_started,
+    log_of,
+    start_again,
+    stop_in_order,
+    wait_until_listening,
+)
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.lab.processes import Process
 from dbre.ports.engine import Server
@@ -31,6 +38,10 @@ class PreloadedParameters(Parameters):
 
 class Preloaded(Fault):
     """The server runs with the library and the fault's tag in its environment, by which it is known again."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        self._log: int | None = None  # of the server that was stopped last
 
     async def prepare(self) -> Mapping[str, Any]:
         """See that it may be restarted and how. Raises: PrecheckFailed."""
@@ -70,10 +81,11 @@ class Preloaded(Fault):
     async def _stop(self) -> None:
         port = self.scene.engines.get(self.scene.engine).mischief(self.scene.access)
         main = await asyncio.to_thread(main_process, self.scene.access.address)
+        self._log = await asyncio.to_thread(log_of, main.pid)
         await asyncio.to_thread(stop_in_order, main, port.stop_signal, limit_seconds=_STOP_SECONDS)
 
     async def _start(self, inverse: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-        await asyncio.to_thread(start_again, inverse["start"], environment)
+        await asyncio.to_thread(partial(start_again, inverse["start"], environment, log=self._log))
         if not await asyncio.to_thread(wait_until_listening, self.scene.access.address, limit_seconds=_START_SECONDS):
             raise InjectionFailed(f"{self.scene.instance} does not listen after it was started", hint="see the server's log")
         deadline = asyncio.get_running_loop().time() + _START_SECONDS

@@ -1,6 +1,7 @@
 """A toxic at a fault proxy that runs elsewhere on this machine, put on for a few seconds at a time over its API."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +16,7 @@ __all__ = ["StandingProxy"]
 _LEASE_SECONDS = 4.0  # renewed each second
 _SECONDS = 5.0
 _LONGEST_TOKEN = 4096
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/=-]{16,}")
 
 
 class StandingProxy:
@@ -88,8 +90,12 @@ def _told(answer: httpx.Response | None) -> str:
 
 
 def _token(path: str) -> str:
+    """What the file holds, if it is a token: another file's content must not be sent to anybody."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            return file.read(_LONGEST_TOKEN).decode("ascii").strip()
+            found = file.read(_LONGEST_TOKEN).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise PrecheckFailed(f"the token in {printable(path)} cannot be read: {error}", hint="name the proxy's file") from error
+    if not _TOKEN.fullmatch(found):
+        raise PrecheckFailed(f"{printable(path)} holds no token of a proxy", hint="name the file given to --api-token")
+    return found

@@ -4,6 +4,7 @@ The proxy either stands in their way all the time (``api``), and gets the toxic 
 injector is the proxy itself (``listen``), at an endpoint that clients have in their configuration.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -40,9 +41,18 @@ class ToxicParameters(Parameters):
             raise UsageError("toxic needs either api or listen", hint="api: of a proxy that runs; listen: a proxy of its own")
         if (self.api is None) != (self.token_file is None):
             raise UsageError("api and token_file belong together", hint="the API obeys only those who hold the token")
-        address_from(self.api or self.listen, "api" if self.api else "listen")
+        address = address_from(self.api or self.listen, "api" if self.api else "listen")
+        if self.api is not None and not _is_loopback(address.host):
+            raise UsageError(f"api {address} is not on loopback, where proxies listen for orders", hint="write 127.0.0.1:8474")
         toxic_from(toxic_in_words(self.toxic))
         return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class ToxicFault(Fault):
