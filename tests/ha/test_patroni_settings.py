@@ -12,6 +12,8 @@ from dbre.core.errors import ExitCode, UsageError
 from dbre.lab.patroni.cluster import PatroniCluster
 from dbre.ports.lease_settings import PRESETS, LeaseSettings, SynchronousMode, wrong_settings
 
+pytestmark = pytest.mark.timeout(300)  # the first one makes the cluster, which takes long on a busy machine
+
 NOBODY = ClientTimes()
 
 

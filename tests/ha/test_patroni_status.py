@@ -14,6 +14,8 @@ from dbre.lab.patroni.server import PatroniServer
 from dbre.tools.json_servers import ServersAccess
 from dbre.tools.patroni import NodeState, PatroniClient
 
+pytestmark = pytest.mark.timeout(300)  # the first one makes the cluster, which takes long on a busy machine
+
 
 async def view_of(cluster: PatroniCluster, **given: Any) -> Any:
     return await status(context(cluster, **given), "shop")

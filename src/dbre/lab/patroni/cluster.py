@@ -75,7 +75,8 @@ class PatroniCluster:
             await self._wait(lambda found: any(one["role"] in ("sync_standby", "quorum_standby") for one in found["members"]))
 
     async def wait_healthy(self, *, besides: str | None = None) -> PatroniServer:
-        """The primary, once one leads and all other nodes stream on its timeline. Raises: LabError."""
+        """The primary, once one leads and all other nodes stream on its timeline and may take over. Raises: LabError."""
+        is_quorum = False
 
         def settled(found: Mapping[str, Any]) -> bool:
             members = found["members"]
@@ -84,7 +85,10 @@ class PatroniCluster:
             timelines = {one.get("timeline") for one in members}
             others = {one.name for one in self.nodes} - {one["name"] for one in leaders}
             is_new = len(leaders) == 1 and leaders[0]["name"] != besides
-            return is_new and others <= names and len(timelines) == 1
+            roles = {one["role"] for one in members if one["name"] in others}
+            # One that has just come back streams before commits wait for it: until then it may not lead.
+            is_joined = not is_quorum or roles <= {"quorum_standby"}
+            return is_new and others <= names and len(timelines) == 1 and is_joined
 
         deadline = time.monotonic() + _SETTLE_SECONDS
         while True:
@@ -94,7 +98,10 @@ class PatroniCluster:
             # While its store is away Patroni tells what it remembers: who leads must say so itself.
             own = await node.rest("GET", "/patroni")
             if (own["role"], own["state"]) == ("primary", "running"):
-                return node
+                if is_quorum == ((await node.rest("GET", "/config")).get("synchronous_mode") == "quorum"):
+                    return node
+                is_quorum = not is_quorum
+                continue
             if time.monotonic() > deadline:
                 raise LabError(f"{node.name} leads, and is {own['role']}, {own['state']} after {_SETTLE_SECONDS:.0f} s")
             await asyncio.sleep(0.2)

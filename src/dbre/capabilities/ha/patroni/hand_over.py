@@ -88,7 +88,7 @@ class PatroniHandOver:
                     stays = stays + 1 if is_settled else 0
                     if stays * _LOOK_SECONDS > 2 * _loop_seconds(word):
                         raise PatroniRefused(
-                            f"Patroni did not make {new.name} the primary of {word.scope}: {other} leads; it said: {answer.text}",
+                            f"{other} still leads {word.scope}, and not {new.name}; Patroni said: {answer.text}",
                             hint="read Patroni's log on both nodes, then dbre ha status",
                         )
                     await asyncio.sleep(_LOOK_SECONDS)

@@ -6,6 +6,7 @@ from dbre.capabilities.ha.patroni.member_findings import why_no_candidate
 from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck
 from dbre.core.fleet import Instance
+from dbre.core.text import counted
 from dbre.tools.patroni import NodeState
 
 __all__ = ["hand_over_checks"]
@@ -64,7 +65,7 @@ def _store(word: PatroniWord) -> Iterator[PreCheck]:
             f"each group is switched over by itself: patronictl switchover {word.scope} --group NUMBER",
         )  # fmt: skip
         yield _check(
-            "nothing_under_way", word.scope, not store.has_request, _yes(store.has_request, "a request is under way"),
+            "nothing_under_way", word.scope, not store.has_request, "one is under way" if store.has_request else "none",
             "no other request", _STORE, "wait until it is done: dbre ha status",
         )  # fmt: skip
 
@@ -85,7 +86,7 @@ def _nodes(word: PatroniWord) -> Iterator[PreCheck]:
     systems = {one.system_id for one in states if one.system_id is not None and one.scope == word.scope}
     if word.store is not None and word.store.system_id is not None:
         systems.add(word.store.system_id)
-    value = f"{', '.join(wrong)} belongs to another cluster" if wrong else f"{len(systems)} databases under one scope"
+    value = f"{', '.join(wrong)} belongs to another cluster" if wrong else counted(len(systems), "database")
     yield _check(
         "one_scope", word.scope, not wrong and len(systems) <= 1, value, "one database", _PATRONI,
         "correct scope: and urls: in ha: clusters:; two clusters must not share a scope",

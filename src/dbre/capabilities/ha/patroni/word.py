@@ -168,10 +168,17 @@ async def _store(etcd: EtcdClient | None, document: PatroniDocument, cluster: Cl
         lease=lease,
         sync=_sync(sync.value) if sync is not None else None,
         system_id=_text(first.value) if first is not None else None,
-        has_request="failover" in keys,
+        has_request=_document(keys["failover"].value) != {} if "failover" in keys else False,
         groups=tuple(sorted(name.partition("/")[0] for name in keys if name.endswith("/leader"))),
         revision=found.revision,
     )
+
+
+def _document(value: bytes) -> object:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return None
 
 
 def _sync(value: bytes) -> SyncKey | None:
