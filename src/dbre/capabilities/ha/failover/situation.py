@@ -23,7 +23,7 @@ from dbre.ports.topology import Contact
 __all__ = ["Situation", "look_around"]
 
 _HERE = "here"
-_NODE_SECONDS = 2.0
+_NODE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
