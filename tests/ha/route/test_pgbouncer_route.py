@@ -108,6 +108,35 @@ async def test_what_still_goes_to_the_old_primary_is_cut_and_comes_back(
     await old.thaw()
 
 
+async def test_where_another_route_turns_the_way_it_is_paused_reconnected_and_never_cut(
+    pooler: PgBouncerServer, postgres_pair: PostgresPair
+) -> None:
+    route = route_of(pooler, has_file=False)
+    before = await route.current()
+    async with Writer(pooler.conninfo(database="shop", user="app")).writing() as writer:
+        await writer.until(5)
+        await route.pause(limit_seconds=30)
+        await route.point_to(postgres_pair.replica.address, before=before)
+        await route.resume()
+        assert await route.cut(postgres_pair.replica.address) == 0
+        assert all(one.is_ok for one in await route.verify(postgres_pair.replica.address))
+        await writer.until(5)
+    assert writer.errors == []
+
+
+async def test_an_instance_that_is_known_by_its_name_is_not_taken_for_another(
+    pooler: PgBouncerServer, postgres_pair: PostgresPair
+) -> None:
+    route, named = route_of(pooler), Address("localhost", postgres_pair.primary.address.port)
+    async with Writer(pooler.conninfo(database="shop", user="app")).writing() as writer:
+        await writer.until(5)
+        await route.point_to(named, before=await route.current())
+        await writer.until(5)
+        assert await route.cut(named) == 0
+        assert all(one.is_ok for one in await route.verify(named))
+    assert writer.errors == []
+
+
 async def test_what_is_wrong_is_said_with_its_remedy(pooler: PgBouncerServer, postgres_pair: PostgresPair) -> None:
     nobody = ConsoleAccess(address=Address(pooler.address.host, 1), user="dbre")
     with pytest.raises(Unreachable, match="cannot be reached"):

@@ -9,6 +9,7 @@ from typing import Any
 
 from dbre.core.errors import DbreError, Unreachable, UsageError
 from dbre.core.fleet import Address
+from dbre.core.network import resolve
 from dbre.core.text import printable
 from dbre.core.units import format_duration
 from dbre.ports.route import RouteChanged, RouteCheck, RoutePauseTimeout, RouteState
@@ -20,6 +21,7 @@ __all__ = ["PgBouncerRoute"]
 
 _RELOAD_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
+_LOOK_UP_SECONDS = 5.0
 
 
 class PgBouncerRoute:
@@ -97,9 +99,12 @@ class PgBouncerRoute:
 
     async def cut(self, address: Address) -> int:
         """``KILL`` the databases that still have connections to elsewhere, and let their clients come back."""
+        if self._file is None:  # it leads to a name or a proxy: where connections end is not to be seen here
+            return 0
+        right = await _numeric(address)
         async with console(self._access) as open_console:
             rows = [row for row in await open_console.show("SERVERS") if row["database"] in self._databases]
-            elsewhere = [row for row in rows if Address(str(row["addr"]), int(row["port"])) != address]
+            elsewhere = [row for row in rows if Address(str(row["addr"]), int(row["port"])) not in right]
             for database in sorted({str(row["database"]) for row in elsewhere}):
                 await open_console.tell("KILL", database)
                 await open_console.tell("RESUME", database)
@@ -120,9 +125,8 @@ class PgBouncerRoute:
             found.append(
                 RouteCheck(name="databases", is_ok=set(state.addresses) == {address}, seen=state.value, wanted=str(address))
             )
-            others = (
-                sorted({f"{row['addr']}:{row['port']}" for row in servers} - {str(address)}) if _is_numeric(address) else []
-            )
+            seen = {Address(str(row["addr"]), int(row["port"])) for row in servers}
+            others = sorted(map(str, seen - await _numeric(address)))
             found.append(
                 RouteCheck(
                     name="servers",
@@ -230,5 +234,12 @@ def _parsed(value: str) -> dict[str, Address]:
     return {name: Address.parse(address, default_port=5432) for name, _, address in pairs if address != "local"}
 
 
-def _is_numeric(address: Address) -> bool:
-    return address.host.replace(".", "").isdigit() or ":" in address.host
+async def _numeric(address: Address) -> set[Address]:
+    """What ``SHOW SERVERS`` may call it. Raises: Unreachable where the name is not known."""
+    try:
+        async with asyncio.timeout(_LOOK_UP_SECONDS):
+            return {Address(one.host, one.port) for one in await resolve(address)}
+    except (OSError, TimeoutError) as error:
+        raise Unreachable(
+            f"the name {address.host} cannot be looked up: {error}", hint="see that this machine resolves it"
+        ) from error

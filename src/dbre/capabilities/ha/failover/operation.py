@@ -191,7 +191,8 @@ class FailOver(Operation[FailoverInput]):
         state = RouteState.from_document(before) if before is not None else await found.current()
         await found.point_to(candidate.address, before=state)
         await found.resume()
-        return {"route": found.name, "to": str(candidate.address)}
+        ended = await found.cut(candidate.address)  # clients that wait for the dead one get an error now, and come back
+        return {"route": found.name, "to": str(candidate.address), "ended": ended}
 
     @step(timeout_seconds=_FOLLOW_SECONDS * 3, idempotent=True, attempts=3)
     async def follow(self, context: StepContext) -> Mapping[str, Any]:

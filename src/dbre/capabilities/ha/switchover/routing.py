@@ -39,13 +39,17 @@ async def resume(routes: Sequence[Route]) -> list[str]:
 
 
 async def turn(routes: Sequence[Route], address: Address, before: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Lead all of them to the new primary, and open each at once. Raises: what the first that failed raised, at the end."""
+    """Lead all of them to the new primary, open each at once, and end what still goes elsewhere.
+
+    Raises: what the first that failed raised, at the end.
+    """
     done, problems = [], []
     for route in routes:
         try:
             if route.name in before:
                 await route.point_to(address, before=RouteState.from_document(before[route.name]))
             await route.resume()
+            await route.cut(address)  # what a proxy still leads to the old one, which takes no writes
             done.append(route.name)
         except DbreError as error:
             problems.append(error)
