@@ -6,11 +6,14 @@ import os
 import signal
 from pathlib import Path
 
+import asyncmy
 import psycopg
 import pytest
 from client_kit import clients_of, promote, until_acknowledged, until_silent
 from ha_live import Engines, fleet_of
 
+from dbre.capabilities.ha.clients.records import acts_of
+from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
 from dbre.ports.backup.model import Place
@@ -35,8 +38,8 @@ async def test_what_asynchronous_replication_loses_is_lost(postgres_pair: Postgr
         await until_acknowledged(clients, 100)
         await _freeze_replication(postgres_pair)
         await until_acknowledged(clients, 100)
-        clients.mark()
         await postgres_pair.primary.kill()
+        clients.mark()
         await until_silent(clients)
         await promote(postgres_pair.replica)
         await until_acknowledged(clients, 100, by=str(postgres_pair.replica.address))
@@ -63,7 +66,7 @@ async def test_what_asynchronous_replication_loses_is_lost(postgres_pair: Postgr
     assert truth.timing.outage is not None
     assert truth.timing.outage.seconds >= 1
     assert truth.timing.first_ack_seconds is not None
-    assert truth.timing.first_ack_seconds >= 1
+    assert 0 < truth.timing.first_ack_seconds <= truth.timing.outage.seconds
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lost.jsonl"]
     assert (tmp_path / "lost.jsonl").stat().st_mode & 0o777 == 0o600
 
@@ -91,6 +94,7 @@ async def test_a_synchronous_pair_loses_nothing(postgres_pair: PostgresPair, tmp
     assert truth.unknown > 0
 
 
+@pytest.mark.soak
 async def test_two_primaries_are_seen(postgres_pair: PostgresPair, tmp_path: Path) -> None:
     """Promoted beside a living primary: clients that know only the old one, and such that know only the new one."""
     pair = postgres_pair
@@ -130,6 +134,44 @@ async def test_redis_loses_what_a_cut_link_did_not_carry(redis_server: RedisServ
     assert len(truth.lost) >= 40
     assert {one.name for one in truth.verdict.anomalies if one.is_violation} == {"lost"}
     assert [one.node for one in truth.nodes] == ["r1", "r2"]
+
+
+@pytest.mark.soak
+async def test_mariadb_loses_what_a_stopped_link_did_not_carry(mariadb: MariaDbServer, lab_site: Site, tmp_path: Path) -> None:
+    async with (
+        running(MariaDbServer("truth-m1", lab_site, program=mariadb.program)) as primary,
+        running(MariaDbServer("truth-m2", lab_site, program=mariadb.program, replica_of=primary)) as replica,
+    ):
+        fleet = fleet_of("mysql", {"m1": primary, "m2": replica})
+        async with clients_of(fleet, tmp_path / "mariadb.jsonl") as clients:
+            await until_acknowledged(clients, 50)
+            await _execute(replica, "STOP SLAVE IO_THREAD")
+            await until_acknowledged(clients, 50)
+            await primary.kill()
+            await until_silent(clients)
+            await _execute(replica, "STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
+            await until_acknowledged(clients, 50, by=str(replica.address))
+            truth = await clients.finish()
+    assert len(truth.lost) >= 40
+    assert {one.name for one in truth.verdict.anomalies if one.is_violation} == {"lost"}
+    assert [one.node for one in truth.nodes] == ["m1", "m2"]
+
+
+async def _execute(server: MariaDbServer, *statements: str) -> None:
+    login = {"user": server.superuser, "password": server.password.reveal()}
+    connection = await asyncmy.connect(host=server.address.host, port=server.address.port, autocommit=True, **login)
+    async with connection.cursor() as cursor:
+        for one in statements:
+            await cursor.execute(one)
+    connection.close()
+
+
+async def test_what_clients_saw_is_kept_where_nobody_came_to_finish(postgres_pair: PostgresPair, tmp_path: Path) -> None:
+    fleet = fleet_of("postgresql", {"pg1": postgres_pair.primary}, database="postgres")
+    async with clients_of(fleet, tmp_path / "h.jsonl") as clients:
+        await until_acknowledged(clients, 10)
+    assert [one.name for one in tmp_path.iterdir()] == ["h.jsonl"]
+    assert sum(act.kind == "ok" for act in acts_of(tmp_path / "h.jsonl")) >= 10
 
 
 async def test_no_client_outlives_the_one_who_started_it(postgres_pair: PostgresPair, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ _LOST = (
 )
 
 
-@pytest_asyncio.fixture(params=[15, 16, 18], ids=["15", "16", "18"], loop_scope="session")
+@pytest_asyncio.fixture(params=[15, pytest.param(16, marks=pytest.mark.soak), 18], ids=["15", "16", "18"], loop_scope="session")
 async def pair(request: pytest.FixtureRequest, lab_site: Site) -> AsyncIterator[PostgresPair]:
     try:
         binaries = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=request.param)

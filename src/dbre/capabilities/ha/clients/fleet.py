@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from dbre.capabilities.ha.clients.final import read_final
 from dbre.capabilities.ha.clients.ground import ClientGround, HistoryVerdict
 from dbre.capabilities.ha.clients.order import ClientOrder
 from dbre.capabilities.ha.clients.reach import Reach
-from dbre.capabilities.ha.clients.records import acts_of, new_history, newest_nodes, write_merged
+from dbre.capabilities.ha.clients.records import acts_of, make_history, newest_nodes, write_merged
 from dbre.capabilities.ha.clients.spec import ProbeSpec, Vantage
 from dbre.capabilities.ha.clients.truth import ClientTruth, tell_truth
 from dbre.capabilities.ha.clients.worker import Worker
@@ -39,6 +40,12 @@ class Pulse:
     last_node: str | None
 
 
+class _State(Enum):
+    NEW = "new"
+    BEGUN = "begun"
+    OVER = "over"
+
+
 class ProbeFleet:
     """Client processes of one cluster over one run; ``probe_fleet`` starts it, ``finish`` ends it and tells the truth."""
 
@@ -50,6 +57,7 @@ class ProbeFleet:
         self._workers: list[Worker] = []
         self._origin = time.monotonic_ns()
         self._marks: list[float] = []
+        self._state = _State.NEW
 
     @property
     def pulse(self) -> Pulse:
@@ -85,6 +93,8 @@ class ProbeFleet:
         if unknown:
             able = ", ".join(sorted(first.ports[0].workloads))
             raise Unsupported(f"{self._cluster.engine} has no workload {self.spec.workload}", hint=f"it has: {able}")
+        make_history(self.history)
+        self._state = _State.BEGUN
         await self._prepare(first)
         try:
             self._parts.mkdir(mode=0o700)
@@ -101,8 +111,8 @@ class ProbeFleet:
         """End the clients, read what is there, judge. The history stays; the rows of the run go."""
         ended = await asyncio.gather(*(one.end() for one in self._workers))
         warnings = [one for one in ended if one is not None]
-        parts = [Path(one.order.file) for one in self._workers]
-        write_merged(parts, new_history(self.history))
+        self._state = _State.OVER
+        write_merged([Path(one.order.file) for one in self._workers], self.history)
         acts = acts_of(self.history)
         final = self._parts / "final.jsonl"
         warnings += await read_final(
@@ -145,8 +155,11 @@ class ProbeFleet:
     async def kill(self) -> None:
         """Leave no process and no part of a history that was not finished."""
         await asyncio.gather(*(one.kill() for one in self._workers))
-        if self.history.exists():
-            shutil.rmtree(self._parts, ignore_errors=True)
+        if self._state is _State.BEGUN:  # nobody came to finish it: what clients saw is kept all the same
+            write_merged([Path(one.order.file) for one in self._workers], self.history)
+            if not self.history.stat().st_size:
+                self.history.unlink()
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     def _judge(self, model: str | None, *, has_final: bool) -> HistoryVerdict:
         if self.history.stat().st_size == 0:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dbre.core.errors import PrecheckFailed
 
-__all__ = ["ClientAct", "acts_of", "is_write", "new_history", "newest_nodes", "write_merged"]
+__all__ = ["ClientAct", "acts_of", "is_write", "make_history", "newest_nodes", "write_merged"]
 
 _NANO = 1e9
 
@@ -55,19 +55,19 @@ def newest_nodes(acts: Iterable[ClientAct]) -> list[str]:
     return sorted(first, key=lambda node: first[node], reverse=True)
 
 
-def new_history(path: Path) -> int:
-    """A descriptor of a new file that only its owner may read. Raises: PrecheckFailed."""
+def make_history(path: Path) -> None:
+    """Make a new file that only its owner may read. Raises: PrecheckFailed."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise PrecheckFailed(
             f"the history {path} cannot be made: {error.strerror}", hint="name a file that is not there yet"
         ) from error
 
 
-def write_merged(parts: Sequence[Path], descriptor: int) -> None:
+def write_merged(parts: Sequence[Path], history: Path) -> None:
     """Write the lines of all parts in the order of their times; a line that a killed client did not end is left out."""
-    with os.fdopen(descriptor, "wb") as target, ExitStack() as stack:
+    with history.open("wb") as target, ExitStack() as stack:
         streams = [_timed(stack.enter_context(part.open("rb"))) for part in parts if part.exists()]
         target.writelines(line for _, line in heapq.merge(*streams, key=lambda one: one[0]))
 

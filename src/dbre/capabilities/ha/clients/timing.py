@@ -37,7 +37,7 @@ class Timing:
 
     outage: Gap | None
     outage_by_client: Mapping[str, Gap]
-    first_ack_seconds: float | None  # from the moment that was asked about to the first write that was sent and acknowledged
+    first_ack_seconds: float | None  # from the moment that was asked about to the end of the outage
     ninety_percent_seconds: float | None  # from the begin of the outage to 90 % of the throughput before
     baseline_per_second: float | None
     bad_minutes: float  # the share of acts of each second that failed their client, added up
@@ -65,7 +65,7 @@ def measure(acts: Sequence[ClientAct], *, until: float, since: float | None = No
             )
             for name in clients
         },
-        first_ack_seconds=_first_ack(writes, since),
+        first_ack_seconds=_first_ack(outage, since),
         ninety_percent_seconds=_recovered(acked, outage, baseline, until),
         baseline_per_second=baseline,
         bad_minutes=_bad_minutes(acts),
@@ -106,11 +106,11 @@ def budget_share(bad_minutes: float, objective: float) -> float:
     return bad_minutes / (_BUDGET_MINUTES * (1 - objective))
 
 
-def _first_ack(writes: Sequence[ClientAct], since: float | None) -> float | None:
-    if since is None:
+def _first_ack(outage: Gap | None, since: float | None) -> float | None:
+    """What is acknowledged between a fault and its effect is not what anybody waits for: the end of the outage is."""
+    if since is None or outage is None or outage.is_open or outage.ended_at < since:
         return None
-    after = [act.ended_at for act in writes if act.kind == "ok" and act.ended_at is not None and act.sent_at >= since]
-    return min(after) - since if after else None
+    return outage.ended_at - since
 
 
 def _baseline(acked: Sequence[float], begin: float, outage: Gap | None) -> float | None:
