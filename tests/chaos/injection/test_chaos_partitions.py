@@ -23,8 +23,10 @@ CUTS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "full": ({}, _BOTH_WAYS),
     "rejected": ({"action": "reject"}, {"a to b": "refused", "b to a": "refused", "us to b": "yes"}),
     "from everyone": ({"peers": "everyone"}, {"a to b": "silence", "b to a": "silence", "us to b": "silence"}),
-    "one network": ({"peers": "203.0.113.0/24"}, {"a to b": "yes", "b to a": "yes", "us to b": "yes"}),
-    "another port": ({"ports": "9"}, {"a to b": "yes", "b to a": "yes", "us to b": "yes"}),
+    "another port of one and all of others": (
+        {"ports": "9", "peers": "first,203.0.113.0/24"},
+        {"a to b": "yes", "b to a": "yes", "us to b": "yes"},
+    ),
 }
 
 

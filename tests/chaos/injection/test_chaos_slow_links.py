@@ -54,7 +54,13 @@ async def test_only_what_goes_to_the_peers_is_late(networked: Networked, tmp_pat
     assert seconds(networked.b, networked.primary.address) < 0.28
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSTOP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
+        pytest.param(signal.SIGSTOP, id="SIGSTOP", marks=pytest.mark.soak),  # as of a partition, which is always run
+    ],
+)
 async def test_a_slow_line_does_not_outlive_its_runner(networked: Networked, tmp_path: Path, number: signal.Signals) -> None:
     usual = ways(networked.b)
     order = networked.order("delay", tmp_path, delay="100ms", loss="10", reorder="5")
@@ -88,7 +94,7 @@ async def test_a_stopped_injector_holds_all_packets_until_it_is_healed(networked
 
 
 async def test_a_narrow_line_carries_so_many_bytes_a_second(networked: Networked, tmp_path: Path) -> None:
-    size, rate = 600_000, 200_000
+    size, rate = 300_000, 200_000
     order = networked.order("bandwidth", tmp_path, rate=f"{rate}B")
 
     def receive(listening: socket.socket) -> None:
