@@ -58,6 +58,7 @@ async def test_description_names_every_route_and_its_refusals(control_plane: Con
         "/api/v1/backups/{cluster}",
         "/api/v1/ha/{cluster}",
         "/api/v1/drills/{drill}",
+        *(f"/api/v1/chaos/{part}" for part in ("open", "runs", "runs/{run}", "scores", "scores/{cluster}", "stop", "switch")),
         "/api/v1/incidents",
         "/api/v1/incidents/{name}",
         *(f"/api/v1/incidents/{{name}}/{act}" for act in ("acknowledge", "move", "note")),
