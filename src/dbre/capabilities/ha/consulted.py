@@ -22,6 +22,10 @@ class Consulted(Protocol):
         """The lease as a verdict weighs it; None where there is none."""
         ...
 
+    def holder(self) -> str | None:
+        """Who is the primary by its word, or was when it last knew, by the name in the inventory; None: it names nobody."""
+        ...
+
     def document(self) -> Row:
         """All of it, for a program."""
         ...

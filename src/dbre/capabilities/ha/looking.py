@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from dbre.capabilities.ha.consulted import Consult, Consulted
 from dbre.capabilities.ha.discovery import discover
-from dbre.capabilities.ha.evidence import evidence_of
+from dbre.capabilities.ha.evidence import evidence_of, suspect_of
 from dbre.capabilities.ha.findings import findings_of
 from dbre.capabilities.ha.lag import ReplicaLag, lags_of
 from dbre.capabilities.ha.model import Topology
@@ -56,7 +56,9 @@ async def read_status(
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
     findings = findings_of(topology, slot_limit_bytes=slot_limit_bytes)
-    evidence = evidence_of(topology, findings, observer=_HERE)
+    told = consulted.holder() if consulted is not None else None
+    suspect = suspect_of(topology) or (topology.node(told) if told is not None else None)
+    evidence = evidence_of(topology, findings, observer=_HERE, suspect=suspect)
     if consulted is not None:
         findings = _joined(findings, consulted.findings(topology))
         evidence = replace(evidence, lease=consulted.lease(topology)) if evidence is not None else None

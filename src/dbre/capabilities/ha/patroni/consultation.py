@@ -28,6 +28,13 @@ class PatroniConsulted:
         """The lease in the store."""
         return lease_of(topology, self.word)
 
+    def holder(self) -> str | None:
+        """Who holds the lease; without a quorum who held it when Patroni last knew."""
+        view = self.word.view
+        remembered = view.leader.name if view is not None and view.leader is not None else None
+        leader = self.word.leader or remembered
+        return self.word.instance_of(leader) if leader is not None else None
+
     def document(self) -> Row:
         """All of it."""
         return word_document(self.word)

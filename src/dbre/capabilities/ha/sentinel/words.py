@@ -51,6 +51,10 @@ class SentinelWords:
         is_writable = node.view.is_writable if node is not None and node.view is not None else None
         return Lease(has_quorum=any(one.quorum_error is None for one in self.answers), holder_is_writable=is_writable)
 
+    def holder(self) -> str | None:
+        """Whom they call primary."""
+        return self.instance_of(self.primary) if self.primary is not None else None
+
     def instance_of(self, address: Address | None) -> str:
         """An address by its name in the inventory, where it has one."""
         found = self.book.at(address) if address is not None else None
