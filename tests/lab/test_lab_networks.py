@@ -1,6 +1,7 @@
 """Labs whose servers have addresses of their own: made, opened again, apart in space, and gone whatever happens."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from dbre.core.packets.namespaces import NAMED
 from dbre.lab import Guardian, Lab, LabEngine, LabSpec
 from dbre.lab.network.names import prefix_of
 from dbre.lab.network.network import Network
+from dbre.lab.place import remove
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
@@ -163,3 +165,13 @@ async def test_an_accounts_network_is_let_in_and_loopback_is_not(
 def test_sites_that_cannot_be_are_refused(given: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         LabSpec(**given)  # type: ignore[arg-type]
+
+
+def test_the_network_of_a_directory_that_somebody_removed_goes_with_the_lab(tmp_path: Path) -> None:
+    directory = tmp_path / "lost"
+    directory.mkdir()
+    Network.create(directory).host("a")
+    shutil.rmtree(directory)
+    assert len(left(directory)) == 3
+    assert not remove(directory)  # there is no lab
+    assert not left(directory)

@@ -15,6 +15,7 @@ from dbre.core.programs.errors import DirectoryUnusable
 from dbre.core.units import format_bytes
 from dbre.lab.destruction import MARKER, destroy
 from dbre.lab.errors import LabError
+from dbre.lab.network.names import remove_network
 from dbre.lab.processes import find_processes
 
 __all__ = ["MARKER", "base_directory", "claim", "is_lab", "labs_in", "remove"]
@@ -91,6 +92,7 @@ def remove(directory: Path) -> bool:
     """
     _sweep_unfinished(directory)
     if not os.path.lexists(directory):
+        remove_network(directory)  # of a lab whose directory somebody removed by hand
         return False
     if not is_lab(directory):
         raise DirectoryUnusable(f"{directory} holds no lab: nothing was removed", hint="see what there is: dbre lab status")
