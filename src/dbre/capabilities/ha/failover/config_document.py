@@ -33,7 +33,7 @@ class FailoverDocument(Document):
     stale: Annotated[Duration, between("1s", "10m")] = Field(
         timedelta(seconds=3), description="an observer that reported nothing for so long is not counted"
     )
-    block: Annotated[Duration, between("0s", "30d")] = Field(
+    block: Annotated[Duration, between("1s", "30d")] = Field(
         timedelta(hours=1), description="after a failover none happens by itself for so long"
     )
     max_loss: Size = Field(  # type: ignore[assignment]  # the default is read like what is given

@@ -44,7 +44,7 @@ class SelfFence(Document):
 
     kind: Literal["self_fence"]
     after: Annotated[Duration, between("1s", "1h")] = Field(description="silence after which the watchdog kills the server")
-    margin: Annotated[Duration, between("0s", "10m")] = Field(
+    margin: Annotated[Duration, between("1s", "10m")] = Field(
         timedelta(seconds=5), description="for the kill itself, and for clocks that go at different speeds"
     )
 
