@@ -7,6 +7,7 @@ from pydantic import Field
 
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
+from dbre.capabilities.ha.patroni.scopes import shared_scopes
 from dbre.capabilities.ha.route.config_document import Clients, Routes
 from dbre.capabilities.ha.sentinel.config_document import SentinelDocument
 from dbre.capabilities.ha.switchover.config_document import SwitchoverDocument
@@ -46,6 +47,7 @@ def _faults(document: Any) -> Iterator[Fault]:
             yield Fault(path=("clusters", index, "cluster"), message=f"{name} is already in the list", hint="join the two")
         elif isinstance(name, str):
             seen.add(name)
+    yield from shared_scopes(clusters)
 
 
 HA = Section("ha", HaDocument, HaDocument, "High availability: who chooses the primary of a cluster.", faults=_faults)
