@@ -139,7 +139,7 @@ async def test_logins_are_used_and_renewed(guarded_etcd: EtcdServer) -> None:
             await nobody.read("/x")
     wrong = ServersAccess(urls=urls, timeout_seconds=30, user="root", password=Secret("guess"))
     async with EtcdClient(wrong) as stranger:
-        with pytest.raises(Denied, match="check user and password|authentication failed"):
+        with pytest.raises(Denied, match=r"check user and password|authentication failed"):
             await stranger.read("/x")
     right = ServersAccess(urls=urls, timeout_seconds=30, user="root", password=Secret("secret"))
     async with EtcdClient(right) as known:
