@@ -13,6 +13,7 @@ from ha_live import Engines, until
 
 from dbre.capabilities.ha.config_document import HA, HaDocument
 from dbre.capabilities.ha.detection.cli import observe, verdict
+from dbre.capabilities.ha.detection.tables import ha_report
 from dbre.capabilities.ha.failover.cli import failover
 from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import UnknownCluster
@@ -91,5 +92,9 @@ async def test_what_cannot_be_asked_for(redis_server: RedisServer, store: Store)
     asked = await failover(here, "shop", to="n1")
     assert isinstance(asked, Act)
     assert asked.kind == "ha.failover"
+    stranger = {"cluster": "shop", "observer": "dc1", "marker": "x", "document": {"of": "tomorrow"}, "written_at": CLOCK.now()}
+    await store.insert_or_update(ha_report, [stranger], keys=["cluster", "observer"])
+    told = await verdict(here, "shop")  # a report that nobody here can read is none
+    assert told.items[0]["observers"][0]["note"] == "no report"
     short = await observe(here, None, name="dc1", every="100ms", lasting="1s")
     assert short.items[0]["rounds"] >= 1

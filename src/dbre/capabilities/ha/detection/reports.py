@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import RowMapping, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.capabilities.ha.detection.report import Report
@@ -53,9 +53,15 @@ async def _read(store: Store, cluster: str) -> Sequence[Report]:
     async with store.read() as connection:
         wanted = select(ha_report).where(_row.cluster == cluster).order_by(_row.observer)
         rows = (await connection.execute(wanted)).mappings().all()
-    return [
-        Report.from_document(one["document"], cluster=cluster, observer=one["observer"], marker=one["marker"]) for one in rows
-    ]
+    return [found for row in rows if (found := _report(row, cluster)) is not None]
+
+
+def _report(row: RowMapping, cluster: str) -> Report | None:
+    """None for one that another version of dbre wrote in words that are not ours: that observer has said nothing to us."""
+    try:
+        return Report.from_document(row["document"], cluster=cluster, observer=row["observer"], marker=row["marker"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 class Listener:
