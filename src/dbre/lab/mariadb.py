@@ -151,7 +151,8 @@ class MariaDbServer(LabServer):
         return "Bind on TCP/IP port" in log and "Address already in use" in log
 
     async def _after_first_start(self) -> None:
-        (self.directory / _ACCOUNTS_FILE).unlink()
+        # Emptied, not taken away: whoever starts it again with the same words has to find the file.
+        self.site.write_file(self.directory / _ACCOUNTS_FILE, "")
 
 
 def _native_hash(password: Secret) -> str:

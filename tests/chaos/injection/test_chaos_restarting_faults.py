@@ -1,6 +1,8 @@
 """Faults for which the injector starts the server anew: a wrong clock, writes that fail, an fsync that takes its time."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,8 @@ import pytest_asyncio
 from injection_kit import SMALL, order_on
 from server_faults_kit import ENDS, come_and_go, failure_of
 
-from dbre.core.errors import Unsupported
+from dbre.capabilities.chaos.injection.restarting import how_it_was_started
+from dbre.core.errors import PrecheckFailed, Unsupported
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.testing.fixtures import leave_out, running
@@ -104,3 +107,19 @@ async def test_a_slow_fsync_delays_commits(restarted: PostgresServer, tmp_path: 
         async with await restarted.connect() as admin:
             await admin.execute("ALTER SYSTEM RESET fsync")
             await admin.execute("SELECT pg_reload_conf()")
+
+
+def test_a_server_that_would_not_start_again_is_left_alone(tmp_path: Path) -> None:
+    present = tmp_path / "present.conf"
+    present.touch()
+    words = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)", f"--config={present}"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+            assert how_it_was_started(process.pid)["words"] == words
+            present.unlink()
+            with pytest.raises(PrecheckFailed, match=r"present\.conf, which is not there any more"):
+                how_it_was_started(process.pid)
+        finally:
+            process.kill()

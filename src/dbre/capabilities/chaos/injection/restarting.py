@@ -16,6 +16,7 @@ from dbre.core.fleet import Address
 from dbre.core.packets.finding import namespace_again
 from dbre.core.packets.namespaces import Namespace
 from dbre.core.programs.run import clean_environment
+from dbre.core.text import printable
 from dbre.lab.processes import Process, send
 
 __all__ = ["how_it_was_started", "log_of", "start_again", "stop_in_order", "wait_until_listening"]
@@ -33,6 +34,13 @@ def how_it_was_started(pid: int) -> dict[str, Any]:
             raise PrecheckFailed(
                 f"process {pid} has replaced the words it was started with by a title", hint="leave its start to its supervisor"
             )
+        for word in words[1:]:
+            path = os.fsdecode(word.partition(b"=")[2] if word.startswith(b"-") else word)
+            if path.startswith("/") and not Path(f"/proc/{pid}/root{path}").exists():
+                raise PrecheckFailed(
+                    f"process {pid} was started with {printable(path)}, which is not there any more: it would not start again",
+                    hint="restart the server by its own means first; or leave its start to its supervisor",
+                )
         return {
             "program": os.readlink(process / "exe"),  # noqa: PTH115 - text
             "words": [os.fsdecode(word) for word in words],
