@@ -53,7 +53,8 @@ def weigh(heard: Sequence[Heard], rules: Rules, *, lease: Lease | None = None) -
         if name not in notes:
             continue
         if one.age_seconds > rules.stale_seconds:
-            notes[name] = f"its report is {one.age_seconds:.1f} s old"
+            is_known = one.age_seconds < float("inf")
+            notes[name] = f"its report is {one.age_seconds:.1f} s old" if is_known else "its report does not change"
             continue
         notes.pop(name)
         fresh[name] = one.report
