@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from switchover_kit import Walker, controlled, entries, ground_of, roles, run_and_die, until, write
 
+from dbre.capabilities.ha.switchover.timing import timing_of
 from dbre.core.clock import SystemClock
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
@@ -38,6 +39,11 @@ async def killed_and_resumed(pair: PostgresPair, url: str, number: int) -> bool:
     async with open_store(url, clock=SystemClock()) as opened:
         record = await Walker(store=opened, ground=ground).run(operation)
     assert record.state is OperationState.SUCCEEDED, (number, record.error)
+    timing = timing_of(record)
+    assert timing is not None
+    for one in record.steps:
+        if one.name == "give-up" and one.is_recovered:  # counted from when it was begun, not from when somebody looked
+            assert timing.seconds == (timing.ended_at - one.started_at).total_seconds()
     assert await roles(servers) == {new: Role.PRIMARY, old: Role.REPLICA}
     await write(servers[new], f"after {number}")
 

@@ -31,6 +31,8 @@ def timing_of(record: OperationRecord) -> Timing | None:
     for one in record.steps:
         result: Mapping[str, Any] = one.result or {}
         told |= {key: result[key] for key in ("began_at", "ended_at") if key in result}
+        if one.is_recovered and "began_at" in result:  # who was killed began it, not who looked afterwards
+            told["began_at"] = one.started_at.isoformat()
     if len(told) < 2:
         return None
     began, ended = (datetime.fromisoformat(told[key]) for key in ("began_at", "ended_at"))
