@@ -57,9 +57,9 @@ class Facet(StrEnum):
     CLIENT = "client"
     FORK = "fork"
     INTEGRITY = "integrity"
+    MISCHIEF = "mischief"
     WIRE = "wire"
     SUCCESSION = "succession"
-    MISCHIEF = "mischief"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
