@@ -101,7 +101,9 @@ async def run_now(ctx: typer.Context, name: Name) -> View:
     schedule = _find(ctx, name)
     async with runtime(ctx).open_desk() as desk:
         preview = await desk.preview(schedule.kind, schedule.input)
-        asked = Submission(reason=f"schedule {name}, run now", zone=schedule.zone, priority=schedule.priority)
+        asked = Submission(
+            reason=f"schedule {name}, run now", confirm=schedule.confirm, zone=schedule.zone, priority=schedule.priority
+        )
         operation = await desk.submit(preview.planned, asked)
     item = {"name": name, "status": "submitted", "operation_id": str(operation.id)}
     return View(kind="ScheduleChange", items=[item], columns=_CHANGE_COLUMNS, single=True)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from resilience_kit import BEGAN, at, made_run
 
@@ -40,6 +40,12 @@ def test_what_nobody_noticed_in_time_costs_a_fifth() -> None:
     assert value(during=[BAD]) == pytest.approx(1.0)
     late = {**BAD, "first_bad_at": at(1 + 61)}
     assert value(during=[late]) == pytest.approx(0.8)
+
+
+def test_what_nobody_could_feel_need_not_be_noticed() -> None:
+    calm = {"lost": 0, "overlap": 0, "failed": 0, "unknown": 0, "outage_seconds": 0.08}
+    assert value(clients=calm) == pytest.approx(1.0)
+    assert value(clients={**calm, "failed": 3}) == pytest.approx(0.8)
 
 
 def test_the_first_sign_counts_and_none_from_before() -> None:
@@ -94,6 +100,7 @@ def test_several_runs_tell_how_sure_the_score_is() -> None:
     assert different.value == pytest.approx(same.value * 0.75)
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
     settled=st.floats(11, 10_000),
     days=st.floats(0, 1000),

@@ -1,5 +1,7 @@
 """The suite: what it chooses, that it waits for the cluster to be whole, and what ends it."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +16,10 @@ from dbre.capabilities.chaos.suite.documents import AskedSuite, SuiteDocument, c
 from dbre.capabilities.chaos.suite.recovery import NotRecovered, until_whole
 from dbre.capabilities.chaos.suite.required import REQUIRED, entry_of
 from dbre.core.errors import UsageError
+from dbre.core.operation.errors import ConfirmationMissing
+from dbre.core.operation.schedule.model import Schedule
+from dbre.core.operation.schedule.scheduler import submission_of
+from dbre.core.operation.schedule.slots import Cron, parse_zone
 from dbre.core.operation.states import OperationState
 
 FAST: dict[str, Any] = {"name": "fast", "for": "1s", "pause": "100ms", "recovery": "60s"}
@@ -36,6 +42,19 @@ async def test_each_question_is_asked_and_what_cannot_be_is_told(installation: I
     assert results["recover:leader-failure"]["seconds"] >= 0
     assert results["experiment:disk-pressure"]["state"] == "failed"  # and the suite went on
     assert "/nowhere/at/all" in results["experiment:disk-pressure"]["reason"]
+
+
+async def test_a_schedule_begins_it_where_the_configuration_confirms_its_target(installation: Installation) -> None:
+    slot = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+    weekly = Schedule(
+        name="weekly", cron=Cron.parse("0 10 * * tue", parse_zone("UTC")), kind="chaos.suite", input={"cluster": "orders"}
+    )
+    confirmed = replace(weekly, confirm="orders")
+    async with installation.desk() as desk:
+        with pytest.raises(ConfirmationMissing, match="was not confirmed"):
+            await desk.request(weekly.kind, weekly.input, replace(submission_of(weekly, slot), dedup_key=None))
+        record = await desk.request(weekly.kind, weekly.input, replace(submission_of(confirmed, slot), dedup_key=None))
+    assert (record.planned.kind, record.state) == ("chaos.suite", OperationState.QUEUED)
 
 
 async def test_a_cluster_that_is_not_whole_again_ends_the_suite(installation: Installation, redis_pair: RedisPair) -> None:

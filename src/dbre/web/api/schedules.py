@@ -124,7 +124,9 @@ async def suspend_schedule(wired: Services, principal: Principal, name: str, *, 
 async def run_schedule(wired: Services, principal: Principal, name: str) -> OperationRecord:
     """Submit its operation in the principal's name. Raises: NotFound; whatever the desk raises."""
     schedule = _find(wired, principal, name)
-    asked = Submission(reason=f"schedule {name}, run now", zone=schedule.zone, priority=schedule.priority)
+    asked = Submission(
+        reason=f"schedule {name}, run now", confirm=schedule.confirm, zone=schedule.zone, priority=schedule.priority
+    )
     return await wired.desk(principal).request(schedule.kind, schedule.input, asked)
 
 

@@ -9,6 +9,9 @@ from dbre.capabilities.chaos.runs.model import Run, moment
 __all__ = ["Detection", "Slice", "detection_of", "outage_seconds", "recovery_seconds", "slices_of", "was_felt"]
 
 
+_FELT_SECONDS = 1.0  # between two answers to clients: less is how often they ask
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
     """Who noticed first."""
@@ -66,7 +69,10 @@ def recovery_seconds(run: Run) -> float | None:
 
 def was_felt(run: Run) -> bool:
     """Whether anything failed at all while faults were on."""
-    if any(one.get("bad") for one in run.observed.get("during") or ()) or (outage_seconds(run) or 0.0) > 0:
+    if any(one.get("bad") for one in run.observed.get("during") or ()):
+        return True
+    clients = run.observed.get("clients") or {}
+    if clients.get("failed") or clients.get("unknown") or (clients.get("outage_seconds") or 0.0) >= _FELT_SECONDS:
         return True
     return any(one.bad for one in slices_of(run))
 

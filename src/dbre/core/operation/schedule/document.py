@@ -47,6 +47,12 @@ class ScheduleDocument(Document):
     )
     priority: int = Field(default=4, ge=0, le=9, description="9 first.")
     zone: Name | None = Field(default=None, description="Whose workers run it.")
+    confirm: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=300,
+        description="What a severe operation asks to be typed, the name of its target: whoever wrote it here confirmed it.",
+    )
     enabled: bool = Field(default=True, description="false: no slot runs.")
 
 
@@ -89,6 +95,7 @@ def schedules_from(documents: tuple[ScheduleDocument, ...]) -> tuple[Schedule, .
             priority=one.priority,
             zone=one.zone,
             is_enabled=one.enabled,
+            confirm=one.confirm,
         )
         for one in documents
     )

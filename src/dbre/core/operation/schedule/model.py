@@ -34,6 +34,7 @@ class Schedule:
     priority: int = 4
     zone: str | None = None
     is_enabled: bool = True
+    confirm: str | None = None  # what a severe operation asks to be typed
 
     @property
     def actor(self) -> str:

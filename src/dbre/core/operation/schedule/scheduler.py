@@ -49,6 +49,7 @@ def submission_of(schedule: Schedule, slot: datetime) -> Submission:
     """How the operation of a slot is submitted."""
     return Submission(
         reason=f"schedule {schedule.name}, slot {slot:%Y-%m-%d %H:%MZ}",
+        confirm=schedule.confirm,
         dedup_key=schedule.dedup_key(slot),
         zone=schedule.zone,
         priority=schedule.priority,
