@@ -7,6 +7,7 @@ closed loop alone would do next to nothing during an outage, and so hide how man
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
@@ -27,11 +28,13 @@ __all__ = ["live"]
 _TICK_SECONDS = 0.25
 _PAUSE_SECONDS = 0.01  # of a closed loop after a failure
 _NANO = 1_000_000_000
+_TOLD = 1  # standard output
 
 
 async def live(engines: EngineRegistry) -> int:
     """Be a client: read an order, act until it is over or the pipe ends, and wait for what is under way. The exit status."""
     stream = asyncio.StreamReader()
+    os.set_blocking(_TOLD, False)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), sys.stdin.buffer)
     order = ClientOrder.read(await stream.readline())
@@ -69,9 +72,9 @@ async def _tick(client: "_Client") -> None:
 
 
 def _say(**said: object) -> None:
-    with contextlib.suppress(BrokenPipeError):  # who started us is gone: the pipe that ends us tells it, too
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
+    # Who started us is gone (the pipe that ends us tells it, too), or is stopped and reads no more: clients go on.
+    with contextlib.suppress(BrokenPipeError, BlockingIOError):
+        os.write(_TOLD, json.dumps(said).encode() + b"\n")
 
 
 @dataclass(slots=True)
