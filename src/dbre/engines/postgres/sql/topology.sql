@@ -29,9 +29,13 @@ SELECT here.is_in_recovery,
        w.sender_port AS upstream_port,
        w.slot_name::text AS upstream_slot,
        w.received_tli AS received_timeline,
-       -- The text has its password struck out, and everything in it that was taken from a service file.
-       COALESCE((pg_catalog.regexp_match(w.conninfo, '(?:^| )tcp_user_timeout=(\d+)'))[1], '0')::bigint
-           AS upstream_user_timeout_ms,
+       -- A receiver that has just connected shows all that it goes by, also from a service file; one that went on to another
+       -- timeline shows primary_conninfo again, and what that leaves out is not known. Passwords are struck out.
+       CASE WHEN w.conninfo ~ '(^| )tcp_user_timeout=[0-9]+'
+            THEN (pg_catalog.regexp_match(w.conninfo, '(?:^| )tcp_user_timeout=([0-9]+)'))[1]::bigint
+            WHEN w.conninfo ~ '(^| )fallback_application_name='
+            THEN 0
+        END AS upstream_user_timeout_ms,
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - w.last_msg_receipt_time)::double precision AS last_message_seconds,
        -- Most nodes feed nobody: the questions below are asked of those that do.
        EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_senders()) AS has_downstreams,
