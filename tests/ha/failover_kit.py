@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +36,7 @@ from dbre.core.operation.worker_identity import this_worker
 from dbre.core.programs.account import choose_account
 from dbre.core.store import Store
 from dbre.lab.server import LabServer
+from dbre.ports.topology import LogPosition
 
 CLOCK = SystemClock()
 OBSERVERS = ("a", "b", "c")
@@ -122,12 +123,19 @@ class Shop:
 
     async def until_healthy(self, *, observers: int = 3) -> Weighing:
         """Every observer has heard the primary, and knows how far it is."""
-        found = await until(
+        return await until(
             self.weighed,
             lambda one: one.judgement.is_healthy and sum(contact.is_alive for contact in one.contacts.values()) == observers,
         )
-        await asyncio.sleep(0.5)  # one more round, so that reports know what was written last
-        return found
+
+    async def until_told(self, fits: Callable[[LogPosition], bool]) -> None:
+        """Every observer has heard from the primary that it is so far."""
+
+        def told(found: Weighing) -> bool:
+            known = [one.primary_position for one in found.reports.values()]
+            return len(known) == len(OBSERVERS) and all(one is not None and fits(one) for one in known)
+
+        await until(self.weighed, told)
 
     async def until_dead(self) -> Weighing:
         """The observers allow a failover."""

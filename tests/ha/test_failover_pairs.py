@@ -58,7 +58,7 @@ async def test_mariadb_applies_what_it_has_before_it_takes_over(mariadb: MariaDb
                 await ask(first, f"INSERT INTO orders.paid VALUES ({number})")
             written = (await ask(first, "SELECT @@gtid_binlog_pos"))[0][0]
             await until(lambda: ask(second, "SHOW ALL SLAVES STATUS"), lambda rows: any(written in str(one) for one in rows[0]))
-            await asyncio.sleep(1.0)  # observers see the last position of the primary
+            await shop.until_told(lambda position: position.text == written)
             await first.kill()
             await shop.until_dead()
             failing = asyncio.create_task(shop.fail_over(automatic=True))
@@ -109,7 +109,7 @@ async def test_redis_loses_what_never_arrived_and_says_so(redis_server: RedisSer
             await second.freeze()
             async with client(first) as redis:
                 await redis.set("paid", "x" * 4_000_000)
-            await asyncio.sleep(2.0)  # observers hear from the primary how far it is
+            await shop.until_told(lambda position: (position.offset or 0) > 4_000_000)
             await first.kill()
             for one in second.processes():
                 assert one.is_stopped

@@ -63,6 +63,7 @@ async def test_a_crash_of_the_primary_of_three(postgres_pair: PostgresPair, stor
         shop = Shop(fleet=fleet_with_control("postgresql", {"n1": first, "n2": second, "n3": third}), store=store)
         async with shop.observed():
             await write(first, 1)
+            await caught_up(postgres_pair)
             await shop.until_healthy()
             with pytest.raises(FailoverRefused, match="primary_silent: answered"):
                 await shop.plan()
@@ -115,7 +116,10 @@ async def test_what_would_be_lost_is_shown_and_refused(shop: Shop, postgres_pair
         send(receiver, signal.SIGSTOP)
         async with await postgres_pair.primary.connect() as admin:
             await admin.execute("CREATE TABLE lost AS SELECT g, repeat('x', 1000) FROM generate_series(1, 1000) AS g")
-        await shop.until_healthy()
+            row = await (await admin.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")).fetchone()
+        assert row is not None
+        written = int(row[0])
+        await shop.until_told(lambda position: (position.offset or 0) >= written)
         await postgres_pair.primary.kill()
         send(receiver, signal.SIGKILL)  # what it had not received it never will
         await shop.until_dead()
