@@ -56,6 +56,11 @@ class Way:
         self.address = address
         self.seen.append(f"point to {address.port}")
 
+    async def cut(self, address: Address) -> int:
+        assert self.address == address
+        self.seen.append("cut")
+        return 0
+
     async def verify(self, address: Address) -> list[RouteCheck]:
         return [RouteCheck(name="there", is_ok=self.address == address, seen=str(self.address), wanted=str(address))]
 
@@ -133,5 +138,5 @@ async def test_routes_are_held_turned_and_opened(postgres_pair: PostgresPair, st
     way = Way(postgres_pair.primary.address)
     record = await walker_of(postgres_pair, store, (way,)).switch(to="n2")
     assert record.state is OperationState.SUCCEEDED, record.error
-    assert way.seen == ["pause", f"point to {postgres_pair.replica.address.port}", "resume"]
+    assert way.seen == ["pause", f"point to {postgres_pair.replica.address.port}", "resume", "cut"]
     assert steps_of(record).index("turn-routes") < steps_of(record).index("rejoin")
