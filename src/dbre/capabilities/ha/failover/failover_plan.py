@@ -34,11 +34,10 @@ def plan_of(
         Step("assess", summary=f"let {chosen.name} apply what it has, and see what is lost", input=_asked(asked, who)),
         Step("promote", summary=f"promote {chosen.name}", input=who, irreversible=True),
     ]
-    for name, state in routes.items():
-        document = state.as_document() if state is not None else None
-        steps.append(
-            Step(f"route:{name}", summary=f"lead clients to {chosen.name}", input=who | {"route": name, "before": document})
-        )
+    if routes:
+        before = {name: state.as_document() if state is not None else None for name, state in routes.items()}
+        summary = f"lead clients to {chosen.name} by {', '.join(routes)}"
+        steps.append(Step("turn-routes", summary=summary, input=who | {"before": before}))
     others = [one.name for one in situation.others if one.name != chosen.name]
     steps += [
         Step(f"follow:{name}", summary=f"let {name} follow {chosen.name}", input=who | {"follower": name}) for name in others

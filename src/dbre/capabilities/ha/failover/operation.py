@@ -15,6 +15,7 @@ from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.surveying import KIND, FailoverRefused, Survey, refuse, survey
 from dbre.capabilities.ha.failover.verifying import verify_failover
 from dbre.capabilities.ha.fencing.ladder import climb
+from dbre.capabilities.ha.route.turning import lead_all
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster, Instance, UnknownInstance
 from dbre.core.operation.context import PlanContext, StepContext
@@ -181,18 +182,16 @@ class FailOver(Operation[FailoverInput]):
         return found
 
     @step(timeout_seconds=300.0, idempotent=True)
-    async def route(self, context: StepContext) -> Mapping[str, Any]:
-        """Lead clients to the new primary."""
-        cluster, candidate = self._cluster(context), self.new_primary(context)
-        found = next((one for one in self._ground.routes(cluster) if one.name == context.input["route"]), None)
-        if found is None:
-            raise UsageError(f"cluster {cluster.name} has no route {context.input['route']} any more")
-        before = context.input["before"]
-        state = RouteState.from_document(before) if before is not None else await found.current()
-        await found.point_to(candidate.address, before=state)
-        await found.resume()
-        ended = await found.cut(candidate.address)  # clients that wait for the dead one get an error now, and come back
-        return {"route": found.name, "to": str(candidate.address), "ended": ended}
+    async def turn_routes(self, context: StepContext) -> Mapping[str, Any]:
+        """Lead clients to the new primary; those that wait for the dead one get an error now, and come back."""
+        cluster, told = self._cluster(context), context.input["before"]
+        routes = [one for one in self._ground.routes(cluster) if one.name in told]
+        gone = set(told) - {one.name for one in routes}
+        if gone:
+            raise UsageError(f"cluster {cluster.name} has no route {', '.join(sorted(gone))} any more")
+        before = {name: RouteState.from_document(one) if one is not None else None for name, one in told.items()}
+        address = self.new_primary(context).address
+        return {"to": str(address), "ended": await lead_all(routes, address, before=before)}
 
     @step(timeout_seconds=_FOLLOW_SECONDS * 3, idempotent=True, attempts=3)
     async def follow(self, context: StepContext) -> Mapping[str, Any]:

@@ -62,14 +62,10 @@ class ReleaseLease(FailOver):
             ),
             Step("await-promotion", summary="see whom Patroni promotes", input=given),
         ]
-        steps += [
-            Step(
-                f"route:{one.name}",
-                summary="lead clients to the new primary",
-                input=given | {"route": one.name, "before": None},
-            )
-            for one in self._ground.routes(cluster)
-        ]
+        routes = [one.name for one in self._ground.routes(cluster)]
+        if routes:
+            summary = f"lead clients to the new primary by {', '.join(routes)}"
+            steps.append(Step("turn-routes", summary=summary, input=given | {"before": dict.fromkeys(routes)}))
         return Plan(
             target=f"cluster/{cluster.name}",
             summary=f"let go of the lease of {primary}, so that Patroni fails {cluster.name} over",

@@ -1,4 +1,8 @@
-"""Several routes turned as one: all are held back before the first is turned, and none is forgotten."""
+"""Several routes turned as one: all are held back before the first is turned, and go on after the last is; none is forgotten.
+
+Where the old primary is still there, ``turn_all`` turns all or none. Where there is a new one already, nothing leads back:
+``lead_all`` turns as many as will.
+"""
 
 import asyncio
 import time
@@ -8,7 +12,7 @@ from dbre.core.errors import DbreError
 from dbre.core.fleet import Address
 from dbre.ports.route import Route, RouteState
 
-__all__ = ["RoutesLeftBehind", "pause_all", "resume_all", "turn_all", "turn_all_back"]
+__all__ = ["RoutesLeftBehind", "lead_all", "pause_all", "resume_all", "turn_all", "turn_all_back"]
 
 
 class RoutesLeftBehind(DbreError):
@@ -90,3 +94,37 @@ async def turn_all_back(routes: Sequence[Route], address: Address, *, before: Ma
             hint="see where it leads: dbre ha route show; and turn it by hand",
             context={"routes": list(failures)},
         )
+
+
+async def lead_all(routes: Sequence[Route], address: Address, *, before: Mapping[str, RouteState | None]) -> Mapping[str, int]:
+    """Lead every route that will to ``address``, the only primary; then all go on, and what still goes elsewhere ends.
+
+    How many connections that were, by route. Where ``before`` knows nothing of a route, it is turned from where it leads now. A
+    way may lead through another one, so that none goes on before all are turned. One that cannot be turned goes on, too: an
+    error tells its clients more than silence.
+
+    Raises: the first error, after all were tried.
+    """
+    failures: list[DbreError] = []
+    turned: list[Route] = []
+    try:
+        for route in routes:
+            try:
+                await route.point_to(address, before=before.get(route.name) or await route.current())
+                turned.append(route)
+            except DbreError as error:
+                failures.append(error)
+    finally:
+        try:
+            await asyncio.shield(resume_all(routes))
+        except DbreError as error:
+            failures.append(error)
+    ended: dict[str, int] = {}
+    for route in turned:
+        try:
+            ended[route.name] = await route.cut(address)
+        except DbreError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return ended

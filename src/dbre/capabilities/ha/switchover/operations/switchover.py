@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from dbre.capabilities.ha.route.turning import lead_all, pause_all, resume_all
 from dbre.capabilities.ha.switchover.acting import Pair, position_from
 from dbre.capabilities.ha.switchover.assessment import assess
 from dbre.capabilities.ha.switchover.documents import SwitchoverInput
 from dbre.capabilities.ha.switchover.ground import SwitchoverGround
-from dbre.capabilities.ha.switchover.routing import pause, resume, turn
 from dbre.capabilities.ha.switchover.switchover_plan import plan_of
 from dbre.capabilities.ha.switchover.verifying import verify
 from dbre.core.errors import DbreError
@@ -17,7 +17,7 @@ from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, Operation, OutcomeUnknown, Verification, step
 from dbre.core.operation.plan import Plan
 from dbre.ports.engine import Server
-from dbre.ports.route import Route
+from dbre.ports.route import Route, RouteState
 
 __all__ = ["NoLastPosition", "Switchover"]
 
@@ -62,12 +62,12 @@ class Switchover(Operation[SwitchoverInput]):
     async def pause_routes(self, context: StepContext) -> Mapping[str, Any]:
         """Hold clients back; within the limit, or not at all."""
         limit = self._ground.limits(self._cluster(context).name).pause.total_seconds()
-        return {"paused": await pause(self._routes(context), limit_seconds=limit)}
+        return {"paused": list(await pause_all(self._routes(context), limit_seconds=limit))}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def resume_routes(self, context: StepContext) -> Mapping[str, Any]:
         """Let them go on to the old primary."""
-        return {"resumed": await resume(self._routes(context))}
+        return {"resumed": list(await resume_all(self._routes(context)))}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True, attempts=1)
     async def give_up(self, context: StepContext) -> Mapping[str, Any]:
@@ -137,7 +137,8 @@ class Switchover(Operation[SwitchoverInput]):
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def turn_routes(self, context: StepContext) -> Mapping[str, Any]:
         """Lead clients to the new primary, and let them go on."""
-        return {"turned": await turn(self._routes(context), self._pair(context).new.address, context.input["before"])}
+        before = {name: RouteState.from_document(one) for name, one in context.input["before"].items()}
+        return {"ended": await lead_all(self._routes(context), self._pair(context).new.address, before=before)}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def follow(self, context: StepContext) -> Mapping[str, Any]:
