@@ -2,7 +2,7 @@
 
 Run: ``.venv/bin/python bench/failover.py [crash|freeze [ROUNDS]]`` (default crash, 5). A lab of a primary and two replicas with
 fsync, asynchronous; two ``dbre ha observe`` and ``dbre server`` as processes of their own; the primary is killed (SIGKILL to
-all of its processes) or frozen (SIGSTOP to all), again and again. One client in a process of its own commits row after row and
+all of its processes) or frozen (SIGSTOP to all). One client in a process of its own commits row after row and
 connects again at once where it is cut off (``tcp_user_timeout`` 1.5 s). The outage is the longest time between two
 acknowledgements around each fault. Afterwards every acknowledged row is looked for.
 """
@@ -62,16 +62,32 @@ def write_on(target: dict[str, str], orders: Connection) -> None:
 
 
 async def main() -> int:
-    """Faults, and what the client saw."""
+    """Faults, each on a cluster of its own: who crashed may have log that nobody else has, and must be built anew."""
     fault = sys.argv[1] if len(sys.argv) > 1 else "crash"
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-    lab = await Lab.create(LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=2))
-    try:
-        with ExitStack() as stack:
-            await watched(lab, stack)
-            return report(await measure(lab, fault, rounds))
-    finally:
-        await lab.down()
+    outages: list[float] = []
+    acknowledged = lost = 0
+    for _ in range(rounds):
+        lab = await Lab.create(LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=2))
+        try:
+            with ExitStack() as stack:
+                await watched(lab, stack)
+                outage, written, missing = await measure(lab, fault)
+        finally:
+            await lab.down()
+        outages.append(outage)
+        acknowledged, lost = acknowledged + written, lost + missing
+    result = {
+        "fault": fault,
+        "rounds": rounds,
+        "outage_p50_s": round(quantile(outages, 0.5), 2),
+        "outage_max_s": round(max(outages), 2),
+        "outages_s": [round(one, 2) for one in outages],
+        "acknowledged": acknowledged,
+        "lost": lost,
+        "is_ok": max(outages) < _LIMIT_SECONDS,
+    }
+    return report(result)
 
 
 async def watched(lab: Lab, stack: ExitStack) -> None:
@@ -123,8 +139,8 @@ async def primary_of(lab: Lab, old: PostgresServer | None) -> PostgresServer:
     raise TimeoutError("nobody was promoted")
 
 
-async def measure(lab: Lab, fault: str, rounds: int) -> dict[str, object]:
-    """The outage around each fault, and the rows that are missing."""
+async def measure(lab: Lab, fault: str) -> tuple[float, int, int]:
+    """The outage around the fault, how many rows were acknowledged, and how many of them are missing."""
     load = lab.load_target()
     target = {
         "host": ",".join(one.host for one in load.addresses),
@@ -143,35 +159,20 @@ async def measure(lab: Lab, fault: str, rounds: int) -> dict[str, object]:
     ours, theirs = multiprocessing.Pipe()
     writer = multiprocessing.get_context("spawn").Process(target=write_on, args=(target, theirs), daemon=True)
     writer.start()
-    faults = []
-    for _ in range(rounds):
-        await asyncio.sleep(_SETTLE_SECONDS)
-        old = await primary_of(lab, None)
-        faults.append(time.time())
-        await (old.kill() if fault == "crash" else old.freeze())
-        await primary_of(lab, old)
-        await asyncio.sleep(_SETTLE_SECONDS)
-        await old.start()  # as a follower: it was barred
+    await asyncio.sleep(_SETTLE_SECONDS)
+    old = await primary_of(lab, None)
+    at = time.time()
+    await (old.kill() if fault == "crash" else old.freeze())
+    await primary_of(lab, old)
+    await asyncio.sleep(_SETTLE_SECONDS)
     ours.send("end")
     acknowledged, moments = await asyncio.to_thread(ours.recv)
     writer.join()
     with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
         present = {one for (one,) in connection.execute("SELECT number FROM bench_ledger")}
     pairs = list(pairwise(moments))
-    outages = [
-        max(later - one for one, later in pairs if at - 1 <= later <= at + _LIMIT_SECONDS and one <= at + 3) for at in faults
-    ]
-    return {
-        "server": lab.primary.version_text,
-        "fault": fault,
-        "rounds": rounds,
-        "outage_p50_s": round(quantile(outages, 0.5), 2),
-        "outage_max_s": round(max(outages), 2),
-        "outages_s": [round(one, 2) for one in outages],
-        "acknowledged": len(acknowledged),
-        "lost": len(set(acknowledged) - present),
-        "is_ok": len(outages) == rounds,
-    }
+    outage = max(later - one for one, later in pairs if at - 1 <= later and one <= at + 3)
+    return outage, len(acknowledged), len(set(acknowledged) - present)
 
 
 if __name__ == "__main__":
