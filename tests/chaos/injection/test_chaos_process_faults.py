@@ -65,6 +65,11 @@ async def test_a_name_leads_nowhere(small_postgres: PostgresServer, tmp_path: Pa
     link.symlink_to(hosts)
     refused = order_on(small_postgres, "dns-failure", tmp_path, name="db.example.net", file=str(link))
     assert "cannot be changed" in await failure_of(refused)
+    other = tmp_path / "accounts"
+    other.write_text("root:x:0:0::/root:/bin/sh\n")
+    refused = order_on(small_postgres, "dns-failure", tmp_path, name="db.example.net", file=str(other))
+    assert "is no file of hosts" in await failure_of(refused)
+    assert other.read_text() == "root:x:0:0::/root:/bin/sh\n"
 
 
 async def is_failed(conninfo: dict[str, Any]) -> bool:

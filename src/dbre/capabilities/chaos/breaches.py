@@ -87,6 +87,9 @@ class Budgets:
         self._known: dict[str, float] = {}  # when each was known last
         self._first: dict[str, float] = {}  # what was left of each budget at the beginning
         self._paged_before: dict[str, bool] = {}  # whether it has paged since before the first look
+        self._is_first = True  # look
+        self._read_at = ground.clock.monotonic()  # when all of them could be read last
+        self._unread = ""  # why they cannot be read now
         self.paged: dict[str, str] = {}  # which SLO paged while faults were on, and since when
 
     async def watch(self) -> Breach:
@@ -95,6 +98,10 @@ class Budgets:
             for rule, burn in await self._read():
                 if (reason := self._broken(rule, burn)) is not None:
                     return Breach(reason, is_finding=True)
+            if self._unread and self._ground.clock.monotonic() - self._read_at >= _BLIND_SECONDS:
+                why = f"no SLO could be read for {format_duration(_BLIND_SECONDS)}: {self._unread}"
+                return Breach(why, is_finding=False)
+            self._is_first = False
             await self._ground.clock.sleep(LOOK_SECONDS)
 
     async def _read(self) -> Sequence[tuple[AbortRule, Burn | None]]:
@@ -115,9 +122,12 @@ class Budgets:
         if self._ground.surroundings is None:
             return {}
         try:
-            return await self._ground.surroundings.burns(cluster)
-        except DbreError:
+            found = await self._ground.surroundings.burns(cluster)
+        except DbreError as error:
+            self._unread = printable(error.message, limit=200)
             return {}
+        self._read_at, self._unread = self._ground.clock.monotonic(), ""
+        return found
 
     def _broken(self, rule: AbortRule, burn: Burn | None) -> str | None:
         now, is_default = self._ground.clock.monotonic(), self._experiment.abort is None
@@ -129,7 +139,7 @@ class Budgets:
             blind = now - self._known.setdefault(rule.slo, now) >= _BLIND_SECONDS
             return f"{name} has been unknown for {format_duration(_BLIND_SECONDS)}" if blind else None
         self._known[rule.slo] = now
-        if is_default and burn.is_paging and self._paged_before.setdefault(rule.slo, True):
+        if is_default and burn.is_paging and self._paged_before.setdefault(rule.slo, self._is_first):
             return self._overspent(rule, burn, is_default)  # of something else: it has to end once to begin
         self._paged_before[rule.slo] = False
         if burn.is_paging:

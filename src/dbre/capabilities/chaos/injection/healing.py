@@ -11,11 +11,12 @@ from dbre.capabilities.chaos.injection.catalogue import fault_kind
 from dbre.capabilities.chaos.injection.injector import take_back
 from dbre.capabilities.chaos.injection.model import Phase, Sighting
 from dbre.capabilities.chaos.injection.order import Order
-from dbre.capabilities.chaos.injection.record import Record, read_record, read_records, sweeping
+from dbre.capabilities.chaos.injection.record import Record, read_record, readable_records, sweeping
 from dbre.core.clock import Clock
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.fleet import Fleet
 from dbre.core.secrets import prepare_secrets
+from dbre.core.text import one_line
 from dbre.lab.processes import Process, send
 from dbre.ports.engine import EngineRegistry
 
@@ -47,14 +48,17 @@ async def heal(
 ) -> Sequence[Healed]:
     """Take back every fault that nobody holds; with ``force`` also those that an injector still holds.
 
-    Raises: Conflict where another process heals; RecordUnreadable.
+    Raises: Conflict where another process heals; RecordUnreadable, once every other one was healed.
     """
     if not directory.exists():  # noqa: ASYNC240 - one look
         return []
     with sweeping(directory) as is_ours:
         if not is_ours:
             raise Conflict(f"another process heals in {directory} at the moment", hint="wait for it, and look again")
-        found = [await _heal_one(record, directory, fleet, engines, clock, force) for record in read_records(directory)]
+        records, unreadable = readable_records(directory)
+        found = [await _heal_one(record, directory, fleet, engines, clock, force) for record in records]
+        if unreadable:
+            raise unreadable[0]
         return [one for one in found if one is not None]
 
 
@@ -96,8 +100,10 @@ async def _take_back(record: Record, fleet: Fleet, engines: EngineRegistry) -> S
             return await take_back(fault_kind(record.fault).make(order.scene(engines)), record.inverse)
     except TimeoutError:
         return Sighting(True, f"it could not be taken back within {_TRY_SECONDS:.0f} s")
-    except (DbreError, OSError) as error:
-        return Sighting(True, str(error))
+    except DbreError as error:
+        return Sighting(True, error.message)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the next one is healed
+        return Sighting(True, one_line(f"{type(error).__name__}: {error}", limit=300))
 
 
 async def _kill(holder: Process) -> None:

@@ -1,6 +1,5 @@
 """The state file of a fault: who holds it and how it is undone, on disk before anything is done."""
 
-import contextlib
 import fcntl
 import json
 import os
@@ -17,7 +16,16 @@ from dbre.core.errors import DbreError
 from dbre.core.text import printable
 from dbre.lab.processes import Process
 
-__all__ = ["Record", "RecordUnreadable", "boot_id", "new_fault_id", "read_record", "read_records", "sweeping"]
+__all__ = [
+    "Record",
+    "RecordUnreadable",
+    "boot_id",
+    "new_fault_id",
+    "read_record",
+    "read_records",
+    "readable_records",
+    "sweeping",
+]
 
 _SUFFIX = ".fault.json"
 
@@ -95,11 +103,24 @@ def boot_id() -> str:
 
 def read_records(directory: Path) -> list[Record]:
     """All state files, in the order of their names. Raises: RecordUnreadable."""
-    found = []
-    for path in sorted(directory.glob(f"*{_SUFFIX}")) if directory.is_dir() else ():
-        with contextlib.suppress(FileNotFoundError):  # its injector has just ended
-            found.append(read_record(path))
+    found, unreadable = readable_records(directory)
+    if unreadable:
+        raise unreadable[0]
     return found
+
+
+def readable_records(directory: Path) -> tuple[list[Record], list[RecordUnreadable]]:
+    """All state files that can be read, in the order of their names, and what is wrong with the others."""
+    found: list[Record] = []
+    unreadable: list[RecordUnreadable] = []
+    for path in sorted(directory.glob(f"*{_SUFFIX}")) if directory.is_dir() else ():
+        try:
+            found.append(read_record(path))
+        except FileNotFoundError:
+            continue  # its operation has just forgotten it
+        except RecordUnreadable as error:
+            unreadable.append(error)
+    return found, unreadable
 
 
 def read_record(path: Path) -> Record:

@@ -98,9 +98,11 @@ def _edit(path: str, change: Any) -> None:
         with os.fdopen(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             before = file.read(_LONGEST + 1)
-            after = change(before.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
             if len(before) > _LONGEST:
                 raise PrecheckFailed(f"{path} is larger than 1 MB", hint="this is no file of hosts")
+            text = before.decode("utf-8", "surrogateescape")
+            _see_that_it_names_hosts(text, path)
+            after = change(text).encode("utf-8", "surrogateescape")
             if after == before:
                 return
             file.seek(0)
@@ -110,6 +112,20 @@ def _edit(path: str, change: Any) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise Denied(f"{path} cannot be changed: {error.strerror}", hint="run it as root, where the file is") from error
+
+
+def _see_that_it_names_hosts(text: str, path: str) -> None:
+    """Raises: PrecheckFailed for a file of anything else: whoever may order faults may not change those."""
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        try:
+            if words:
+                ipaddress.ip_address(words[0])
+        except ValueError:
+            raise PrecheckFailed(
+                f"{quoted(path, limit=200)} is no file of hosts: a line begins with no address",
+                hint="name /etc/hosts, or /etc/netns/NAME/hosts",
+            ) from None
 
 
 def _read(path: str) -> str:

@@ -19,6 +19,7 @@ __all__ = ["EVERYONE", "Peers", "Place", "find_peers", "find_place", "refuse_con
 
 EVERYONE = "everyone"
 _SSH = 22
+_SYSTEM = 1  # the first process: where people log in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Place:
 
     address: Address
     namespace: Namespace
-    is_shared: bool  # with dbre: other traffic than the server's goes through it
+    is_shared: bool  # with dbre, or with the rest of the machine: other traffic than the server's goes through it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ def find_place(scene: Scene) -> Place:
     if namespace is None:
         hint = "run the experiment in a worker on the server's machine, as root"
         raise PrecheckFailed(f"{address} is not an address of this machine, in any namespace that we see", hint=hint)
-    is_shared = namespace.inode() == Namespace.own().inode()
+    ours = {Namespace.own().inode(), Namespace.of_process(_SYSTEM).inode()}  # the machine's too, from within a container
+    is_shared = namespace.inode() in ours
     return Place(address=Address(number, address.port), namespace=namespace, is_shared=is_shared)
 
 

@@ -7,7 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Sighting
-from dbre.capabilities.chaos.injection.network.place import EVERYONE, Peers, Place, find_peers, find_place
+from dbre.capabilities.chaos.injection.network.place import (
+    EVERYONE,
+    Peers,
+    Place,
+    find_peers,
+    find_place,
+    refuse_control_ports,
+)
 from dbre.capabilities.chaos.injection.network.reaching import Attempt, Reached, try_all
 from dbre.core.errors import PrecheckFailed
 from dbre.core.packets.detour import Detour, is_strict, lay, leads_through, remove, rules_of
@@ -46,6 +53,8 @@ class Slowing(Fault):
         """Find the server's namespace and its peers, and how long a connection to them takes."""
         place, peers = await self._around()
         detour = self._detour(place, peers)
+        if place.is_shared:
+            await asyncio.to_thread(refuse_control_ports, detour.ports)
         for network in detour.networks:
             through = await asyncio.to_thread(_way, _first(network), place.namespace, _service(detour))
             if through.startswith(DEVICES):
