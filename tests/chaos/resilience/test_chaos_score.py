@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from resilience_kit import BEGAN, at, made_run
 
+from dbre.capabilities.chaos.documents import Experiment
 from dbre.capabilities.chaos.runs.measures import detection_of
 from dbre.capabilities.chaos.runs.model import RunState
 from dbre.capabilities.chaos.runs.score import cluster_score, run_score
-from dbre.capabilities.chaos.suite.required import REQUIRED
+from dbre.capabilities.chaos.suite.required import REQUIRED, entry_of
 
 BAD = {"probe": "p", "good": 5, "bad": 5, "first_bad": "x", "first_bad_at": at(3), "longest_seconds": 5.0, "holds": True}
 TOTAL = sum(one.weight for one in REQUIRED)
@@ -110,3 +111,21 @@ def test_every_score_lies_between_nothing_and_all(settled: float, days: float, s
     run = made_run(state=state, settled_at=at(settled), days=days)
     found = cluster_score("orders", [run], BEGAN + timedelta(days=1))
     assert 0 <= found.value <= 100
+
+
+@pytest.mark.parametrize(
+    ("fault", "role", "entry"),
+    [
+        ({"fault": "freeze"}, "primary", "leader-failure"),
+        ({"fault": "crash"}, "primary", "leader-failure"),
+        ({"fault": "freeze", "parameters": {"only": "archiver"}}, "primary", None),
+        ({"fault": "freeze", "parameters": {"only": "startup"}}, "replica", "replica-lag"),
+        ({"fault": "crash"}, "replica", None),
+    ],
+    ids=["all of it", "killed", "one of its processes", "what replays", "a replica"],
+)
+def test_only_what_takes_the_primary_away_answers_what_happens_without_it(
+    fault: dict[str, Any], role: str, entry: str | None
+) -> None:
+    asked = Experiment.model_validate({"cluster": "orders", "faults": [{**fault, "instance": "a"}]})
+    assert entry_of(asked, {"a": role}) == entry

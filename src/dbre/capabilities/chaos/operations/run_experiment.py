@@ -32,7 +32,7 @@ _LONGEST_SECONDS = 3 * 3600.0
 
 
 class RunExperiment(Operation[Experiment]):
-    """Faults on one cluster, held by processes of their own; its exclusive target lock keeps other experiments away."""
+    """Faults on one cluster, held by processes of their own; its target lock keeps everything away but a failover."""
 
     kind, version = "chaos.run", 1
     document = Experiment
@@ -216,6 +216,7 @@ class RunExperiment(Operation[Experiment]):
             await asyncio.sleep(1.0)  # an injector whose runner is gone takes it back within its lease
         left = [one for one in mine if one.outcome in ("held", "stuck")]
         if left:
+            await Recording(self._ground, context).note({}, state=RunState.UNREVERTED)  # which makes its score nothing
             raise NotReverted(f"{left[0].record.fault} on {left[0].record.instance}: {left[0].detail}", hint="dbre chaos heal")
         return mine
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbre.capabilities.chaos.documents import Experiment
+from dbre.capabilities.chaos.documents import Experiment, FaultOrder
+from dbre.capabilities.chaos.injection.catalogue import fault_kind
 
 __all__ = ["REQUIRED", "Entry", "entry_of"]
 
@@ -17,6 +18,7 @@ class Entry:
     weight: float
     faults: tuple[str, ...]  # any of these asks it
     role: str | None = None  # which role the instance must have had; None: any
+    takes_away: bool = False  # whether only a fault counts that leaves its instance answering nobody
 
 
 REQUIRED: tuple[Entry, ...] = (
@@ -26,6 +28,7 @@ REQUIRED: tuple[Entry, ...] = (
         weight=3.0,
         faults=("crash", "freeze"),
         role="primary",
+        takes_away=True,
     ),
     Entry(name="partition", question="the network between the members is cut", weight=2.0, faults=("partition",)),
     Entry(
@@ -57,6 +60,11 @@ def entry_of(experiment: Experiment, roles: Mapping[str, str | None]) -> str | N
     for entry in REQUIRED:
         for one in experiment.faults:
             fits_role = entry.role is None or roles.get(one.instance) == entry.role
-            if one.fault in entry.faults and fits_role:
+            if one.fault in entry.faults and fits_role and (not entry.takes_away or _takes_away(one)):
                 return entry.name
     return None
+
+
+def _takes_away(one: FaultOrder) -> bool:
+    """Whether it is the instance that goes, and not only one of its processes."""
+    return fault_kind(one.fault).takes_away(one.parameters)
