@@ -9,7 +9,9 @@ import pytest
 from dbre.capabilities.chaos.chaos_toolkit import translate
 from dbre.capabilities.chaos.documents import Experiment
 from dbre.capabilities.chaos.experiment_file import read_experiment, read_plain
+from dbre.capabilities.chaos.experiment_plan import plan_of
 from dbre.core.errors import UsageError
+from dbre.core.operation.plan import LockMode
 
 OURS = """\
 api_version: dbre/v1
@@ -112,3 +114,18 @@ def test_what_chaos_toolkit_does_is_translated_or_told() -> None:
         translate({"method": [action("rm", "-rf /")]}, cluster="orders", instance="one")
     with pytest.raises(UsageError, match="no method"):
         translate({}, cluster="orders", instance="one")
+
+
+@pytest.mark.parametrize(
+    ("fault", "lock"),
+    [
+        ({"fault": "freeze"}, LockMode.YIELDING),
+        ({"fault": "crash"}, LockMode.YIELDING),
+        ({"fault": "crash", "parameters": {"restart": "same"}}, LockMode.EXCLUSIVE),
+        ({"fault": "clock-skew", "parameters": {"ahead": "5m", "restarts": True}}, LockMode.EXCLUSIVE),
+    ],
+    ids=["frozen", "somebody starts it", "the injector starts it", "started with a library"],
+)
+def test_a_failover_may_answer_an_experiment_that_starts_no_server(fault: dict[str, Any], lock: LockMode) -> None:
+    experiment = Experiment.model_validate({"cluster": "orders", "faults": [{"instance": "one", **fault}]})
+    assert plan_of(experiment, {"one": "primary", "two": "replica"}).lock is lock

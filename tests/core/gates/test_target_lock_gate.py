@@ -23,8 +23,10 @@ def test_targets_are_related_if_one_contains_the_other(one, other):
     assert is_related("/".join(one), "/".join(other)) is (longer[: len(shorter)] == shorter)
     for mode, held in itertools.product(LockMode, LockMode):
         forth = conflicts("/".join(one), mode, held="/".join(other), held_mode=held)
-        assert forth is conflicts("/".join(other), held, held="/".join(one), held_mode=mode)
-        assert forth is (is_related("/".join(one), "/".join(other)) and LockMode.EXCLUSIVE in (mode, held))
+        if {mode, held} != {LockMode.RESCUE, LockMode.YIELDING}:
+            assert forth is conflicts("/".join(other), held, held="/".join(one), held_mode=mode)
+        goes_together = (mode, held) in ((LockMode.SHARED, LockMode.SHARED), (LockMode.RESCUE, LockMode.YIELDING))
+        assert forth is (is_related("/".join(one), "/".join(other)) and not goes_together)
 
 
 def test_an_operation_and_its_ancestors_do_not_stand_in_its_own_way():
@@ -38,6 +40,23 @@ def test_an_operation_and_its_ancestors_do_not_stand_in_its_own_way():
         number(2),
         number(3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "verdict"),
+    [
+        (LockMode.RESCUE, LockMode.YIELDING, GateVerdict.ALLOW),
+        (LockMode.EXCLUSIVE, LockMode.YIELDING, GateVerdict.HOLD),
+        (LockMode.SHARED, LockMode.YIELDING, GateVerdict.HOLD),
+        (LockMode.YIELDING, LockMode.RESCUE, GateVerdict.HOLD),
+        (LockMode.RESCUE, LockMode.RESCUE, GateVerdict.HOLD),
+        (LockMode.RESCUE, LockMode.EXCLUSIVE, GateVerdict.HOLD),
+    ],
+)
+async def test_only_a_rescue_goes_on_beside_an_experiment_and_none_begins_beside_a_rescue(store, wanted, held, verdict):
+    await put(store, 7, planned("chaos.run", lock=held), lock=True, state="running")
+    decision = await TargetLockGate(store).decide(question(planned("ha.failover", lock=wanted), operation_id=number(1)))
+    assert decision.verdict is verdict
 
 
 async def test_it_says_who_holds_the_target_since_when_and_about_how_long(store):

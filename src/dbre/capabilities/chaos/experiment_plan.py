@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 
 from dbre.capabilities.chaos.documents import Experiment
-from dbre.capabilities.chaos.injection.catalogue import fault_kind
+from dbre.capabilities.chaos.injection.catalogue import fault_kind, parameters_of
 from dbre.capabilities.chaos.preflight.checks import takes_away
 from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.fleet import Cluster
-from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.core.text import closest, counted, printable, quoted
 from dbre.core.units import format_duration
 
@@ -72,6 +72,7 @@ def plan_of(experiment: Experiment, answers: Mapping[str, str | None]) -> Plan:
             ),
         ),
         risk=Risk.SEVERE,
+        lock=_lock(experiment),
         changes=tuple(
             Change(subject=f"{one.instance}: {one.fault}", before="off", after="off again") for one in experiment.faults
         ),
@@ -81,6 +82,12 @@ def plan_of(experiment: Experiment, answers: Mapping[str, str | None]) -> Plan:
         tags=("chaos",),
         estimate_seconds=experiment.seconds,
     )
+
+
+def _lock(experiment: Experiment) -> LockMode:
+    """What answers a failure may do so, unless the injector would then start what was fenced meanwhile."""
+    starts = any(parameters_of(one.fault, one.parameters).starts_server for one in experiment.faults)
+    return LockMode.EXCLUSIVE if starts else LockMode.YIELDING
 
 
 def _blast_radius(experiment: Experiment) -> Iterator[str]:

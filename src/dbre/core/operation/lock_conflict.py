@@ -9,6 +9,8 @@ from dbre.core.operation.plan import LockMode
 
 __all__ = ["HeldLock", "ancestors_of", "conflicting", "conflicts", "is_related"]
 
+_TOGETHER = {(LockMode.SHARED, LockMode.SHARED), (LockMode.RESCUE, LockMode.YIELDING)}  # (wanted, held)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldLock:
@@ -30,12 +32,18 @@ def is_related(one: str, other: str) -> bool:
 
 
 def conflicts(target: str, mode: LockMode, *, held: str, held_mode: LockMode) -> bool:
-    """Whether a lock on ``target`` cannot be had beside the one on ``held``: shared ones go together, exclusive ones alone.
+    """Whether a lock on ``target`` cannot be had beside ``held``: shared ones go together, a rescue beside what yields.
+
+    Not the other way round: nothing that yields begins while a rescue is at work.
 
     >>> conflicts("cluster/a", LockMode.SHARED, held="cluster/a/instance/a-1", held_mode=LockMode.EXCLUSIVE)
     True
+    >>> conflicts("cluster/a", LockMode.RESCUE, held="cluster/a", held_mode=LockMode.YIELDING)
+    False
+    >>> conflicts("cluster/a", LockMode.YIELDING, held="cluster/a", held_mode=LockMode.RESCUE)
+    True
     """
-    return LockMode.EXCLUSIVE in (mode, held_mode) and is_related(target, held)
+    return (mode, held_mode) not in _TOGETHER and is_related(target, held)
 
 
 def conflicting(

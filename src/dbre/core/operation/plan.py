@@ -26,10 +26,12 @@ class Risk(StrEnum):
 
 
 class LockMode(StrEnum):
-    """How an operation holds its target: alone, or beside others that only read."""
+    """How an operation holds its target."""
 
-    EXCLUSIVE = "exclusive"
-    SHARED = "shared"
+    EXCLUSIVE = "exclusive"  # alone
+    SHARED = "shared"  # beside others that only read
+    YIELDING = "yielding"  # alone, but what answers a failure goes on beside it: a fault on purpose is there to be answered
+    RESCUE = "rescue"  # alone, but beside what yields: it answers a failure, also one that was made on purpose
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,11 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @property
+    def starts_server(self) -> bool:
+        """Whether undoing it starts the server with its old words, as a primary where it was one."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:

@@ -17,7 +17,7 @@ from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.model import OperationRecord
-from dbre.core.operation.plan import Plan, Risk, Step
+from dbre.core.operation.plan import LockMode, Plan, Risk, Step
 from dbre.core.text import printable
 
 __all__ = ["RunSuite", "SuiteStopped", "choices_for"]
@@ -79,6 +79,7 @@ class RunSuite(Operation[AskedSuite]):
             summary=f"chaos on {cluster.name}: {', '.join(one.entry.name for one in possible)}, one after the other",
             steps=tuple(steps),
             risk=Risk.SEVERE,
+            lock=LockMode.YIELDING,
             blast_radius=tuple(f"{one.entry.name}: {one.reason}" for one in possible),
             warnings=tuple(f"not asked: {one}" for one in skipped),
             tags=("chaos",),

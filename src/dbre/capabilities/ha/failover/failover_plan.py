@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dbre.capabilities.ha.failover.candidates import Candidate
 from dbre.capabilities.ha.failover.document import FailoverInput
 from dbre.capabilities.ha.failover.surveying import Survey
-from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.ports.route import RouteState
 
 __all__ = ["PROMOTE_SECONDS", "plan_of"]
@@ -49,6 +49,7 @@ def plan_of(
         summary=f"fail {cluster} over from {primary} to {chosen.name}; loses {decision.loss.text}",
         steps=tuple(steps),
         risk=Risk.SEVERE,
+        lock=LockMode.RESCUE,
         gates=(),
         changes=(
             Change(subject=f"{primary}: role", before="primary", after="fenced"),

@@ -22,7 +22,7 @@ from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, step
-from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.tools.etcd import EtcdClient
 
 __all__ = ["NobodyPromoted", "ReleaseLease"]
@@ -71,6 +71,7 @@ class ReleaseLease(FailOver):
             summary=f"let go of the lease of {primary}, so that Patroni fails {cluster.name} over",
             steps=tuple(steps),
             risk=Risk.SEVERE,
+            lock=LockMode.RESCUE,
             changes=(Change(subject=f"{primary}: role", before="leader", after="fenced"),),
             blast_radius=(f"{primary} is stopped or cut off, whatever it is doing; Patroni takes it in again as a replica",),
             warnings=tuple(f"fence {one}" for one in found.ladder.problems),

@@ -32,6 +32,11 @@ class CrashParameters(Parameters):
 
     restart: Restart = Field(Restart.SUPERVISOR, description="who starts the server again: its supervisor, or the injector")
 
+    @property
+    def starts_server(self) -> bool:
+        """Where nobody else does."""
+        return self.restart is Restart.SAME
+
 
 class Crash(Fault):
     """SIGKILL to the server's main process and to all that descend from it."""

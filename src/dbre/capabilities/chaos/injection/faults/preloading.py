@@ -35,6 +35,11 @@ class PreloadedParameters(Parameters):
 
     restarts: bool = Field(False, description="has to be yes: the server is stopped and started twice")
 
+    @property
+    def starts_server(self) -> bool:
+        """Without the library, in the end."""
+        return True
+
 
 class Preloaded(Fault):
     """The server runs with the library and the fault's tag in its environment, by which it is known again."""
