@@ -15,6 +15,7 @@ from pathlib import Path
 from dbre.core.control import Control, ControlKind
 from dbre.core.errors import Denied, Unsupported
 from dbre.core.fleet import Instance
+from dbre.core.packets.own_addresses import is_of_this_machine
 from dbre.core.programs.account import Account
 from dbre.core.programs.processes import Process, kill_serving, send, serving
 from dbre.core.programs.run import run
@@ -88,11 +89,37 @@ class ServerProcess:
             return []
         return serving(self.control.data_directory, lambda _, executable: executable in self._programs)
 
+    async def see_place(self) -> None:
+        """See that this machine is the server's: a standby's data may lie under the same path on each.
+
+        Nothing where the inventory names no data directory: then its commands may reach another machine. Raises: NoControl.
+        """
+        if self.control.data_directory is None:
+            return
+        near = [one.pid for one in (await asyncio.to_thread(self.processes))[:1]]
+        if not await is_of_this_machine(self.instance.address, near=near):
+            raise NoControl(
+                f"{self.instance.address} of {self.instance.name} is no address of this machine, so what lies here at "
+                f"{self.control.data_directory} may be another server's",
+                hint="run dbre, or a worker, on the machine of the server; or leave data_directory out of its control:",
+                context={"instance": self.instance.name},
+            )
+
+    async def is_seen(self) -> bool:
+        """Whether an empty list of processes proves that there are none: the place is right, and none is hidden from us."""
+        try:
+            await self.see_place()
+            self.owner()  # who is neither the owner nor root does not see what runs there
+        except (NoControl, Denied):
+            return False
+        return True
+
     async def state(self) -> HostState:
         """Which processes there are now."""
+        is_seen = await self.is_seen()
         found = await asyncio.to_thread(self.processes)
         return HostState(
-            is_seen=self.control.data_directory is not None and self.control.data_directory.is_dir(),
+            is_seen=is_seen,
             processes=tuple(one.pid for one in found),
             is_answering=await self.is_answering(),
         )
@@ -117,16 +144,16 @@ class ServerProcess:
         """As the inventory says; at once means SIGKILL where the engine has nothing gentler."""
         if mode is StopMode.AT_ONCE:
             return await self.kill(limit_seconds=limit_seconds)
-        if (await self.state()).is_gone:
-            return await self.state()
-        if self.control.kind is ControlKind.SYSTEMD:
+        await self.see_place()
+        if self.control.kind is ControlKind.SYSTEMD:  # also where it is gone: systemd may be about to start it again
             await self.systemctl("stop", limit_seconds=limit_seconds)
-        else:
+        elif not (await self.state()).is_gone:
             await self.command(self.control.stop, limit_seconds=limit_seconds)
         return await self.wait_gone(limit_seconds=limit_seconds)
 
     async def kill(self, *, limit_seconds: float) -> HostState:
         """SIGKILL until none is left; a unit is stopped, too, so that systemd does not start it again."""
+        await self.see_place()
         self.owner()
         if self.control.kind is ControlKind.SYSTEMD:
             await self.systemctl("kill", "--signal=SIGKILL", limit_seconds=limit_seconds)
@@ -142,6 +169,7 @@ class ServerProcess:
 
     async def start(self, *, limit_seconds: float) -> None:
         """As the inventory says, and wait until it takes connections."""
+        await self.see_place()
         if await self.is_answering() and not (await self.state()).is_gone:
             return
         if self.control.kind is ControlKind.SYSTEMD:
@@ -182,8 +210,7 @@ class ServerProcess:
                 hint=f"see what it waits for: ps -o pid,stat,wchan:30,args -p {left.replace(' ', '')}",
                 context={"processes": left},
             )
-        is_seen = self.control.data_directory is not None and self.control.data_directory.is_dir()
-        return HostState(is_seen=is_seen, processes=(), is_answering=False)
+        return HostState(is_seen=await self.is_seen(), processes=(), is_answering=False)
 
     async def wait_answering(self, *, limit_seconds: float) -> None:
         """Until it takes connections. Raises: NotDone."""

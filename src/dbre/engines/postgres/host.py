@@ -47,6 +47,7 @@ class PostgresHost(ServerProcess):
         """SIGINT or SIGQUIT to the main process; another program is asked only where the inventory says so."""
         if mode is StopMode.ORDERLY and self.control.kind is not ControlKind.PG_CTL:
             return await super().stop(mode, limit_seconds=limit_seconds)
+        await self.see_place()
         self.owner()
         main = await asyncio.to_thread(self._main)
         if main is not None:
@@ -61,6 +62,7 @@ class PostgresHost(ServerProcess):
 
     async def start(self, *, limit_seconds: float) -> None:
         """With pg_ctl and the options of its last start, as the owner of its data."""
+        await self.see_place()
         if await self.is_answering():
             return
         if self.control.kind is not ControlKind.PG_CTL:
@@ -95,10 +97,12 @@ class PostgresHost(ServerProcess):
 
     async def bar(self, following: Following) -> None:
         """A ``standby.signal`` and whom to follow: also a start by somebody else, at boot, makes a standby of it."""
+        await self.see_place()
         await asyncio.to_thread(make_follower, self.data_directory(), self.owner(), conninfo_for(following), following.slot)
 
     async def unbar(self) -> None:
         """Take the ``standby.signal`` away."""
+        await self.see_place()
         self.owner()
         await asyncio.to_thread(make_primary, self.data_directory())
 

@@ -44,7 +44,10 @@ async def _rung(
         case ControlFence():
             host = ground.host(cluster, instance)
             if not (await host.state()).is_seen:
-                raise PrecheckFailed(f"control of {instance.name} names no data directory on this machine")
+                raise PrecheckFailed(
+                    f"the processes of {instance.name} cannot be seen from here: control: must name its data directory, on the "
+                    "machine that has its address, and dbre must run as the owner of that directory or as root"
+                )
             return ControlRung(settings, host)
         case NetworkFence():
             fence = NftFence(instance.address, name=fence_id, namespace=settings.namespace)

@@ -41,6 +41,7 @@ class ControlRung:
         """Stop it, and kill it where it does not obey; what is frozen or hangs is killed at once."""
         before = await self._host.state()
         if before.is_gone:
+            await self._host.stop(StopMode.ORDERLY, limit_seconds=self._patience)  # whoever would start it again is told not to
             return Act(done="no process was there", is_ours=False)
         if before.is_seen and any(_is_frozen(pid) for pid in before.processes):
             await self._host.kill(limit_seconds=_KILL_SECONDS)
@@ -72,7 +73,7 @@ def _is_frozen(pid: int) -> bool:
 
 def _what_is_left(state: HostState) -> str:
     if not state.is_seen:
-        return "its processes cannot be seen from here: control names no data directory on this machine"
+        return "its processes cannot be seen from here: that needs the machine of its address, and its owner or root"
     shown = ", ".join(map(str, state.processes[:5]))
     return f"{len(state.processes)} processes are left: {shown}"
 
