@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 from functools import partial
@@ -10,10 +11,22 @@ from typing import Any
 
 import pytest
 from chaos_network_kit import Networked, datagrams, goes_through, held, tables
-from injection_kit import ENGINES, fleet_with, has_no_injector, is_over, order_on, record_of, runner, until
+from injection_kit import (
+    ENGINES,
+    INJECTOR,
+    PATIENCE,
+    fleet_with,
+    has_no_injector,
+    is_over,
+    order_on,
+    record_of,
+    runner,
+    until,
+)
 
 from dbre.capabilities.chaos.injection.healing import heal
 from dbre.capabilities.chaos.injection.model import Phase
+from dbre.capabilities.chaos.injection.supervising import Injection
 from dbre.core.clock import SystemClock
 from dbre.lab.redis import RedisServer
 
@@ -112,3 +125,20 @@ async def test_on_a_shared_address_the_port_of_the_server_is_cut_and_nothing_els
             process.kill()
             await until(lambda: record_of(order).phase is Phase.REVERTED)
             assert goes_through(None, victim.address) == "yes"
+
+
+async def test_rules_that_come_late_do_not_stay(networked: Networked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end comes while the kernel is being told: what a thread goes on doing is waited for, and taken back."""
+    real, slow, begun = shutil.which("nft"), tmp_path / "bin" / "nft", tmp_path / "begun"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nif [ "$1" = -f ]; then touch {begun}; sleep 1.5; fi\nexec {real} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    order = networked.order("partition", tmp_path / "state")
+    injection = await Injection.start(INJECTOR, order)
+    await until(begun.exists)
+    await injection.end(limit_seconds=PATIENCE)
+    record = record_of(order)
+    assert "given up before it was on" in record.detail
+    await until(partial(has_no_injector, order))
+    assert tables(networked.b) == ""

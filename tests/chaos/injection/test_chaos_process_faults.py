@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ async def test_a_store_is_lost_and_found(small_postgres: PostgresServer, victim:
     await come_and_go(small_postgres, {"dcs-loss": (store, is_frozen)}, tmp_path, end)
     own = order_on(small_postgres, "dcs-loss", tmp_path, endpoints=str(small_postgres.address))
     assert "is one itself" in await failure_of(own)
+    other = replace(order_on(small_postgres, "dcs-loss", tmp_path, **store), peers={"two": victim.address})
+    assert "is two, an instance of orders" in await failure_of(other)
+    assert not victim.is_frozen
 
 
 @ENDS

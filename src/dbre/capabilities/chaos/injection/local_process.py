@@ -4,20 +4,23 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dbre.capabilities.chaos.injection.record import boot_id
-from dbre.core.errors import PrecheckFailed
+from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.fleet import Address
 from dbre.core.packets.finding import namespace_of
 from dbre.core.packets.namespaces import Namespace
+from dbre.core.text import quoted
 from dbre.lab.processes import Process, send
 
-__all__ = ["family", "is_listening", "known", "listeners", "main_process", "noted", "signal_all"]
+__all__ = ["family", "is_listening", "known", "listeners", "main_process", "noted", "processes_at", "signal_all"]
 
+_Number = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp: proc(5)
 
 
@@ -26,12 +29,13 @@ def main_process(address: Address) -> Process:
 
     Raises: PrecheckFailed where it is not on this machine, cannot be seen, or is one of our own.
     """
-    namespace = _namespace(address.host)
-    if namespace is None:
+    place = _place(address.host)
+    if place is None:
         raise PrecheckFailed(
             f"{address} is not an address of this machine", hint="run the experiment in a worker on the server's machine"
         )
-    found = listeners(address.port, namespace)
+    namespace, host = place
+    found = listeners(address.port, namespace, host)
     if not found:
         raise PrecheckFailed(
             f"nobody listens at {address}, or the process belongs to another account",
@@ -40,18 +44,29 @@ def main_process(address: Address) -> Process:
     main = min(found, key=lambda process: (process.start_ticks, process.pid))
     if main.pid == 1 or main.pid in _ancestors():
         raise PrecheckFailed(f"process {main.pid} at {address} is one that dbre itself runs under")
+    if main.name.startswith("sshd"):
+        raise PrecheckFailed(f"{address} is where people log in to this machine", hint="name the server's own address")
     return main
+
+
+def processes_at(text: str) -> list[Process]:
+    """The program that listens at ``host:port``, with all that descends from it. Raises: PrecheckFailed, UsageError."""
+    address = Address.parse(text, default_port=0)
+    if not address.port or address.host.startswith("/"):
+        raise UsageError(f"{quoted(text, limit=100)} is no address with a port", hint="write host:port")
+    return family(main_process(address))
 
 
 def is_listening(address: Address) -> bool:
     """Whether a socket of this machine waits for connections at that port, in the namespace of that address."""
-    namespace = _namespace(address.host)
-    return namespace is not None and bool(namespace.call(lambda: _listening(address.port)))
+    place = _place(address.host)
+    return place is not None and bool(place[0].call(lambda: _listening(address.port, place[1])))
 
 
-def listeners(port: int, namespace: Namespace | None = None) -> list[Process]:
-    """The processes that hold a socket which waits for connections at that port; our own namespace by default."""
-    inodes = (namespace or Namespace.own()).call(lambda: _listening(port))
+def listeners(port: int, namespace: Namespace | None = None, host: str | None = None) -> list[Process]:
+    """The processes that hold a socket which waits for connections at that port of an address, or of any; our own namespace
+    by default."""
+    inodes = (namespace or Namespace.own()).call(lambda: _listening(port, host))
     return [process for pid in _holders(inodes) if (process := Process.read(pid)) is not None]
 
 
@@ -95,26 +110,50 @@ def signal_all(processes: Sequence[Process], number: signal.Signals) -> None:
         send(process, number)
 
 
-def _namespace(host: str) -> Namespace | None:
+def _place(host: str) -> tuple[Namespace, str] | None:
+    """The namespace in which an address is one of the machine's, and the address as a number."""
     try:
-        return namespace_of(str(ipaddress.ip_address(host)))
+        numbers = [str(ipaddress.ip_address(host))]
     except ValueError:
+        numbers = []
         with suppress(OSError):
-            for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM):
-                if (found := namespace_of(str(one[4][0]))) is not None:
-                    return found
-        return None
+            numbers = [str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    for number in numbers:
+        if (found := namespace_of(number)) is not None:
+            return found, number
+    return None
 
 
-def _listening(port: int) -> set[str]:
-    inodes = set()
+def _listening(port: int, host: str | None) -> set[str]:
+    """The sockets that the kernel would give a connection to: those of the very address before those of all addresses."""
+    wanted = _plain(ipaddress.ip_address(host)) if host is not None else None
+    exact, others = set(), set()
     for table in ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"):  # of the namespace that this thread is in
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                    inodes.add(f"socket:[{fields[9]}]")
-    return inodes
+                address, _, number = fields[1].rpartition(":")
+                if fields[3] != _LISTENING or int(number, 16) != port:
+                    continue
+                bound = _plain(_address(address))
+                if wanted is None or bound == wanted:
+                    exact.add(f"socket:[{fields[9]}]")
+                elif bound.is_unspecified:
+                    others.add(f"socket:[{fields[9]}]")
+    return exact or others
+
+
+def _address(text: str) -> _Number:
+    """As the kernel writes it: words of 32 bits, each in the order of this machine."""
+    raw = bytes.fromhex(text)
+    words = [raw[at : at + 4] for at in range(0, len(raw), 4)]
+    return ipaddress.ip_address(b"".join(word[::-1] if sys.byteorder == "little" else word for word in words))
+
+
+def _plain(number: _Number) -> _Number:
+    """IPv4 as such, also where a socket of IPv6 serves it."""
+    mapped = number.ipv4_mapped if isinstance(number, ipaddress.IPv6Address) else None
+    return mapped or number
 
 
 def _holders(inodes: set[str]) -> list[int]:

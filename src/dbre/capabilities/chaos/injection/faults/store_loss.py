@@ -13,7 +13,7 @@ from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.fleet import Address
 from dbre.core.text import quoted
 
-__all__ = ["STORE_LOSS", "StoreLoss", "StoreLossParameters"]
+__all__ = ["AGENT_FREEZE", "STORE_LOSS", "StoreLoss", "StoreLossParameters"]
 
 _MOST = 20
 
@@ -21,7 +21,7 @@ _MOST = 20
 class StoreLossParameters(Parameters):
     """Whose processes are stopped."""
 
-    endpoints: Annotated[str, Field(min_length=3, max_length=2000, description="host:port of each member, with commas")]
+    endpoints: Annotated[str, Field(min_length=3, max_length=2000, description="host:port of each, with commas")]
 
     @field_validator("endpoints")
     @classmethod
@@ -41,6 +41,12 @@ class StoreLoss(Freeze):
         for address in addresses_of(self.scene.parameters.endpoints):
             if address == own:
                 raise PrecheckFailed(f"{address} is {self.scene.instance} itself", hint="freeze stops the server's processes")
+            other = next((name for name, one in self.scene.peers.items() if one == address), None)
+            if other is not None:
+                raise PrecheckFailed(
+                    f"{address} is {other}, an instance of {self.scene.cluster} and no part of its store",
+                    hint=f"freeze {other}: then it is counted as one that answers nobody",
+                )
             processes += family(await asyncio.to_thread(main_process, address))
         return noted(processes)
 
@@ -59,6 +65,18 @@ def addresses_of(text: str) -> list[Address]:
 STORE_LOSS = FaultKind(
     name="dcs-loss",
     summary="the members of the store that holds a cluster's lease (etcd) are stopped: nobody can renew or take it",
+    privilege="their account or root, on their machine",
+    proof="the kernel's state of each process",
+    undo="SIGCONT to each",
+    parameters=StoreLossParameters,
+    make=StoreLoss,
+    is_local=True,
+)
+
+
+AGENT_FREEZE = FaultKind(
+    name="agent-freeze",
+    summary="the programs that run a server (Patroni) are stopped, and the server goes on without them",
     privilege="their account or root, on their machine",
     proof="the kernel's state of each process",
     undo="SIGCONT to each",
