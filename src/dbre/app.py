@@ -210,6 +210,7 @@ class Application:
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
         from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground
+        from dbre.assembly_drills import drill_ground
         from dbre.capabilities.ha.switchover.building import switchover_ground
 
         backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
@@ -225,6 +226,7 @@ class Application:
             failovers=failovers,
             switchovers=switchover_ground(self.config, self._fleet, self.engines, self.clock, None),
             routes=route_ground(self.config, self._fleet, self.engines),
+            drills=drill_ground(self.config, chaos),
         )
 
     async def principal(self) -> "Principal":

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.backup.documents import PolicyDocument
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
+    from dbre.capabilities.ha.drills.ground import DrillGround
     from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.ha.route.ground import RouteGround
     from dbre.capabilities.ha.switchover.ground import SwitchoverGround
@@ -148,6 +149,7 @@ def kinds_of(
     failovers: "FailoverGround | None" = None,
     switchovers: "SwitchoverGround | None" = None,
     routes: "RouteGround | None" = None,
+    drills: "DrillGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
@@ -155,6 +157,7 @@ def kinds_of(
     """
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
+    from dbre.capabilities.ha.drills.operation import Drill
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
     from dbre.capabilities.ha.route.operations import operations as route_operations
@@ -174,6 +177,7 @@ def kinds_of(
         *((FailOver(failovers), ReleaseLease(failovers)) if failovers is not None else ()),
         *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
+        *((Drill(drills),) if drills is not None else ()),
     )
 
 
@@ -475,6 +479,7 @@ class Ground:
 
 def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: str | None = None) -> OperationParts:
     """Put it together. ``statuses`` are the live SLOs of a control plane; by default they are read from the store."""
+    from dbre.assembly_drills import drill_ground
     from dbre.capabilities.ha.switchover.building import switchover_ground
     from dbre.capabilities.slo import SLOS, definitions_from
 
@@ -497,6 +502,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         switchovers=switchover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         failovers=failover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         routes=route_ground(ground.config, ground.fleet, ground.engines),
+        drills=drill_ground(ground.config, chaos),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(

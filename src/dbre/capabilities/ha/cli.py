@@ -7,6 +7,7 @@ import typer
 from dbre.capabilities.ha.client_settings.cli import app as client_settings_app
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
+from dbre.capabilities.ha.drills.cli import app as drill_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
 from dbre.capabilities.ha.forks.cli import app as forks_app
 from dbre.capabilities.ha.patroni.cli import app as patroni_app
@@ -24,6 +25,7 @@ app.add_typer(clients_app)
 app.add_typer(forks_app)
 app.add_typer(detection_app)
 app.add_typer(failover_app)
+app.add_typer(drill_app, name="drill")
 app.add_typer(watchdog_app, name="watchdog")
 app.add_typer(route_app)
 app.add_typer(patroni_app)

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from dbre.capabilities.ha.drills.config_document import DrillDocument
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.capabilities.ha.patroni.scopes import shared_scopes
@@ -26,6 +27,7 @@ class HaClusterDocument(Document):
     clients: Clients = Field((), description="applications, judged by dbre ha clients")
     switchover: SwitchoverDocument | None = Field(None, description="limits of planned changes of primary")
     failover: FailoverDocument | None = Field(None, description="when a replica is promoted in place of a dead primary")
+    drill: DrillDocument | None = Field(None, description="failovers on purpose")
 
 
 class HaDocument(Document):

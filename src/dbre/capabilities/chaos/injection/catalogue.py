@@ -22,7 +22,7 @@ from dbre.capabilities.chaos.injection.faults.session_faults import (
     SESSION_END,
     WRITE_STALL,
 )
-from dbre.capabilities.chaos.injection.faults.store_loss import STORE_LOSS
+from dbre.capabilities.chaos.injection.faults.store_loss import AGENT_FREEZE, STORE_LOSS
 from dbre.capabilities.chaos.injection.faults.toxic import TOXIC
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
 from dbre.capabilities.chaos.injection.network.delaying import DELAY
@@ -38,7 +38,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
     for one in (
         CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
-        BACKEND_KILL, STORE_LOSS, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT, CERTIFICATE_EXPIRY,
+        BACKEND_KILL, STORE_LOSS, AGENT_FREEZE, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT, CERTIFICATE_EXPIRY,
     )
 }  # fmt: skip
 

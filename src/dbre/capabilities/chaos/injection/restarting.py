@@ -22,6 +22,7 @@ from dbre.lab.processes import Process, send
 __all__ = ["how_it_was_started", "log_of", "start_again", "stop_in_order", "wait_until_listening"]
 
 _POLL_SECONDS = 0.02
+_KEPT = ("PGSERVICE", "PGSERVICEFILE")  # where to look, never what is secret: it is written to the state file
 
 
 def how_it_was_started(pid: int) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def how_it_was_started(pid: int) -> dict[str, Any]:
             "user": owner.st_uid,
             "group": owner.st_gid,
             "namespace": Namespace.of_process(pid).inode(),
+            "environment": _kept_environment(pid),
         }
     except OSError as error:
         raise PrecheckFailed(
@@ -81,7 +83,7 @@ def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None 
             given["words"],
             executable=given["program"],
             cwd=given["directory"],
-            env={**clean_environment(Path(given["directory"])), **(environment or {})},
+            env={**clean_environment(Path(given["directory"])), **given.get("environment", {}), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if log is None else log,
             stderr=subprocess.DEVNULL if log is None else log,
@@ -115,6 +117,11 @@ def wait_until_listening(address: Address, *, limit_seconds: float) -> bool:
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+def _kept_environment(pid: int) -> dict[str, str]:
+    pairs = (one.partition(b"=") for one in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"))
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if os.fsdecode(name) in _KEPT}
 
 
 def _lives(process: Process) -> bool:

@@ -9,9 +9,18 @@ from typing import Any
 
 from pydantic import Field
 
-from dbre.capabilities.chaos.injection.local_process import family, is_listening, known, main_process, noted, signal_all
+from dbre.capabilities.chaos.injection.local_process import (
+    family,
+    is_listening,
+    known,
+    main_process,
+    noted,
+    processes_at,
+    signal_all,
+)
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
 from dbre.capabilities.chaos.injection.restarting import how_it_was_started, log_of, start_again
+from dbre.core.fleet import Address
 
 __all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
 
@@ -31,11 +40,14 @@ class CrashParameters(Parameters):
     """How a crash ends."""
 
     restart: Restart = Field(Restart.SUPERVISOR, description="who starts the server again: its supervisor, or the injector")
+    beside: str | None = Field(
+        None, max_length=300, description="host:port of the program that runs the server, such as Patroni: it dies too"
+    )
 
     @property
     def starts_server(self) -> bool:
-        """Where nobody else does."""
-        return self.restart is Restart.SAME
+        """Where nobody else does: a Patroni that is started again asks who leads first."""
+        return self.restart is Restart.SAME and self.beside is None
 
 
 class Crash(Fault):
@@ -48,10 +60,13 @@ class Crash(Fault):
     async def prepare(self) -> Mapping[str, Any]:
         """Find the server's processes, and how the main one was started."""
         main = await asyncio.to_thread(main_process, self.scene.access.address)
-        found: dict[str, Any] = noted(family(main))
+        beside = self.scene.parameters.beside
+        programs = await asyncio.to_thread(processes_at, beside) if beside is not None else []
+        found: dict[str, Any] = noted([*family(main), *programs])
         if self.scene.parameters.restart is Restart.SAME:
-            found["start"] = how_it_was_started(main.pid)
-            self._log = log_of(main.pid)
+            starts = programs[0] if programs else main  # who runs the server starts it
+            found["start"] = how_it_was_started(starts.pid)
+            self._log = log_of(starts.pid)
         return found
 
     async def begin(self, inverse: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -74,7 +89,9 @@ class Crash(Fault):
     async def end(self, inverse: Mapping[str, Any]) -> None:
         """Start it again if that is ours to do, and nobody did; wait a while for it to listen."""
         address = self.scene.access.address
-        if "start" in inverse and not known(inverse) and not is_listening(address):
+        beside = self.scene.parameters.beside
+        starts = Address.parse(beside, default_port=0) if beside is not None else address
+        if "start" in inverse and not known(inverse) and not is_listening(starts):
             start_again(inverse["start"], log=self._log)
         deadline = time.monotonic() + _START_SECONDS
         while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing

@@ -9,7 +9,14 @@ from typing import Any
 
 from pydantic import Field
 
-from dbre.capabilities.chaos.injection.local_process import family, known, main_process, noted, signal_all
+from dbre.capabilities.chaos.injection.local_process import (
+    family,
+    known,
+    main_process,
+    noted,
+    processes_at,
+    signal_all,
+)
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
 from dbre.core.errors import PrecheckFailed
 from dbre.core.text import printable, quoted
@@ -27,6 +34,9 @@ class FreezeParameters(Parameters):
     only: str | None = Field(
         None, min_length=3, max_length=100, description="those whose title holds this text; default all: startup, archiver"
     )
+    beside: str | None = Field(
+        None, max_length=300, description="host:port of the program that runs the server, such as Patroni: it is stopped too"
+    )
 
 
 class Freeze(Fault):
@@ -37,7 +47,8 @@ class Freeze(Fault):
         main = await asyncio.to_thread(main_process, self.scene.access.address)
         processes, only = family(main), self.scene.parameters.only
         if only is None:
-            return noted(processes)
+            beside = self.scene.parameters.beside
+            return noted([*processes, *(await asyncio.to_thread(processes_at, beside) if beside is not None else [])])
         titles = await asyncio.to_thread(_titles, processes)
         chosen = [one for one in processes if only in titles[one.pid]]
         if not chosen:

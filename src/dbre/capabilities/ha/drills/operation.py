@@ -1,0 +1,171 @@
+"""``ha.drill``: a failover on purpose, again and again, with what clients saw of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dbre.capabilities.ha.drills.changing import DrillFailed
+from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
+from dbre.capabilities.ha.drills.faults import DrillFault, faults_of
+from dbre.capabilities.ha.drills.ground import DrillGround
+from dbre.capabilities.ha.drills.locating import find_agents, find_health, require_health
+from dbre.capabilities.ha.drills.measures import RunMeasures
+from dbre.capabilities.ha.drills.repository import keep_run
+from dbre.capabilities.ha.drills.running import DrillRun
+from dbre.core.errors import PrecheckFailed, Unsupported, UsageError
+from dbre.core.fleet import Cluster
+from dbre.core.operation.context import PlanContext, StepContext
+from dbre.core.operation.definition import Operation, OutcomeUnknown, Verification, step
+from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.core.units import format_duration
+from dbre.ports.contact import contact
+from dbre.ports.succession import GivesUp, NoControl
+
+__all__ = ["Drill"]
+
+_LONGEST_SECONDS = 3 * 3600.0
+_LOOK_SECONDS = 0.25
+
+
+class Drill(Operation[DrillInput]):
+    """Each run is a step: clients, fault, change of primary, truth; and one more, in which the cluster becomes whole."""
+
+    kind, version = "ha.drill", 1
+    document = DrillInput
+
+    def __init__(self, ground: DrillGround) -> None:
+        self._ground = ground
+
+    async def plan(self, context: PlanContext, asked: DrillInput) -> Plan:  # noqa: ARG002 - sweeps name themselves
+        """Look at everything that a run needs. Raises: PrecheckFailed, UsageError."""
+        ground, cluster = self._ground, self._ground.fleet.cluster(asked.cluster)
+        if not ground.rules(cluster.name).allows(cluster.environment):
+            raise PrecheckFailed(
+                f"{cluster.name} is of the environment {cluster.environment}: no failover is drilled there",
+                hint=f"choose another cluster, or ha: clusters: - cluster: {cluster.name} drill: allowed: true",
+            )
+        by = _changer(asked, is_managed=ground.settings.of(cluster.name).patroni is not None)
+        health = await require_health(ground, cluster)
+        primary = health.primaries[0]
+        agents = await find_agents(ground, cluster, primary)
+        faults = faults_of(asked.kind, cluster, primary, agent=agents.agent, stores=agents.stores)
+        await ground.faults.check(cluster, faults, operation=None)
+        if by is Changer.DBRE and agents.agent is None and asked.kind is not DrillKind.PLANNED:
+            await self._require_way_back(cluster, primary)
+        return _plan(asked, by, primary, faults, replicating=health.replicating)
+
+    async def _require_way_back(self, cluster: Cluster, primary: str) -> None:
+        """The old primary has to come back as a follower, whoever starts it. Raises: Unsupported, NoControl."""
+        address = self._ground.fleet.instance(primary).address
+        async with contact(self._ground.engines, cluster, address, purpose="dbre:drill") as server:
+            standing = await server.succession.standing()
+        if standing.gives_up is not GivesUp.BY_STOPPING:
+            raise Unsupported(
+                f"nothing keeps a dead primary of {cluster.engine} from coming back as a primary: it is not drilled",
+                hint="drill planned; for the others, fail over and let it follow by hand",
+            )
+        for one in cluster.instances:
+            if one.control is None:
+                raise NoControl(
+                    f"the inventory does not say how {one.name} is stopped and started: it could not come back",
+                    hint="add control: to each instance",
+                )
+
+    @step(timeout_seconds=_LONGEST_SECONDS, attempts=1)
+    async def run(self, context: StepContext) -> Mapping[str, Any]:
+        """Clients, a fault, another primary, the truth. Raises: DrillFailed; faults are taken back then."""
+        asked, by = _asked(context), Changer(context.input["by"])
+        await context.checkpoint()
+        number = context.input["number"]
+        try:
+            run = DrillRun(self._ground, asked, by, context, number=number, replicating=context.input["replicating"])
+            found = await run.run()
+        finally:
+            await self._ground.faults.heal(context.token.operation_id)
+        return found.document()
+
+    @run.probe
+    async def _(self, context: StepContext) -> Mapping[str, Any]:
+        """Whoever ran it is dead: faults are taken back, and what was measured is lost. Raises: OutcomeUnknown."""
+        healed = await self._ground.faults.heal(context.token.operation_id)
+        raise OutcomeUnknown(
+            f"the process that ran it died; {healed} faults were taken back: see dbre ha status, then drill again"
+        )
+
+    @step(timeout_seconds=3 * 3600.0, idempotent=True)
+    async def restore(self, context: StepContext) -> Mapping[str, Any]:
+        """See that as many replicas follow as before, and keep the run. Raises: DrillFailed where they do not."""
+        asked, ground = _asked(context), self._ground
+        cluster = ground.fleet.cluster(asked.cluster)
+        run = RunMeasures.of(context.results[f"run:{context.input['number']}"])
+        began, limit = ground.clock.monotonic(), asked.whole.total_seconds()
+        while True:
+            lacking = (await find_health(ground, cluster)).lacks(replicating=context.input["replicating"])
+            if lacking is None or ground.clock.monotonic() - began > limit:
+                break
+            await ground.clock.sleep(_LOOK_SECONDS)
+        if ground.store is not None:
+            await keep_run(ground.store, context.token.operation_id, cluster.name, run)
+        if lacking is not None:
+            raise DrillFailed(
+                f"{cluster.name} is not whole after {format_duration(limit)}: {lacking}; no further run was begun",
+                hint=f"dbre ha status {cluster.name}",
+            )
+        return {"number": run.number}
+
+    async def verify(self, context: StepContext) -> Sequence[Verification]:
+        """Every run was measured."""
+        return [
+            Verification(
+                subject=name,
+                holds=found["outage_seconds"] is not None,
+                detail=f"outage {format_duration(found['outage_seconds'] or 0.0)}, lost {found['lost']}, "
+                f"acknowledged by the old primary after the promotion: {found['old_acknowledged']}",
+            )
+            for name, found in context.results.items()
+            if name.startswith("run:")
+        ]
+
+
+def _changer(asked: DrillInput, *, is_managed: bool) -> Changer:
+    """Raises: UsageError for what cannot be."""
+    by = asked.by or (Changer.PATRONI if is_managed else Changer.DBRE)
+    if by is Changer.PATRONI and not is_managed:
+        raise UsageError(
+            f"the configuration names no Patroni for {asked.cluster}", hint="leave out --by, or add patroni: urls:"
+        )
+    alive = (DrillKind.LEADER_CRASH, DrillKind.PATRONI_FREEZE)
+    if by is Changer.DBRE and is_managed and asked.kind in alive:
+        raise UsageError(
+            f"in a {asked.kind} the node lives: dbre never takes the lease from a leader that may live",
+            hint="leave out --by dbre, or drill node-loss",
+        )
+    return by
+
+
+def _plan(asked: DrillInput, by: Changer, primary: str, faults: Sequence[DrillFault], *, replicating: int) -> Plan:
+    done = ", ".join(f"{one.fault} on the primary" for one in faults) or "a switchover"
+    document = {"asked": asked.model_dump(mode="json"), "by": by.value, "replicating": replicating}
+    steps = []
+    for number in range(1, asked.runs + 1):
+        steps += [
+            Step(f"run:{number}", summary=f"clients at work; {done}; what they saw", input={**document, "number": number}),
+            Step(f"restore:{number}", summary=f"see {replicating} replicas follow again", input={**document, "number": number}),
+        ]
+    warnings = ["clients get errors meanwhile; writes that the new primary never received are lost, and counted"]
+    if by is Changer.DBRE and asked.kind is not DrillKind.PLANNED:
+        warnings.append("the failover is done whatever it loses: that is what is measured")
+    return Plan(
+        target=f"cluster/{asked.cluster}",
+        summary=f"drill {asked.kind} on {asked.cluster}, {asked.runs} times; now {primary} is primary",
+        steps=tuple(steps),
+        risk=Risk.SEVERE,
+        changes=(Change(subject=f"{asked.cluster}: primary", before=primary, after="another one"),),
+        blast_radius=tuple(f"{one.fault} on whoever is primary then: nobody can write meanwhile" for one in faults),
+        warnings=tuple(warnings),
+        observed={"replicating": replicating, "by": by.value},
+        tags=("chaos", "failover"),
+    )
+
+
+def _asked(context: StepContext) -> DrillInput:
+    return DrillInput.model_validate(context.input["asked"])

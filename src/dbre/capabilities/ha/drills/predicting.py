@@ -1,0 +1,26 @@
+"""What the settings of a cluster promise for a kind of drill."""
+
+from dbre.capabilities.ha.drills.document import Changer, DrillKind
+from dbre.capabilities.ha.patroni.prediction import ClientTimes, Predicted, predictions
+from dbre.ports.lease_settings import LeaseSettings
+
+__all__ = ["predicted"]
+
+_FAULTS = {
+    DrillKind.LEADER_CRASH: "crash of the database",
+    DrillKind.NODE_LOSS: "node loss, connections reset",
+    DrillKind.FREEZE: "node loss, black hole",
+    DrillKind.BLACK_HOLE: "node loss, black hole",
+    DrillKind.PARTITION: "partition of the primary",
+    DrillKind.PATRONI_FREEZE: "Patroni frozen, database alive",
+}
+
+
+def predicted(
+    kind: DrillKind, by: Changer, settings: LeaseSettings | None, *, deadline_seconds: float, connect_seconds: float
+) -> Predicted | None:
+    """For clients that give an answer so long; None where the settings promise nothing: only leases have a known end."""
+    if settings is None or by is not Changer.PATRONI or kind not in _FAULTS:
+        return None
+    clients = ClientTimes(tcp_user_timeout_seconds=deadline_seconds, connect_timeout_seconds=connect_seconds)
+    return next(one for one in predictions(settings, clients) if one.fault == _FAULTS[kind])

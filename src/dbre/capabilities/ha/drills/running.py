@@ -1,0 +1,211 @@
+"""One run of a drill: clients at work, a fault, another primary, the fault taken back, and what clients saw of it all."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from dbre.capabilities.ha.clients.fleet import ProbeFleet, probe_fleet
+from dbre.capabilities.ha.clients.records import acts_of, is_write
+from dbre.capabilities.ha.clients.spec import ProbeSpec
+from dbre.capabilities.ha.clients.truth import ClientTruth
+from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_over, switch_over
+from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
+from dbre.capabilities.ha.drills.faults import DrillFault, Held, faults_of
+from dbre.capabilities.ha.drills.ground import DrillGround
+from dbre.capabilities.ha.drills.locating import Agents, find_agents, find_health, require_health
+from dbre.capabilities.ha.drills.measures import RunMeasures
+from dbre.capabilities.ha.drills.predicting import predicted
+from dbre.capabilities.ha.drills.watch import PrimaryWatch
+from dbre.core.errors import DbreError
+from dbre.core.fleet import Cluster
+from dbre.core.operation.context import StepContext
+from dbre.core.operation.model import OperationRecord
+from dbre.core.text import printable
+
+__all__ = ["DrillRun"]
+
+_BASELINE_ACKS = 50
+_BASELINE_SECONDS = 60.0
+_WITNESS_SECONDS = 5.0  # after the promotion, and again after the fault is gone: does the old primary still acknowledge?
+_REVERT_SECONDS = 300.0
+_STAYS = (DrillKind.FREEZE, DrillKind.PATRONI_FREEZE, DrillKind.BLACK_HOLE, DrillKind.PARTITION)
+
+
+@dataclass(slots=True)
+class _Course:
+    """What happened when, in the time of the clients' history."""
+
+    fault_at: float
+    change: OperationRecord | None = None
+    allowed_seconds: float | None = None  # until a failover of ours was allowed
+    whole_at: float | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+class DrillRun:
+    """One run on a cluster that is whole."""
+
+    def __init__(
+        self, ground: DrillGround, asked: DrillInput, by: Changer, context: StepContext, *, number: int, replicating: int
+    ) -> None:
+        self._ground, self._asked, self._by = ground, asked, by
+        self._context, self._number, self._replicating = context, number, replicating
+        self._cluster: Cluster = ground.fleet.cluster(asked.cluster)
+        self._spec = ProbeSpec(rate=asked.rate, seconds=None)
+
+    async def run(self) -> RunMeasures:
+        """From the first write to the last read. Raises: PrecheckFailed, DrillFailed; no fault is left then."""
+        ground, context = self._ground, self._context
+        health = await require_health(ground, self._cluster)
+        old = health.primaries[0]
+        agents = await find_agents(ground, self._cluster, old)
+        faults = faults_of(self._asked.kind, self._cluster, old, agent=agents.agent, stores=agents.stores)
+        operation = context.token.operation_id
+        await ground.faults.check(self._cluster, faults, operation=operation)
+        await asyncio.to_thread(ground.directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+        history = ground.directory / f"{operation}.{self._number}.{secrets.token_hex(4)}.history.jsonl"
+        began_at = ground.clock.now()
+        async with probe_fleet(ground.clients, self._cluster, self._spec, history=history) as clients:
+            await self._until_at_work(clients)
+            watch = PrimaryWatch(ground.engines, ground.fleet, self._cluster, old=old, now=lambda: clients.now)
+            async with watch:
+                clients.mark()
+                course = await self._break(clients, watch, old, faults)
+            await self._until_calm(clients)
+            truth = await clients.finish()
+            try:
+                await clients.remove()
+            except DbreError as error:
+                course.warnings.append(error.message)
+        return self._measures(old, agents, watch, course, truth, clients, began_at=began_at)
+
+    async def _break(self, clients: ProbeFleet, watch: PrimaryWatch, old: str, faults: Sequence[DrillFault]) -> _Course:
+        asked = self._asked
+        watch.since = clients.now
+        async with self._held(faults) as held:
+            course = _Course(fault_at=clients.now)
+            limit = asked.limit.total_seconds()
+            if asked.kind is DrillKind.PLANNED:
+                course.change = await switch_over(self._context, self._cluster)
+            elif asked.kind is DrillKind.DCS_LOSS:
+                await asyncio.sleep(asked.lasts.total_seconds())
+            elif self._by is Changer.DBRE:
+                course.change, course.allowed_seconds = await fail_over(
+                    self._ground, self._context, self._cluster, old=old, limit_seconds=limit
+                )
+            if asked.kind is not DrillKind.DCS_LOSS and not await watch.promoted(limit_seconds=limit):
+                raise DrillFailed(
+                    f"no other instance of {asked.cluster} took writes within {limit:.0f} s",
+                    hint=f"dbre ha status {asked.cluster}; raise --limit if it only takes long",
+                )
+            if asked.kind in _STAYS:
+                await asyncio.sleep(_WITNESS_SECONDS)
+            if self._by is Changer.DBRE and course.change is not None and asked.kind is not DrillKind.PLANNED:
+                await self._bring_back(old, course)
+            for one in held:
+                await one.end(limit_seconds=_REVERT_SECONDS)
+        witness = _WITNESS_SECONDS if asked.kind in _STAYS else 0.0
+        await asyncio.gather(asyncio.sleep(witness), self._until_whole(clients, course))
+        return course
+
+    async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
+        end = clients.now + self._asked.whole.total_seconds()
+        while clients.now < end:
+            if (await find_health(self._ground, self._cluster)).lacks(replicating=self._replicating) is None:
+                course.whole_at = clients.now
+                return
+            await asyncio.sleep(0.1)
+
+    async def _bring_back(self, old: str, course: _Course) -> None:
+        if self._ground.settings.of(self._cluster.name).patroni is None and course.change is not None:
+            await bring_back(self._ground, self._cluster, self._ground.fleet.instance(old), course.change)
+
+    @asynccontextmanager
+    async def _held(self, faults: Sequence[DrillFault]) -> AsyncIterator[list[Held]]:
+        seconds = self._asked.limit.total_seconds() + self._asked.lasts.total_seconds() + _REVERT_SECONDS
+        operation = self._context.token.operation_id
+        async with AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(
+                    self._ground.faults.hold(self._cluster, one, operation=operation, seconds=seconds)
+                )
+                for one in faults
+            ]
+
+    async def _until_at_work(self, clients: ProbeFleet) -> None:
+        end = self._ground.clock.monotonic() + _BASELINE_SECONDS
+        while clients.pulse.acknowledged < _BASELINE_ACKS:
+            if self._ground.clock.monotonic() > end:
+                raise DrillFailed(
+                    f"clients of {self._cluster.name} had {clients.pulse.acknowledged} answers in {_BASELINE_SECONDS:.0f} s",
+                    hint=f"see what they see: dbre ha probe {self._cluster.name}",
+                )
+            await asyncio.sleep(0.05)
+
+    async def _until_calm(self, clients: ProbeFleet) -> None:
+        """Until they have answers again, and a little longer."""
+        end = self._ground.clock.monotonic() + self._asked.limit.total_seconds()
+        while (clients.pulse.silent_seconds or 0.0) > 1.0 and self._ground.clock.monotonic() < end:
+            await self._ground.clock.sleep(0.1)
+        await asyncio.sleep(2.0)
+
+    def _measures(
+        self,
+        old: str,
+        agents: Agents,
+        watch: PrimaryWatch,
+        course: _Course,
+        truth: ClientTruth,
+        clients: ProbeFleet,
+        *,
+        began_at: datetime,
+    ) -> RunMeasures:
+        asked, outage = self._asked, truth.timing.outage
+        fault_at = course.fault_at  # it may have struck a moment before it was seen to be on
+        if outage is not None and watch.since is not None and watch.since <= outage.began_at < fault_at:
+            fault_at = outage.began_at
+        promise = predicted(
+            asked.kind,
+            self._by,
+            agents.settings,
+            deadline_seconds=self._spec.deadline_seconds,
+            connect_seconds=self._spec.connect_seconds,
+        )
+        return RunMeasures(
+            number=self._number,
+            kind=asked.kind.value,
+            by=self._by.value,
+            old_primary=old,
+            new_primary=watch.new,
+            began_at=began_at.isoformat(),
+            fault_at=(self._ground.clock.now() - timedelta(seconds=clients.now - fault_at)).isoformat(),
+            outage_seconds=outage.seconds if outage is not None else None,
+            is_outage_open=outage is not None and outage.is_open,
+            noticed_seconds=_since(fault_at, watch.noticed_at),
+            promoted_seconds=_since(fault_at, watch.promoted_at),
+            redundancy_seconds=_since(fault_at, course.whole_at),
+            acknowledged=truth.acknowledged,
+            lost=len(truth.balance.lost) if truth.balance is not None else None,
+            old_acknowledged=self._old_acknowledged(old, watch, clients),
+            overlap=truth.overlap,
+            verdict=truth.verdict.verdict,
+            predicted_least_seconds=promise.least_seconds if promise is not None else None,
+            predicted_most_seconds=promise.most_seconds if promise is not None else None,
+            history=str(clients.history),
+            warnings=tuple(printable(one, limit=300) for one in (*truth.warnings, *course.warnings)),
+        )
+
+    def _old_acknowledged(self, old: str, watch: PrimaryWatch, clients: ProbeFleet) -> int | None:
+        """Writes begun after the promotion was seen, and acknowledged where nobody should acknowledge any more."""
+        if watch.promoted_at is None:
+            return None
+        address = str(self._ground.fleet.instance(old).address)
+        found = (one for one in acts_of(clients.history) if one.kind == "ok" and one.node == address and is_write(one))
+        return sum(one.sent_at > watch.promoted_at for one in found)
+
+
+def _since(begin: float, at: float | None) -> float | None:
+    return max(at - begin, 0.0) if at is not None else None
