@@ -12,8 +12,10 @@ from uuid import UUID
 from ha_live import Engines, fleet_of
 
 from dbre.capabilities.ha.config_document import HaDocument
+from dbre.capabilities.ha.switchover.building import DISTURBING
 from dbre.capabilities.ha.switchover.ground import SwitchoverGround
 from dbre.capabilities.ha.switchover.operations.switchover import Switchover
+from dbre.capabilities.ha.switchover.other_work import stored_rehearsal, stored_work
 from dbre.capabilities.ha.switchover.timing import stored_timing
 from dbre.core.audit.log import AuditLog
 from dbre.core.clock import SystemClock
@@ -57,6 +59,12 @@ def ground_of(
     async def last_timing(cluster: str) -> Any:
         return await stored_timing(store, cluster) if store is not None else None
 
+    async def other_work(cluster: str) -> Any:
+        return await stored_work(store, cluster, DISTURBING) if store is not None else None
+
+    async def rehearsal(cluster: str) -> Any:
+        return await stored_rehearsal(store, cluster) if store is not None else None
+
     return SwitchoverGround(
         fleet=fleet,
         engines=Engines(),
@@ -65,6 +73,8 @@ def ground_of(
         routes=lambda _: routes,
         hand_over_of=lambda _: None,
         last_timing=last_timing,
+        other_work=other_work,
+        rehearsal=rehearsal,
     )
 
 

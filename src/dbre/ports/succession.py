@@ -80,6 +80,7 @@ class Standing:
     needs_login: bool  # who begins to follow must be told as whom, by ``Manner`` or by the inventory
     can_hand_over: bool  # the engine has a command that does the whole change by itself
     at_least: Mapping[str, int] = field(default_factory=dict)  # settings of which a follower needs as much as its upstream
+    at_least_next: Mapping[str, int] = field(default_factory=dict)  # those that its next start makes another number of
     alike: Mapping[str, str] = field(default_factory=dict)  # settings that should not differ between the two
     modules: Mapping[str, str] = field(default_factory=dict)  # extensions that the data needs; on a server: what it has
     oldest_transaction_seconds: float | None = None  # of a client that has written or holds a snapshot; 0: there is none
@@ -151,6 +152,13 @@ class SuccessionPort(Protocol):
 
     async def manner(self) -> Manner | None:
         """How this server follows, or followed when it last did; None where it never did. Raises: Denied."""
+        ...
+
+    async def lets_in(self, following: Following) -> Obstacle | None:
+        """Whether a follower with that login is let in here, tried from this machine; None: not known, or not the engine's way.
+
+        Reads nothing and changes nothing: it logs in as a follower would, and leaves again. ``following.upstream`` is this server.
+        """
         ...
 
     async def keep_log_for(self, slot: str) -> None:
@@ -240,4 +248,15 @@ class HostPort(Protocol):
 
     async def last_position(self) -> LogPosition:
         """Where the log of a stopped server ends. Raises: NotDone where it runs or was not stopped in order; Unsupported."""
+        ...
+
+    async def installed_version(self) -> tuple[int, ...] | None:
+        """The version of the program that its next start runs; None where nobody can tell. Raises: NoControl."""
+        ...
+
+    async def keep_settings(self, stored: Mapping[str, str | None]) -> None:
+        """Have the next start of a stopped server find these values stored; None: nothing is stored of that name.
+
+        For servers that do not start with what they were given. Raises: Unsupported where servers store no settings; NotDone.
+        """
         ...

@@ -12,6 +12,7 @@ from dbre.core.fleet import Address, TlsMode
 from dbre.core.text import printable
 from dbre.core.units import format_duration
 from dbre.engines.mysql.connection import Connection, Row, open_connection
+from dbre.engines.mysql.entry import entry_of
 from dbre.engines.mysql.facts import Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.gtid import sequences_of
@@ -21,7 +22,7 @@ from dbre.engines.mysql.session import is_switched_on
 from dbre.engines.mysql.standing import standing_of
 from dbre.ports.engine import Access, Facet, NamedQuery, Parameter
 from dbre.ports.server_process import until
-from dbre.ports.succession import Following, Manner, NoControl, NotDone, NotReplayed, Standing
+from dbre.ports.succession import Following, Manner, NoControl, NotDone, NotReplayed, Obstacle, Standing
 from dbre.ports.topology import LogPosition
 
 __all__ = ["COMPOSED", "MySqlSuccession"]
@@ -128,6 +129,10 @@ class MySqlSuccession:
     async def manner(self) -> Manner | None:
         """None: the server shows nobody the password with which it follows."""
         return None
+
+    async def lets_in(self, following: Following) -> Obstacle | None:
+        """Log in as a follower would, and look whether that login may receive the log."""
+        return await entry_of(self._access, following)
 
     async def keep_log_for(self, slot: str) -> None:
         """Nothing: binary logs are kept by age and size."""

@@ -26,10 +26,11 @@ _PRIVILEGES = (
 
 
 async def standing_of(rows: Rows) -> Standing:
-    """Ask three questions, and make of them what the checks compare."""
+    """Ask what there is to ask, and make of them what the checks compare."""
     (node,) = await rows("succession_node")
     settings = {one.name: one.setting for one in await rows("succession_settings")}
     modules = {printable(one.name, limit=100): one.version for one in await rows("succession_modules")}
+    pending = {one.name: one.setting for one in await rows("succession_pending")} if node.may_read_files else {}
     version_text = printable(node.version_text.split(" ")[0], limit=50)
     return Standing(
         gives_up=GivesUp.BY_STOPPING,
@@ -39,6 +40,7 @@ async def standing_of(rows: Rows) -> Standing:
         needs_login=True,
         can_hand_over=False,
         at_least={name: int(settings[name]) for name in _AT_LEAST},
+        at_least_next={name: int(pending[name]) for name in _AT_LEAST if pending.get(name, "").isdigit()},
         alike={name: printable(value, limit=200) for name, value in settings.items() if name not in _AT_LEAST},
         modules={name: printable(version, limit=50) for name, version in modules.items() if version is not None},
         oldest_transaction_seconds=node.oldest_transaction_seconds,
@@ -82,6 +84,17 @@ def _obstacles(node: Any, settings: Mapping[str, str], modules: Mapping[str, str
             is_met=not node.is_archive_failing,
             is_blocking=True,
         )
+    yield _rewindable(settings)
+    yield Obstacle(
+        rule="no_base_backup",
+        subject="copies of the whole server that are being taken",
+        value=f"{node.base_backups} now" if node.base_backups else "none",
+        limit="none",
+        source="pg_stat_progress_basebackup",
+        remedy="wait until it is done: it would be cut off",
+        is_met=not node.base_backups,
+        is_blocking=not node.is_in_recovery,
+    )
     if node.is_in_recovery:
         yield Obstacle(
             rule="hot_standby",
@@ -93,3 +106,19 @@ def _obstacles(node: Any, settings: Mapping[str, str], modules: Mapping[str, str
             is_met=settings["hot_standby"] == "on",
             is_blocking=True,
         )
+
+
+def _rewindable(settings: Mapping[str, str]) -> Obstacle:
+    """Source: PostgreSQL manual, pg_rewind: data checksums or wal_log_hints, and full_page_writes."""
+    names = ("data_checksums", "wal_log_hints", "full_page_writes")
+    checksums, hints, pages = (settings[name] == "on" for name in names)
+    return Obstacle(
+        rule="failback_possible",
+        subject="what pg_rewind needs",
+        value=", ".join(f"{name} {settings[name]}" for name in names),
+        limit="data_checksums or wal_log_hints on, and full_page_writes on",
+        source="pg_settings",
+        remedy="set wal_log_hints = on and restart, or pg_checksums --enable: else a server that was left behind is made anew",
+        is_met=(checksums or hints) and pages,
+        is_blocking=False,
+    )

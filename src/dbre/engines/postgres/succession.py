@@ -15,6 +15,7 @@ from dbre.core.text import printable
 from dbre.core.units import format_bytes, format_duration
 from dbre.engines.postgres.connection import Connection, open_connection
 from dbre.engines.postgres.conninfo import conninfo_for, leads_to
+from dbre.engines.postgres.entry import entry_of
 from dbre.engines.postgres.facts import REDIRECT
 from dbre.engines.postgres.faults import FAULTS
 from dbre.engines.postgres.link import STATEMENT_GRACE_SECONDS
@@ -22,7 +23,7 @@ from dbre.engines.postgres.queries import named
 from dbre.engines.postgres.standing import standing_of
 from dbre.ports.engine import Access, Facet, NamedQuery, Parameter
 from dbre.ports.server_process import until
-from dbre.ports.succession import Following, Manner, NotDone, NotReplayed, Standing
+from dbre.ports.succession import Following, Manner, NotDone, NotReplayed, Obstacle, Standing
 from dbre.ports.topology import LogPosition
 
 __all__ = ["COMPOSED", "PostgresSuccession"]
@@ -128,6 +129,10 @@ class PostgresSuccession:
         """Its ``primary_conninfo``, which a promotion leaves in place."""
         found = await self._row("succession_manner")
         return Manner(text=Secret(found.conninfo), slot=found.slot or None) if found.conninfo else None
+
+    async def lets_in(self, following: Following) -> Obstacle | None:
+        """Log in for replication as a follower would, and leave again."""
+        return await entry_of(self._access, following)
 
     async def keep_log_for(self, slot: str) -> None:
         """A physical slot that reserves from now on; a standby can have one, too."""

@@ -18,7 +18,7 @@ from dbre.engines.redis.link import sections_of
 from dbre.engines.redis.standing import standing_of
 from dbre.ports.engine import Access
 from dbre.ports.server_process import until
-from dbre.ports.succession import Following, Manner, NotDone, NotReplayed, Standing
+from dbre.ports.succession import Following, Manner, NotDone, NotReplayed, Obstacle, Standing
 from dbre.ports.topology import LogPosition
 
 __all__ = ["RedisSuccession"]
@@ -100,6 +100,10 @@ class RedisSuccession:
 
     async def manner(self) -> Manner | None:
         """None: its login at an upstream is a setting of its own, which stays."""
+        return None
+
+    async def lets_in(self, following: Following) -> Obstacle | None:  # noqa: ARG002 - the port's signature
+        """None: a follower's login is a setting of its own, which is not read; its own FAILOVER tries it before it gives up."""
         return None
 
     async def keep_log_for(self, slot: str) -> None:

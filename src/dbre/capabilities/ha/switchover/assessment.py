@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dbre.capabilities.ha.lag import ReplicaLag
+from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.switchover.candidates import Candidate, candidates_of, chosen
 from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck
 from dbre.capabilities.ha.switchover.ground import SwitchoverGround, Timing
 from dbre.capabilities.ha.switchover.handing_over import HandOver
+from dbre.capabilities.ha.switchover.readiness import readiness
+from dbre.capabilities.ha.switchover.readiness_rules import readiness_checks
 from dbre.capabilities.ha.switchover.rules import cluster_checks, route_check
 from dbre.capabilities.ha.switchover.survey import Survey, survey
 from dbre.core.errors import DbreError
@@ -15,7 +19,7 @@ from dbre.core.text import printable
 
 __all__ = ["Assessment", "assess"]
 
-_KEPT_BY_A_MANAGER = ("process_controlled", "privileges", "replication_login")
+_KEPT_BY_A_MANAGER = ("process_controlled", "privileges", "replication_login", "lets_replication_in")
 """Checks of what dbre needs to do it itself; who manages the cluster needs them not."""
 
 
@@ -38,9 +42,16 @@ class Assessment:
         return [one for one in self.checks if one.state is CheckState.FAIL]
 
 
-async def assess(ground: SwitchoverGround, cluster: Cluster, *, to: str | None, purpose: str) -> Assessment:
-    """Look at everything; changes nothing. Raises: UnknownInstance, SecretUnavailable."""
-    found = await survey(ground, cluster, purpose=purpose)
+async def assess(
+    ground: SwitchoverGround,
+    cluster: Cluster,
+    *,
+    to: str | None,
+    purpose: str,
+    seen: tuple[Topology, Sequence[ReplicaLag]] | None = None,
+) -> Assessment:
+    """Look at everything but what was ``seen`` already; changes nothing. Raises: UnknownInstance, SecretUnavailable."""
+    found = await survey(ground, cluster, purpose=purpose, seen=seen)
     limits, hand_over = ground.limits(cluster.name), ground.hand_over_of(cluster)
     checks = cluster_checks(found)
     primaries = [one.name for one in found.topology.primaries if one.instance.cluster == cluster.name]
@@ -53,7 +64,9 @@ async def assess(ground: SwitchoverGround, cluster: Cluster, *, to: str | None, 
         checks.append(_has_candidate(cluster, ranked, candidate, to, primary))
     if primary is not None and candidate is not None:
         mine = [one for one in candidate.checks if hand_over is None or one.rule not in _KEPT_BY_A_MANAGER]
+        around = await readiness(ground, cluster, primary, candidate.name, purpose=purpose)
         checks += [*mine, *await _route_checks(ground, cluster, candidate.name)]
+        checks += readiness_checks(found, around, primary, candidate.name, limits)
         if hand_over is not None:
             checks += await hand_over.check(cluster, found.instances[primary], found.instances[candidate.name])
     return Assessment(

@@ -8,6 +8,7 @@ from datetime import datetime
 from dbre.capabilities.ha.config_document import HaDocument
 from dbre.capabilities.ha.switchover.config_document import SwitchoverDocument
 from dbre.capabilities.ha.switchover.handing_over import HandOver
+from dbre.capabilities.ha.switchover.other_work import OtherWork, Rehearsal
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet, Instance
 from dbre.core.secrets import prepare_secrets
@@ -39,6 +40,8 @@ class SwitchoverGround:
     routes: Callable[[Cluster], Sequence[Route]]
     hand_over_of: Callable[[Cluster], HandOver | None]  # None: dbre, or the engine, does it
     last_timing: Callable[[str], Awaitable[Timing | None]]
+    other_work: Callable[[str], Awaitable[Sequence[OtherWork] | None]]  # on a cluster, now; None: there is no state store
+    rehearsal: Callable[[str], Awaitable[Rehearsal | None]]
 
     def limits(self, cluster: str) -> SwitchoverDocument:
         """What the configuration says of planned changes of a cluster; the defaults where it says nothing."""

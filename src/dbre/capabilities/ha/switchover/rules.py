@@ -60,7 +60,7 @@ def route_check(route: str, one: RouteCheck) -> PreCheck:
     return PreCheck(
         rule=f"route_{printable(one.name, limit=60).replace(' ', '_')}",
         subject=f"route {route}",
-        state=CheckState.OK if one.is_ok else CheckState.FAIL,
+        state=CheckState.OK if one.is_ok else CheckState.WARN if one.is_advice else CheckState.FAIL,
         value=printable(one.seen, limit=200),
         limit=printable(one.wanted, limit=200),
         source="the route itself",

@@ -32,6 +32,8 @@ def server_checks(found: Survey, old: str, new: str, limits: SwitchoverDocument)
     yield from _transactions(old, before.standing, limits)
     for name, standing in ((old, before.standing), (new, after.standing)):
         yield from (_obstacle(name, one) for one in standing.obstacles)
+    if after.entry is not None:
+        yield _obstacle(new, after.entry)
     if before.standing.gives_up is GivesUp.BY_STOPPING:
         yield _process(old, before)
 

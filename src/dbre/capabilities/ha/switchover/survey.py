@@ -11,7 +11,7 @@ from dbre.capabilities.ha.switchover.ground import SwitchoverGround
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.ports.route import RouteState
-from dbre.ports.succession import HostState, Standing
+from dbre.ports.succession import Following, HostState, Obstacle, Standing
 
 __all__ = ["NodeSurvey", "RouteSurvey", "Survey", "survey"]
 
@@ -26,6 +26,7 @@ class NodeSurvey:
     standing: Standing | None = None
     error: DbreError | None = None
     has_manner: bool = False  # it can tell another one how to follow
+    entry: Obstacle | None = None  # whether followers are let in; None: not known
     slot: str | None = None  # its own place in its upstream's log
     host: HostState | None = None
     host_error: DbreError | None = None
@@ -58,12 +59,19 @@ class Survey:
         return {one.name: one for one in self.cluster.instances}
 
 
-async def survey(ground: SwitchoverGround, cluster: Cluster, *, purpose: str) -> Survey:
-    """Look at everything side by side; only looks. Raises: SecretUnavailable."""
-    topology, lags = await read_lag(ground.engines, ground.fleet, cluster)
+async def survey(
+    ground: SwitchoverGround,
+    cluster: Cluster,
+    *,
+    purpose: str,
+    seen: tuple[Topology, Sequence[ReplicaLag]] | None = None,
+) -> Survey:
+    """Look at everything side by side; only looks. With ``seen`` the sweep was done already. Raises: SecretUnavailable."""
+    topology, lags = seen if seen is not None else await read_lag(ground.engines, ground.fleet, cluster)
     answering = [one.instance for one in topology.nodes if one.view is not None and one.instance.cluster == cluster.name]
     found, routes = await asyncio.gather(
-        asyncio.gather(*(_node(ground, cluster, one, purpose) for one in answering)), _routes(ground, cluster)
+        asyncio.gather(*(_node(ground, cluster, one, purpose, tries_login=seen is None) for one in answering)),
+        _routes(ground, cluster),
     )
     return Survey(
         cluster=cluster,
@@ -74,7 +82,10 @@ async def survey(ground: SwitchoverGround, cluster: Cluster, *, purpose: str) ->
     )
 
 
-async def _node(ground: SwitchoverGround, cluster: Cluster, instance: Instance, purpose: str) -> NodeSurvey:
+async def _node(
+    ground: SwitchoverGround, cluster: Cluster, instance: Instance, purpose: str, *, tries_login: bool
+) -> NodeSurvey:
+    """A login as a follower is tried where somebody asks to know, and not each time that a page is drawn."""
     state, host_error = None, None
     try:
         state = await ground.host(cluster, instance).state()
@@ -84,6 +95,14 @@ async def _node(ground: SwitchoverGround, cluster: Cluster, instance: Instance, 
         async with asyncio.timeout(_NODE_SECONDS), ground.server(cluster, instance, purpose=purpose) as server:
             standing = await server.succession.standing()
             manner = await server.succession.manner()
+            following = Following(
+                upstream=instance.address,
+                name=purpose,
+                user=cluster.replication_user,
+                password=cluster.replication_password,
+                like=manner,
+            )
+            entry = await server.succession.lets_in(following) if tries_login else None
     except TimeoutError:
         late = DbreError(f"{instance.name} at {instance.address} did not answer within {_NODE_SECONDS:.0f} s")
         return NodeSurvey(error=late, host=state, host_error=host_error)
@@ -92,6 +111,7 @@ async def _node(ground: SwitchoverGround, cluster: Cluster, instance: Instance, 
     return NodeSurvey(
         standing=standing,
         has_manner=manner is not None,
+        entry=entry,
         slot=manner.slot if manner is not None else None,
         host=state,
         host_error=host_error,

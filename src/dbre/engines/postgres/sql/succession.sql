@@ -22,8 +22,11 @@ SELECT pg_catalog.pg_is_in_recovery() AS is_in_recovery,
        r.failed_count,
        COALESCE(r.last_failed_time > r.last_archived_time, r.last_failed_time IS NOT NULL) AS is_archive_failing,
        r.last_failed_wal,
+       (SELECT count(*) FROM pg_catalog.pg_stat_progress_basebackup) AS base_backups,
        pg_catalog.has_function_privilege('pg_catalog.pg_promote(boolean,integer)', 'EXECUTE') AS may_promote,
        pg_catalog.has_function_privilege('pg_catalog.pg_reload_conf()', 'EXECUTE') AS may_reload,
+       pg_catalog.has_table_privilege('pg_catalog.pg_file_settings', 'SELECT')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'EXECUTE') AS may_read_files,
        pg_catalog.pg_has_role('pg_checkpoint', 'USAGE') AS may_checkpoint,
        (SELECT u.rolreplication OR u.rolsuper
           FROM pg_catalog.pg_roles AS u
@@ -45,6 +48,18 @@ SELECT s.name, s.setting
          'max_worker_processes', 'shared_buffers', 'shared_preload_libraries', 'synchronous_commit',
          'synchronous_standby_names', 'wal_level', 'wal_log_hints', 'work_mem')
  ORDER BY s.name;
+
+-- name: succession_pending
+-- facet: succession
+-- versions: >=15
+-- privilege: SELECT ON pg_file_settings
+-- What the next start makes of settings that wait for one: the last line of a name counts, whatever a reload said of it.
+SELECT DISTINCT ON (s.name) s.name, f.setting
+  FROM pg_catalog.pg_settings AS s
+  JOIN pg_catalog.pg_file_settings AS f ON pg_catalog.lower(f.name) = s.name
+ WHERE s.pending_restart
+   AND f.setting IS NOT NULL
+ ORDER BY s.name, f.seqno DESC;
 
 -- name: succession_modules
 -- facet: succession
@@ -115,3 +130,23 @@ SELECT pg_catalog.pg_drop_replication_slot($1::text::name) IS NOT NULL AS is_dro
 -- versions: >=15
 -- privilege: EXECUTE ON pg_reload_conf
 SELECT pg_catalog.pg_reload_conf() AS is_reloaded;
+
+-- name: rejoin_source
+-- facet: succession
+-- versions: >=15
+-- privilege: pg_monitor
+-- The primary as the source of a standby's files.
+SELECT pg_catalog.pg_is_in_recovery() AS is_in_recovery,
+       (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() AS c) AS system_id,
+       (SELECT c.timeline_id FROM pg_catalog.pg_control_checkpoint() AS c) AS checkpoint_timeline,
+       pg_catalog.current_setting('server_version_num')::integer / 10000 AS major,
+       pg_catalog.current_setting('full_page_writes') = 'on' AS has_full_pages,
+       pg_catalog.strpos(pg_catalog.current_setting('unix_socket_directories'),
+                         pg_catalog.current_setting('data_directory')) > 0 AS has_sockets_in_data,
+       (SELECT count(*) FROM pg_catalog.pg_tablespace AS t
+         WHERE t.spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces,
+       pg_catalog.has_function_privilege('pg_catalog.pg_ls_dir(text,boolean,boolean)', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_stat_file(text,boolean)', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_read_binary_file(text)', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_read_binary_file(text,bigint,bigint,boolean)', 'EXECUTE')
+         AS may_read_files;
