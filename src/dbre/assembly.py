@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
     from dbre.capabilities.ha.drills.ground import DrillGround
     from dbre.capabilities.ha.failover.ground import FailoverGround
+    from dbre.capabilities.ha.rejoin.ground import RejoinGround
     from dbre.capabilities.ha.route.ground import RouteGround
     from dbre.capabilities.ha.switchover.ground import SwitchoverGround
     from dbre.capabilities.incident.impact import Spent
@@ -149,6 +150,7 @@ def kinds_of(
     failovers: "FailoverGround | None" = None,
     switchovers: "SwitchoverGround | None" = None,
     routes: "RouteGround | None" = None,
+    rejoins: "RejoinGround | None" = None,
     drills: "DrillGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
@@ -160,6 +162,7 @@ def kinds_of(
     from dbre.capabilities.ha.drills.operation import Drill
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
+    from dbre.capabilities.ha.rejoin.operation import Rejoin
     from dbre.capabilities.ha.route.operations import operations as route_operations
     from dbre.capabilities.ha.switchover.operations import operations as switchover_operations
     from dbre.capabilities.review import CheckFleet
@@ -177,6 +180,7 @@ def kinds_of(
         *((FailOver(failovers), ReleaseLease(failovers)) if failovers is not None else ()),
         *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
+        *((Rejoin(rejoins),) if rejoins is not None else ()),
         *((Drill(drills),) if drills is not None else ()),
     )
 
@@ -480,6 +484,7 @@ class Ground:
 def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: str | None = None) -> OperationParts:
     """Put it together. ``statuses`` are the live SLOs of a control plane; by default they are read from the store."""
     from dbre.assembly_drills import drill_ground
+    from dbre.capabilities.ha.rejoin.building import rejoin_ground
     from dbre.capabilities.ha.switchover.building import switchover_ground
     from dbre.capabilities.slo import SLOS, definitions_from
 
@@ -502,6 +507,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         switchovers=switchover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         failovers=failover_ground(ground.config, ground.fleet, ground.engines, clock, store),
         routes=route_ground(ground.config, ground.fleet, ground.engines),
+        rejoins=rejoin_ground(ground.config, ground.fleet, ground.engines, clock, store),
         drills=drill_ground(ground.config, chaos),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)

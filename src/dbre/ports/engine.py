@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # it needs Access from here
     from dbre.ports.backup.engine import BackupPort
     from dbre.ports.backup.model import Place
     from dbre.ports.forks import ForkPort
+    from dbre.ports.rejoin import RejoinPort
 
 __all__ = [
     "Access",
@@ -267,6 +268,10 @@ class Engine(Protocol):
 
     def host(self, instance: Instance) -> HostPort:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
+        ...
+
+    def rejoining(self, instance: Instance) -> "RejoinPort":
+        """The files of a stopped instance that is to follow again. Raises: Unsupported where it follows online; NoControl."""
         ...
 
     def classify(self, error: BaseException) -> Verdict | None:

@@ -11,6 +11,7 @@ from dbre.capabilities.ha.drills.cli import app as drill_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
 from dbre.capabilities.ha.forks.cli import app as forks_app
 from dbre.capabilities.ha.patroni.cli import app as patroni_app
+from dbre.capabilities.ha.rejoin.cli import app as rejoin_app
 from dbre.capabilities.ha.route.cli import app as route_app
 from dbre.capabilities.ha.switchover.cli import app as switchover_app
 from dbre.capabilities.ha.watchdog.cli import app as watchdog_app
@@ -30,6 +31,7 @@ app.add_typer(watchdog_app, name="watchdog")
 app.add_typer(route_app)
 app.add_typer(patroni_app)
 app.add_typer(switchover_app)
+app.add_typer(rejoin_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
 

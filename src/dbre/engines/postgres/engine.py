@@ -24,6 +24,7 @@ from dbre.engines.postgres.mischief.held import COMPOSED as MISCHIEF_COMPOSED
 from dbre.engines.postgres.mischief.port import PostgresMischief
 from dbre.engines.postgres.probe import PostgresHeartbeat
 from dbre.engines.postgres.queries import catalog
+from dbre.engines.postgres.rejoin.port import PostgresRejoin
 from dbre.engines.postgres.server import PostgresServer
 from dbre.engines.postgres.setting_changes import COMPOSED
 from dbre.engines.postgres.succession import COMPOSED as SUCCESSION_COMPOSED
@@ -94,6 +95,10 @@ class PostgresEngine:
     def host(self, instance: Instance) -> PostgresHost:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
         return PostgresHost(instance)
+
+    def rejoining(self, instance: Instance) -> PostgresRejoin:
+        """The files of a stopped instance that is to follow again. Raises: NoControl."""
+        return PostgresRejoin(instance)
 
     def classify(self, error: BaseException) -> Verdict | None:
         """What a driver's error means; None where it comes neither from psycopg nor from the network."""

@@ -109,5 +109,12 @@ FEATURES = (
         is_opt_in=True,
     ),
     _feature(Facet.SUCCESSION, "replicas follow a new primary without a restart", REDIRECT, note="opt-in", is_opt_in=True),
+    _feature(
+        Facet.SUCCESSION,
+        "a former primary follows again: as it is, rewound, or copied anew",
+        REPLICATE,
+        note="opt-in; with control of the process; rewinding needs pg_read_binary_file and others",
+        is_opt_in=True,
+    ),
     _feature(Facet.STATISTICS, "checkpointer", versions=">=17", note="earlier versions count checkpoints in pg_stat_bgwriter"),
 )

@@ -8,7 +8,15 @@ from dbre.core.errors import UsageError
 from dbre.core.text import printable
 from dbre.engines.postgres.queries import named
 
-__all__ = ["backup_grants", "change_grants", "client_grants", "grant_script", "mischief_grants", "succession_grants"]
+__all__ = [
+    "backup_grants",
+    "change_grants",
+    "client_grants",
+    "grant_script",
+    "mischief_grants",
+    "rejoin_grants",
+    "succession_grants",
+]
 
 _LONGEST_NAME_BYTES = 63  # NAMEDATALEN - 1: PostgreSQL would cut a longer one, and grant to another role
 
@@ -25,6 +33,10 @@ _ROWS = """\
 """
 _OPTIONAL_SUCCESSION = """\
 -- Not granted. To let dbre change who is primary (dbre ha switchover, failover), grant these:
+"""
+_OPTIONAL_REJOIN = """\
+-- Not granted. To let dbre rewind a former primary (dbre ha rejoin), grant these besides. They let the login read every file
+-- of the server: without them the former primary is copied anew, for which REPLICATION is enough.
 """
 _OPTIONAL_CLIENTS = """\
 -- Not granted. To let dbre act as a client that writes rows of its own (dbre ha probe), in the schema dbre alone:
@@ -47,6 +59,13 @@ _SUCCEEDING = (
     "GRANT ALTER SYSTEM ON PARAMETER primary_conninfo, primary_slot_name TO {}",
     "ALTER ROLE {} REPLICATION",
 )
+_REWINDING = (
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text) TO {}",
+    "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean) TO {}",
+)
+"""Source: PostgreSQL manual, pg_rewind, "Notes"."""
 _BACKING_UP = (
     "ALTER ROLE {} REPLICATION",
     "GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO {}",
@@ -100,6 +119,7 @@ def grant_script(user: str) -> str:
     granted = "".join(statement + ";\n" for statement in statements)
     rows = "".join(f"--   {printable(sql.SQL(text).format(role).as_string(None))};\n" for text in _READING)
     succession = "".join(f"--   {printable(line)};\n" for line in succession_grants(user))
+    rejoining = "".join(f"--   {printable(line)};\n" for line in rejoin_grants(user))
     clients = "".join(f"--   {printable(line)};\n" for line in client_grants(user))
     mischief = "".join(f"--   {printable(line)};\n" for line in mischief_grants(user))
     return (
@@ -113,6 +133,8 @@ def grant_script(user: str) -> str:
         + rows
         + _OPTIONAL_SUCCESSION
         + succession
+        + _OPTIONAL_REJOIN
+        + rejoining
         + _OPTIONAL_CLIENTS
         + clients
         + _OPTIONAL_MISCHIEF
@@ -160,6 +182,12 @@ def succession_grants(user: str) -> tuple[str, ...]:
     """
     role = _role(user)
     return tuple(sql.SQL(text).format(role).as_string(None) for text in _SUCCEEDING)
+
+
+def rejoin_grants(user: str) -> tuple[str, ...]:
+    """What a login needs besides, to rewind another server by this one. Raises: UsageError where it cannot name a role."""
+    role = _role(user)
+    return tuple(sql.SQL(text).format(role).as_string(None) for text in _REWINDING)
 
 
 def change_grants(user: str, parameters: Iterable[str]) -> tuple[str, ...]:

@@ -132,6 +132,12 @@ class PostgresHost(ServerProcess):
         offset = (int(where[1], 16) << 32) + int(where[2], 16)
         return LogPosition(text=where[0], offset=offset + 1)  # reached by whoever has replayed that record
 
+    def configuration_options(self) -> list[str]:
+        """Where its settings are, where they are not in its data directory: as words of a command line."""
+        words = self._last_command()[1:]
+        found = [one.removeprefix("--") for one in words if one.removeprefix("--").replace("-", "_").startswith("config_file=")]
+        return ["-c", found[-1].replace("config-file=", "config_file=")] if found else []
+
     async def _program(self, name: str) -> Path:
         """Beside the program that ran last, or of the data directory's version."""
         if self.control.bindir is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from dbre.core.programs.account import Account, give
 from dbre.core.secrets import Secret
 
-__all__ = ["make_follower", "make_primary"]
+__all__ = ["make_follower", "make_primary", "sync_directory"]
 
 _SIGNAL = "standby.signal"
 _AUTO = "postgresql.auto.conf"
@@ -23,13 +23,13 @@ def make_follower(data: Path, account: Account, conninfo: Secret, slot: str | No
     lines = [*kept, *(f"{name} = {_quoted(value)}" for name, value in settings.items())]
     _write(auto, "\n".join(lines) + "\n", account)
     _write(data / _SIGNAL, "", account)
-    _sync_directory(data)
+    sync_directory(data)
 
 
 def make_primary(data: Path) -> None:
     """Take the signal away."""
     (data / _SIGNAL).unlink(missing_ok=True)
-    _sync_directory(data)
+    sync_directory(data)
 
 
 def _lines(path: Path) -> list[str]:
@@ -55,7 +55,8 @@ def _write(path: Path, text: str, account: Account) -> None:
     temporary.replace(path)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Let what was made, renamed or removed in a directory outlast a crash of the machine."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

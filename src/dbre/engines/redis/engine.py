@@ -22,6 +22,7 @@ from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.forks import ForkPort
 from dbre.ports.heartbeat_probe import HeartbeatProbe
+from dbre.ports.rejoin import RejoinPort
 from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
 
@@ -66,6 +67,13 @@ class RedisEngine:
     def host(self, instance: Instance) -> ServerProcess:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
         return ServerProcess(instance, product="Redis", programs=("redis-server", "redis-check-rdb", "valkey-server"))
+
+    def rejoining(self, instance: Instance) -> RejoinPort:
+        """Raises: Unsupported: such servers follow again online, or are filled by their upstream."""
+        raise Unsupported(
+            f"the files of {instance.name} are not brought back to the history of another server: it follows online",
+            hint="dbre engine support",
+        )
 
     def mischief(self, access: Access) -> RedisMischief:
         """Faults on purpose on one server process; does no I/O yet."""

@@ -19,6 +19,7 @@ from dbre.engines.postgres.grants import (
     client_grants,
     grant_script,
     mischief_grants,
+    rejoin_grants,
     succession_grants,
 )
 from dbre.lab.errors import LabError
@@ -225,7 +226,8 @@ class PostgresServer(LabServer):
                     # Before version 15 only a superuser could be let change parameters.
                     changes = change_grants(login.user, _CHANGEABLE) if self.binaries.version >= 15 else ()
                     if self.binaries.version >= 15:
-                        changes = (*changes, *succession_grants(login.user), *mischief_grants(login.user))
+                        changes = (*changes, *succession_grants(login.user), *rejoin_grants(login.user))
+                        changes = (*changes, *mischief_grants(login.user))
                     extras = (*changes, *backup_grants(login.user), *client_grants(login.user))
                     for statement in (grant_script(login.user), *extras):
                         await connection.execute(statement.encode())

@@ -16,7 +16,7 @@ from dbre.core.units import format_duration
 from dbre.ports.engine import Access
 from dbre.ports.probe import Outcome, ProbeDeadlines, ProbeRequest
 
-__all__ = ["verify"]
+__all__ = ["follows", "is_only_primary", "verify"]
 
 _PATIENCE_SECONDS = 30.0
 _POLL_SECONDS = 0.2
@@ -31,8 +31,8 @@ async def verify(
     while True:
         topology, _ = await read_lag(ground.engines, ground.fleet, cluster)
         found = [
-            _is_primary(topology, new),
-            *(_follows(topology, name, new) for name in (old.name, *observed["followers"])),
+            is_only_primary(topology, new),
+            *(follows(topology, name, new) for name in (old.name, *observed["followers"])),
             await _takes_writes(ground, cluster, new),
             *await _routes(ground, cluster, new),
         ]
@@ -41,14 +41,16 @@ async def verify(
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def _is_primary(topology: Topology, new: Instance) -> Verification:
+def is_only_primary(topology: Topology, new: Instance) -> Verification:
+    """It takes writes, and nobody else does."""
     names = [one.name for one in topology.primaries]
     return Verification(
         subject=f"{new.name}: primary", holds=names == [new.name], detail=f"takes writes: {', '.join(names) or 'none'}"
     )
 
 
-def _follows(topology: Topology, name: str, new: Instance) -> Verification:
+def follows(topology: Topology, name: str, new: Instance) -> Verification:
+    """It receives from the primary, on its timeline."""
     node, head = topology.node(name), topology.node(new.name)
     edges = [one for one in topology.edges_of(name) if one.upstream == new.name]
     is_receiving = any(one.told.is_receiving for one in edges)

@@ -43,6 +43,11 @@ class Toolbox:
         place = self.place
         return await find_postgres(account=place.account, cache=place.cache, version=major, bindir=place.bindir)
 
+    async def same_major_client(self, major: int) -> Client:
+        """The programs of one major version, as clients. Raises: BinariesMissing."""
+        binaries = await self.same_major(major)
+        return Client(binaries=binaries, has_tls=await self._has_tls(binaries))
+
     async def client(self, major: int, *, wants_tls: bool, at_least: int = 0) -> Client:
         """Clients for a server of that major version: never older ones; with TLS where it is wanted and there is a choice.
 

@@ -13,7 +13,7 @@ from dbre.engines.postgres.faults import FAULTS
 from dbre.ports.engine import Access, Facet, NamedQuery
 from dbre.ports.forks import NotForked
 
-__all__ = ["COMPOSED", "ForkPoint", "fork_of"]
+__all__ = ["COMPOSED", "ForkPoint", "History", "fork_of", "history_of", "left_in"]
 
 
 def _command(name: str, text: str) -> NamedQuery:
@@ -43,10 +43,36 @@ class ForkPoint:
     left_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The timelines that a server went through, each with the position at which it was left; then the one it is on."""
+
+    system_id: str
+    left: tuple[tuple[int, str], ...]
+    timeline: int
+
+
 async def fork_of(access: Access, *, timeline: int) -> ForkPoint:
     """Where the server's history left ``timeline``. Raises: NotForked, Denied, Unreachable."""
+    found = await history_of(access)
+    if found.timeline <= timeline:
+        raise NotForked(
+            f"PostgreSQL at {access.address} is on timeline {found.timeline}: it did not leave timeline {timeline}",
+            hint="name the server that was promoted, or the directory of the one that was left behind",
+        )
+    for number, position in found.left:
+        if number == timeline:
+            return ForkPoint(system_id=found.system_id, timeline=found.timeline, left_at=position)
+    raise NotForked(
+        f"timeline {timeline} is no ancestor of timeline {found.timeline} of PostgreSQL at {access.address}",
+        hint="both servers must have been copies of one another",
+    )
+
+
+async def history_of(access: Access) -> History:
+    """The server's history. Raises: Denied, Unreachable."""
     try:
-        return await asyncio.to_thread(_ask, access, timeline)
+        return await asyncio.to_thread(_ask, access)
     except psycopg.Error as error:
         if error.sqlstate == "42501":
             raise Denied(
@@ -56,7 +82,17 @@ async def fork_of(access: Access, *, timeline: int) -> ForkPoint:
         raise FAULTS.translate(error, access) from error
 
 
-def _ask(access: Access, timeline: int) -> ForkPoint:
+def left_in(text: str) -> tuple[tuple[int, str], ...]:
+    """The timelines of a history file, and where each was left. Source: src/backend/access/transam/timeline.c."""
+    found = []
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if len(words) >= 2 and words[0].isdigit():
+            found.append((int(words[0]), words[1]))
+    return tuple(found)
+
+
+def _ask(access: Access) -> History:
     conninfo = make_conninfo(
         "",
         host=access.address.host,
@@ -73,20 +109,10 @@ def _ask(access: Access, timeline: int) -> ForkPoint:
     )
     with psycopg.Connection.connect(conninfo, autocommit=True) as connection:
         (system, newest), *_ = _rows(connection, _IDENTIFY.text, columns=2)
-        if int(newest) <= timeline:
-            raise NotForked(
-                f"PostgreSQL at {access.address} is on timeline {newest}: it did not leave timeline {timeline}",
-                hint="name the server that was promoted, or the directory of the one that was left behind",
-            )
+        if int(newest) == 1:
+            return History(system_id=system, left=(), timeline=1)
         ((text,),) = _rows(connection, _HISTORY.text.format(int(newest)), first=1, columns=1)
-    for line in text.splitlines():
-        words = line.partition("#")[0].split()
-        if len(words) >= 2 and words[0] == str(timeline):
-            return ForkPoint(system_id=system, timeline=int(newest), left_at=words[1])
-    raise NotForked(
-        f"timeline {timeline} is no ancestor of timeline {newest} of PostgreSQL at {access.address}",
-        hint="both servers must have been copies of one another",
-    )
+    return History(system_id=system, left=left_in(text), timeline=int(newest))
 
 
 def _rows(connection: "psycopg.Connection[tuple[object, ...]]", text: str, *, columns: int, first: int = 0) -> list[list[str]]:

@@ -29,19 +29,20 @@ from dbre.ports.backup.model import RecoveryTarget, TargetKind
 from dbre.ports.engine import Access
 from dbre.ports.forks import ChangeKind, ForkOrder, LostChange, LostWrites, NotForked
 
-__all__ = ["PostgresForks"]
+__all__ = ["LOG_ENDS", "PostgresForks"]
 
 _CONTROL = {
     "system_id": re.compile(r"^Database system identifier:\s+(\d+)$", re.MULTILINE),
     "timeline": re.compile(r"^Latest checkpoint's TimeLineID:\s+(\d+)$", re.MULTILINE),
 }
-_ENDS = (
+LOG_ENDS = (
     "invalid record length",
     "could not find file",
     "unexpected pageaddr",
     "invalid magic number",
     "could not find a valid record after",
 )
+"""What pg_waldump says where a log ends."""
 _MISSING = re.compile(r'could not (?:find|open) file "(?:[^"]*/)?([0-9A-F]{24})"')
 _TABLES = {"r", "m", "p"}
 _CHECKPOINT = re.compile(r"^Latest checkpoint location:\s+([0-9A-F]+/[0-9A-F]+)$", re.MULTILINE)
@@ -92,7 +93,7 @@ class PostgresForks:
             return log
         missing = _MISSING.search(failure.message)  # it ends where the log ends, and calls that an error
         is_gap = missing is not None and (not log.end or _goes_on_after(copy / "pg_wal", missing[1]))
-        if is_gap or not any(one in failure.message for one in _ENDS):
+        if is_gap or not any(one in failure.message for one in LOG_ENDS):
             raise ProgramFailed(
                 f"the log of timeline {timeline} from {fork} on cannot be read to its end: {failure.message}",
                 hint="put missing segments from the archive into pg_wal of a copy of the directory, and name that copy",

@@ -1,0 +1,89 @@
+"""Everything that is looked at before an instance rejoins its cluster."""
+
+from dataclasses import dataclass
+
+from dbre.capabilities.ha.looking import read_lag, seeds_of
+from dbre.capabilities.ha.model import Topology
+from dbre.capabilities.ha.rejoin.ground import RejoinGround
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Cluster, Instance
+from dbre.core.text import printable
+from dbre.ports.rejoin import Kinship
+from dbre.ports.session import Role
+from dbre.ports.succession import HostState, Manner
+
+__all__ = ["Rejoining", "primary_for", "survey"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejoining:
+    """One instance, the primary that it is to follow, and what its files are to that one's."""
+
+    cluster: Cluster
+    instance: Instance
+    primary: Instance
+    topology: Topology
+    host: HostState
+    kinship: Kinship
+    manner: Manner | None  # how the primary followed when it last did: the pattern
+    is_writable: bool  # it takes writes now: a second primary
+
+
+async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_wanted: bool) -> Rejoining:
+    """Look; changes nothing. Raises: PrecheckFailed where it must not be done; NoControl, Unsupported, Unreachable, Denied."""
+    (instance,) = seeds_of(cluster, name)
+    _refuse_managed(ground, cluster, name)
+    topology, _ = await read_lag(ground.servers.engines, ground.servers.fleet, cluster)
+    primary = primary_for(topology, cluster, instance)
+    node = topology.node(name)
+    if node is not None and _follows(topology, name, primary) and not is_clone_wanted:
+        raise PrecheckFailed(f"{name} follows {primary.name} already, on its timeline", hint=f"dbre ha lag {cluster.name}")
+    host = await ground.servers.host(cluster, instance).state()
+    async with ground.servers.server(cluster, primary, purpose="dbre:rejoin") as server:
+        manner = await server.succession.manner()
+    kinship = await ground.files(cluster, instance).look(ground.access(cluster, primary))
+    return Rejoining(
+        cluster=cluster,
+        instance=instance,
+        primary=primary,
+        topology=topology,
+        host=host,
+        kinship=kinship,
+        manner=manner,
+        is_writable=node is not None and node.view is not None and node.is_primary and node.view.is_writable,
+    )
+
+
+def primary_for(topology: Topology, cluster: Cluster, instance: Instance) -> Instance:
+    """The one other server that takes writes. Raises: PrecheckFailed."""
+    others = [one for one in topology.primaries if one.instance.cluster == cluster.name and one.name != instance.name]
+    if len(others) != 1:
+        words = ", ".join(one.name for one in others) or "none"
+        raise PrecheckFailed(
+            f"{instance.name} can follow exactly one other primary, and of {cluster.name} take writes: {words}",
+            hint=f"dbre ha status {cluster.name}; a dead primary is replaced by dbre ha failover {cluster.name}",
+        )
+    (found,), mine = others, topology.node(instance.name)
+    lines = [one.view.timeline if one is not None and one.view is not None else None for one in (mine, found)]
+    if mine is not None and mine in topology.primaries and None not in lines and (lines[0] or 0) >= (lines[1] or 0):
+        raise PrecheckFailed(
+            f"{instance.name} and {found.name} both take writes, and {instance.name} is on the newer timeline, {lines[0]}",
+            hint=f"it is the other one that must follow: dbre ha rejoin {cluster.name} {found.name}",
+        )
+    return found.instance
+
+
+def _follows(topology: Topology, name: str, primary: Instance) -> bool:
+    node, head = topology.node(name), topology.node(primary.name)
+    if node is None or head is None or node.view is None or head.view is None or node.view.role is not Role.REPLICA:
+        return False
+    return node.view.timeline == head.view.timeline and any(one.told.is_receiving for one in topology.edges_of(name))
+
+
+def _refuse_managed(ground: RejoinGround, cluster: Cluster, name: str) -> None:
+    settings = ground.servers.settings.of(cluster.name)
+    if settings.patroni is not None:
+        raise PrecheckFailed(
+            f"Patroni runs {printable(cluster.name)}: it brings {name} back itself, or is told to",
+            hint=f"patronictl reinit copies {name} anew; see why it does not follow: dbre ha status {cluster.name}",
+        )

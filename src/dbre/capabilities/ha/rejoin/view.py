@@ -1,0 +1,85 @@
+"""How ``dbre ha rejoin`` shows what it sees, and what it has done."""
+
+from typing import TYPE_CHECKING, Any
+
+from dbre.core.errors import DbreError, ExitCode
+from dbre.core.operation.model import OperationRecord
+from dbre.core.view import Column, View
+
+if TYPE_CHECKING:
+    from dbre.capabilities.ha.rejoin.document import RejoinInput
+    from dbre.capabilities.ha.rejoin.surveying import Rejoining
+
+__all__ = ["check_view", "done_view"]
+
+
+def check_view(seen: "Rejoining", asked: "RejoinInput") -> View:
+    """What its data is, and what would be done; ends with 3 where it cannot be."""
+    from dbre.capabilities.ha.rejoin.rejoin_plan import plan_of, told_of, way_of
+
+    why: DbreError | None = None
+    steps: list[str] = []
+    try:
+        steps = [one.summary for one in plan_of(seen, asked).steps]
+    except DbreError as error:
+        why = error
+    found = seen.kinship
+    document = {
+        "cluster": seen.cluster.name,
+        "instance": seen.instance.name,
+        "primary": seen.primary.name,
+        "relation": found.relation.value,
+        "way": way_of(seen, asked).value,
+        "timeline": found.timeline,
+        "primary_timeline": found.upstream_timeline,
+        "fork": found.fork,
+        "is_running": bool(seen.host.processes),
+        "takes_writes": seen.is_writable,
+        "why_no_rewind": found.why_no_rewind,
+        "why_no_clone": found.why_no_clone,
+        "leftovers": list(found.leftovers),
+        "may_rejoin": why is None,
+        "reason": why.message if why is not None else None,
+    }
+    lines = [f"{seen.instance.name}: {told_of(seen)}"]
+    if found.why_no_rewind is not None:
+        lines.append(f"it cannot be rewound: {found.why_no_rewind}")
+    if found.leftovers:
+        lines.append(f"left behind in its data: {', '.join(found.leftovers)}")
+    if why is not None:
+        lines += [f"cannot be done: {why.message}", f"remedy: {why.hint}"]
+    lines += [f"  {number}. {one}" for number, one in enumerate(steps, start=1)]
+    return View(
+        kind="RejoinCheck",
+        items=[document],
+        single=True,
+        text="\n".join(lines) + "\n",
+        exit_code=ExitCode.OK if why is None else ExitCode.FINDINGS,
+    )
+
+
+def done_view(record: OperationRecord) -> View:
+    """What became of it."""
+    results = {one.name: one.result or {} for one in record.steps if one.phase == "do"}
+    observed, evidence = record.planned.plan.observed, results.get("evidence", {})
+    row: dict[str, Any] = {
+        "instance": observed["instance"],
+        "primary": observed["primary"],
+        "way": results.get("align", {}).get("way"),
+        "seconds": results.get("align", {}).get("seconds"),
+        "lost_transactions": evidence.get("transactions"),
+        "lost_writes": evidence.get("file"),
+        "state": record.state.value,
+        "operation": str(record.id),
+    }
+    columns = [
+        Column(key="instance", title="INSTANCE"),
+        Column(key="primary", title="FOLLOWS"),
+        Column(key="way", title="BY"),
+        Column(key="seconds", title="IN s"),
+        Column(key="lost_transactions", title="LOST TRANSACTIONS"),
+        Column(key="lost_writes", title="IN FILE"),
+        Column(key="state", title="STATE"),
+        Column(key="operation", title="OPERATION", wide=True),
+    ]
+    return View(kind="Rejoined", items=[row], columns=columns, exit_code=record.exit_code)

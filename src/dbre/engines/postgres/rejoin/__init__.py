@@ -1,0 +1,1 @@
+"""A stopped PostgreSQL server becomes a standby of the primary again: as it is, rewound, or copied anew."""
