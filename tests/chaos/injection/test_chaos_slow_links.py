@@ -131,6 +131,7 @@ async def test_where_the_kernel_would_drop_the_answers_nothing_is_begun(networke
         networked.b.call(lambda: setting.write_text("0"))
 
 
+@pytest.mark.soak
 async def test_a_fault_adds_to_the_distance_between_sites(networked: Networked, tmp_path: Path) -> None:
     directory = networked.network.directory
     sites = {one: {str(host.namespace): host.address} for one, host in networked.network.hosts.items()}

@@ -57,6 +57,7 @@ async def seconds_until_error(connection: psycopg.AsyncConnection, *, limit: flo
     return time.monotonic() - began
 
 
+@pytest.mark.soak  # of libpq and the kernel, not of dbre: it changes with their versions only
 async def test_only_a_user_timeout_ends_the_wait_of_a_statement_and_keepalives_that_of_an_idle_connection(
     far: tuple[Network, PostgresServer], postgres18: PostgresServer
 ) -> None:
