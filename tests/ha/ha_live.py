@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Cluster, Fleet, Instance, TlsMode
+from dbre.core.store.errors import StoreMissing
 from dbre.engines.mysql import MySqlEngine
 from dbre.engines.postgres import PostgresEngine
 from dbre.engines.redis import RedisEngine
@@ -46,9 +47,15 @@ def fleet_of(engine: str, servers: Mapping[str, LabServer], *, database: str | N
     return Fleet(clusters=(cluster,))
 
 
+def no_store() -> Any:
+    raise StoreMissing("no state store was made yet")
+
+
 def context(fleet: Fleet) -> Any:
     config = SimpleNamespace(get=lambda section: section.default())
-    return SimpleNamespace(obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock(), config=config))
+    return SimpleNamespace(
+        obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock(), config=config, open_store=no_store)
+    )
 
 
 async def until(ask: Callable[[], Awaitable[_Found]], is_reached: Callable[[_Found], bool]) -> _Found:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
-from ha_live import Engines, until
+from ha_live import Engines, no_store, until
 
 from dbre.capabilities.ha.config_document import HA, HaDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
@@ -47,7 +47,9 @@ def document_of(cluster: PatroniCluster, **given: Any) -> PatroniDocument:
 def context(cluster: PatroniCluster, **given: Any) -> Any:
     settings = HaDocument.model_validate({"clusters": [{"cluster": "shop", "patroni": document_of(cluster, **given)}]})
     config = SimpleNamespace(get=lambda section: settings if section is HA else section.default())
-    return SimpleNamespace(obj=SimpleNamespace(fleet=fleet_of(cluster), engines=Engines(), clock=SystemClock(), config=config))
+    return SimpleNamespace(
+        obj=SimpleNamespace(fleet=fleet_of(cluster), engines=Engines(), clock=SystemClock(), config=config, open_store=no_store)
+    )
 
 
 async def word_of(cluster: PatroniCluster, **given: Any) -> PatroniWord:

@@ -11,13 +11,16 @@ from ha_kit import fleet, follows, instance, primary, replica, topology
 from dbre.capabilities.ha.findings import findings_of
 from dbre.capabilities.ha.looking import Status
 from dbre.capabilities.ha.model import Topology
+from dbre.capabilities.ha.shared import Shared
 from dbre.capabilities.ha.sweeps import Sweep, Sweeps
+from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck
+from dbre.capabilities.ha.switchover.forecast import NextSwitchover
 from dbre.core.clock import SystemClock
 from dbre.core.errors import Unreachable
 from dbre.core.fleet import Cluster, Fleet, Instance
 from dbre.core.identity.model import Grant, Principal, PrincipalKind, Role
 from dbre.core.selector import Selector
-from dbre.web.topology import glances, seen_sweep, tree_of
+from dbre.web.topology import glances, seen_forecast, seen_sweep, tree_of
 
 CLOCK = SystemClock()
 SHOP = fleet(3).clusters[0]
@@ -29,6 +32,18 @@ CASCADE = topology(
 def seen(found: Topology) -> Sweep:
     status = Status(topology=found, lags=[], findings=findings_of(found, slot_limit_bytes=1), judgement=None)
     return Sweep(status=status, at=CLOCK.now())
+
+
+def check(subject: str, value: str) -> PreCheck:
+    return PreCheck(
+        rule="all_answer",
+        subject=subject,
+        state=CheckState.FAIL,
+        value=value,
+        limit="none",
+        source="topology",
+        remedy=f"see {subject}",
+    )
 
 
 async def test_viewers_share_one_sweep_and_one_who_leaves_ends_it_for_nobody() -> None:
@@ -84,9 +99,19 @@ async def test_nodes_of_clusters_that_are_kept_from_a_viewer_are_not_told_of() -
         return found
 
     shop = Fleet(clusters=(SHOP,)).clusters[0]
-    wired: Any = SimpleNamespace(fleet=Fleet(clusters=(shop,)), sweeps=Sweeps(look, CLOCK))
+    in_the_way = [check("n3", "n3 is silent"), check("n1", "a transaction is open")]
+
+    async def forecast(_: Cluster) -> NextSwitchover:
+        return NextSwitchover(cluster="shop", at=CLOCK.now(), primary="n1", candidate="n2", in_the_way=tuple(in_the_way))
+
+    wired: Any = SimpleNamespace(fleet=Fleet(clusters=(shop,)), sweeps=Sweeps(look, CLOCK), switchovers=Shared(forecast, CLOCK))
     viewer = Principal(name="vic", kind=PrincipalKind.PERSON, grants=(Grant(role=Role.VIEWER, selector=Selector.of({})),))
     told = await seen_sweep(wired, viewer, "shop")
     assert [one.name for one in told.status.topology.nodes] == ["n1", "n2"]
     assert not any("n3" in one.summary for one in told.status.findings)
     assert [one.cluster.name for one in await glances(wired, viewer)] == ["shop"]
+    following = await seen_forecast(wired, viewer, "shop")
+    assert following is not None
+    assert (following.may_be, [one.rule for one in following.in_the_way]) == (False, ["all_answer", "all_answer"])
+    assert "n3" not in str(following.document())
+    assert "a transaction is open" in str(following.document())

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from dbre import __version__
 from dbre.assembly import Ground, StoredReportSources, assemble, chaos_ground, schedules_of_installation, slo_snapshots
 from dbre.capabilities.chaos.ground import ChaosGround
-from dbre.capabilities.ha.config_document import HA
-from dbre.capabilities.ha.sweeps import Sweeps, sweep
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
 from dbre.capabilities.incident.delivery.wiring import Telling, telling
 from dbre.capabilities.observe import EXPORTER, PROBE, Exporter, Prober
@@ -36,6 +34,7 @@ from dbre.control_plane.parts import run_parts, stop_signals, until_told
 from dbre.control_plane.preflight import check_engines, check_secrets, warn_of_definitions, warn_of_store
 from dbre.control_plane.readiness import find_trouble, readiness
 from dbre.control_plane.stack import stack_checker
+from dbre.control_plane.topology import topology_looks
 from dbre.control_plane.web_server import address_of, listen, serve
 from dbre.core.audit.checkpointer import Checkpointer
 from dbre.core.audit.document import AUDIT
@@ -258,6 +257,7 @@ class ControlPlane:
         backups: BackupServices,
         chaos: ChaosGround,
     ) -> Services:
+        sweeps, switchovers = topology_looks(self._config, self._fleet, self._application.engines, self._clock, store)
         return Services(
             clock=self._clock,
             fleet=self._fleet,
@@ -286,9 +286,8 @@ class ControlPlane:
             stack=lambda: stack.results,
             backups=backups,
             chaos=chaos,
-            sweeps=Sweeps(
-                lambda one: sweep(self._application.engines, self._fleet, one, self._clock, self._config.get(HA)), self._clock
-            ),
+            sweeps=sweeps,
+            switchovers=switchovers,
             composites=composites_from(self._config.get(SLO_COMPOSITES)),
             reports=Reports(store, StoredReportSources(self._config, self._fleet, store), self._config.get(REPORT)),
         )

@@ -10,7 +10,9 @@ from starlette.types import ASGIApp
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.ha.shared import Shared
 from dbre.capabilities.ha.sweeps import Sweeps
+from dbre.capabilities.ha.switchover.forecast import NextSwitchover
 from dbre.capabilities.incident.chatops.slack_receiver import SlackReceiver
 from dbre.capabilities.incident.delivery.alertmanager_receiver import AlertmanagerReceiver
 from dbre.capabilities.incident.incidents_document import PostmortemDocument
@@ -134,6 +136,7 @@ class Services:
     reports: Reports
     backups: BackupServices
     sweeps: Sweeps
+    switchovers: Shared[NextSwitchover]
     chaos: ChaosGround
     stack: Callable[[], Sequence[CheckResult]]  # the latest check of each service
     composites: Sequence[Composite] = ()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from dbre.capabilities.ha.lag import ReplicaLag
 from dbre.capabilities.ha.model import Edge, Node, Topology
 from dbre.capabilities.ha.sweeps import Sweep
+from dbre.capabilities.ha.switchover.checks import PreCheck
+from dbre.capabilities.ha.switchover.forecast import NextSwitchover, is_worth_asking
 from dbre.core.checks import Finding
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster
@@ -15,9 +17,9 @@ from dbre.web.problems import NotFound
 from dbre.web.services import Services
 from dbre.web.sight import seen_clusters
 
-__all__ = ["Glance", "TreeRow", "glances", "seen_sweep", "tree_of"]
+__all__ = ["Glance", "TreeRow", "glances", "seen_forecast", "seen_sweep", "tree_of"]
 
-_PATIENCE_SECONDS = 1.0  # for sweeps of the page of all clusters: what is not there by then comes with the next look
+_PATIENCE_SECONDS = 1.0  # for what a page can do without: what is not there by then comes with the next look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,24 @@ async def seen_sweep(wired: Services, principal: Principal, name: str) -> Sweep:
     if cluster is None:
         raise NotFound(f"the inventory has no cluster {name!r}", hint="dbre fleet list names them")
     return _within_sight(await wired.sweeps.of(cluster), {one.name for one in seen_clusters(wired, principal)})
+
+
+async def seen_forecast(wired: Services, principal: Principal, name: str) -> NextSwitchover | None:
+    """What a switchover of a cluster that the principal may see would do now; None: not worth asking, or not known yet."""
+    clusters = {one.name: one for one in seen_clusters(wired, principal)}
+    cluster, last = clusters[name], wired.sweeps.last(clusters[name])
+    if last is None or not is_worth_asking(cluster, last.status.topology):
+        return None
+    asking = asyncio.create_task(wired.switchovers.of(cluster))
+    await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
+    if not asking.done():
+        asking.cancel()  # the look itself goes on
+    found = wired.switchovers.last(cluster) if asking.cancelling() else asking.result()
+    if found is None:
+        return None
+    nodes = last.status.topology.nodes
+    hidden = {one.name for one in nodes if one.instance.cluster not in clusters}
+    return replace(found, in_the_way=tuple(_without(one, hidden) for one in found.in_the_way))
 
 
 def tree_of(sweep: Sweep) -> Sequence[TreeRow]:
@@ -117,6 +137,13 @@ def _within_sight(sweep: Sweep, clusters: set[str]) -> Sweep:
             lags=[one for one in sweep.status.lags if one.replica not in hidden and one.upstream not in hidden],
         ),
     )
+
+
+def _without(check: PreCheck, hidden: set[str]) -> PreCheck:
+    """What is in the way is in the way for all; whose name it bears is not for all."""
+    if not any(name in text for name in hidden for text in (check.subject, check.value, check.limit, check.remedy or "")):
+        return check
+    return replace(check, subject="a node of a cluster that is kept from you", value="not ok", limit="ok", remedy=None)
 
 
 def _names(finding: Finding, hidden: set[str]) -> bool:

@@ -53,6 +53,7 @@ async def status(
     from dbre.capabilities.ha.consulting import consultation
     from dbre.capabilities.ha.looking import read_status
     from dbre.capabilities.ha.status import plugin_status, status_document, status_text
+    from dbre.capabilities.ha.switchover.forecast_command import forecast
     from dbre.core.checks import Severity, exit_code_of
     from dbre.core.errors import ExitCode
     from dbre.core.units import parse_bytes
@@ -67,13 +68,14 @@ async def status(
         slot_limit_bytes=parse_bytes(slot_limit),
         consult=consultation(parts.config.get(HA).of(cluster), parts.fleet, wanted, parts.clock),
     )
+    following = await forecast(parts, wanted, found)
     errors = [one.error for one in found.topology.nodes if one.error is not None]
     nobody = all(one.view is None for one in found.topology.nodes)
     return View(
         kind="HaStatus",
-        items=[status_document(found.topology, found.findings, found.judgement, parts.clock.now(), found.consulted)],
+        items=[status_document(found, parts.clock.now(), following)],
         single=True,
-        text=status_text(found.topology, found.findings, found.judgement, found.consulted),
+        text=status_text(found, following),
         errors=errors,
         exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
         plugin=plugin_status(found.topology, found.findings, found.judgement),

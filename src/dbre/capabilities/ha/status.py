@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from dbre.capabilities.ha.consulted import Consulted
+from dbre.capabilities.ha.looking import Status
 from dbre.capabilities.ha.model import Edge, Node, Outsider, Topology
+from dbre.capabilities.ha.switchover.forecast import NextSwitchover
 from dbre.capabilities.ha.verdict import Judgement
 from dbre.core.checks import Finding, Severity
 from dbre.core.text import printable
@@ -15,14 +16,9 @@ from dbre.ports.topology import NodeView
 __all__ = ["plugin_status", "status_document", "status_text"]
 
 
-def status_document(
-    topology: Topology,
-    findings: Sequence[Finding],
-    judgement: Judgement | None,
-    now: datetime,
-    consulted: Consulted | None = None,
-) -> Row:
-    """Everything that a sweep found, as one document."""
+def status_document(found: Status, now: datetime, following: NextSwitchover | None = None) -> Row:
+    """Everything that a sweep found, as one document; ``following`` is the next planned change of primary."""
+    topology, judgement, consulted = found.topology, found.judgement, found.consulted
     primary = topology.primary
     return {
         "cluster": topology.cluster,
@@ -45,8 +41,9 @@ def status_document(
                 "evidence": dict(one.evidence),
                 "fix": one.fix,
             }
-            for one in findings
+            for one in found.findings
         ],
+        "next_switchover": following.document() if following is not None else None,
     }
 
 
@@ -120,11 +117,10 @@ def _outsider(one: Outsider) -> Row:
     return {"node": one.node, "is_upstream": one.is_upstream, "name": one.name, "address": one.address, "state": one.state}
 
 
-def status_text(
-    topology: Topology, findings: Sequence[Finding], judgement: Judgement | None, consulted: Consulted | None = None
-) -> str:
-    """A tree of who follows whom, what they say who choose the primary, then what is wrong."""
-    lines = [f"{topology.cluster} ({topology.engine}): {_summary(topology, judgement)}", ""]
+def status_text(found: Status, following: NextSwitchover | None = None) -> str:
+    """A tree of who follows whom, what they say who choose the primary, what a switchover would do, then what is wrong."""
+    topology, consulted = found.topology, found.consulted
+    lines = [f"{topology.cluster} ({topology.engine}): {_summary(topology, found.judgement)}", ""]
     shown: set[str] = set()
     followed = {edge.downstream for edge in topology.edges if edge.upstream is not None}
     for node in topology.nodes:
@@ -139,7 +135,9 @@ def status_text(
         lines.append(f"{verb} {printable(one.name)}{where}, which is not in the inventory")
     if consulted is not None:
         lines.extend(("", *consulted.lines()))
-    for finding in findings:
+    if following is not None:
+        lines.extend(("", *following.lines()))
+    for finding in found.findings:
         lines.extend(("", f"{finding.severity.value.upper()} {finding.rule}: {finding.summary}"))
         if finding.fix:
             lines.append(f"  fix: {finding.fix}")

@@ -10,7 +10,7 @@ from dbre.capabilities.ha.lag_view import lag_row
 from dbre.capabilities.ha.status import status_document
 from dbre.web.access import ApiAccess, ApiPrincipal, Wired
 from dbre.web.problems import ERRORS
-from dbre.web.topology import seen_sweep
+from dbre.web.topology import seen_forecast, seen_sweep
 
 __all__ = ["router"]
 
@@ -70,6 +70,33 @@ class FindingItem(BaseModel):
     fix: str | None
 
 
+class CheckItem(BaseModel):
+    """One thing that is in the way of a planned change of primary."""
+
+    rule: str
+    subject: str
+    value: str
+    limit: str
+    source: str
+    remedy: str | None
+
+
+class NextSwitchoverItem(BaseModel):
+    """What a planned change of primary would do now, some seconds old at most."""
+
+    at: datetime
+    may_switch: bool
+    primary: str | None
+    candidate: str | None
+    reason: str | None
+    by: str
+    predicted_seconds: float | None
+    measured_at: datetime | None
+    predicted_loss_bytes: int | None
+    in_the_way: list[CheckItem]
+    error: str | None
+
+
 class TopologyItem(BaseModel):
     """A cluster at one moment, as its own servers tell it."""
 
@@ -84,12 +111,13 @@ class TopologyItem(BaseModel):
     edges: list[EdgeItem]
     lags: list[LagItem]
     findings: list[FindingItem]
+    next_switchover: NextSwitchoverItem | None
 
 
 @router.get("/ha/{cluster}", responses={404: ERRORS[404]})
 async def show_topology(cluster: str, wired: Wired, principal: ApiPrincipal) -> TopologyItem:
     """The topology of one cluster, at most two seconds old."""
     found = await seen_sweep(wired, principal, cluster)
-    status = found.status
-    document = status_document(status.topology, status.findings, status.judgement, found.at, status.consulted)
-    return TopologyItem.model_validate({**document, "lags": [lag_row(one) for one in status.lags]})
+    following = await seen_forecast(wired, principal, cluster)
+    document = status_document(found.status, found.at, following)
+    return TopologyItem.model_validate({**document, "lags": [lag_row(one) for one in found.status.lags]})

@@ -5,7 +5,7 @@ from starlette.responses import HTMLResponse, Response
 
 from dbre.web.access import PagePrincipal, Wired
 from dbre.web.templates import render
-from dbre.web.topology import glances, seen_sweep, tree_of
+from dbre.web.topology import glances, seen_forecast, seen_sweep, tree_of
 
 __all__ = ["router"]
 
@@ -26,7 +26,8 @@ async def ha_cluster_page(cluster: str, request: Request, wired: Wired, principa
     """Who follows whom in one cluster, how far behind, and what is wrong; a request by htmx gets that alone."""
     found = await seen_sweep(wired, principal, cluster)
     template = "_topology.html" if "hx-request" in request.headers else "topology.html"
-    values = {"cluster": cluster, "sweep": found, "tree": tree_of(found)}
+    following = await seen_forecast(wired, principal, cluster)
+    values = {"cluster": cluster, "sweep": found, "tree": tree_of(found), "following": following}
     page = HTMLResponse(render(request, template, title=f"Topology of {cluster}", **values))
     page.headers["Vary"] = "HX-Request"
     return page

@@ -1,15 +1,12 @@
 """``dbre ha switchover``: another instance becomes the primary of a cluster, as planned."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dbre.core.operation.act import Act
 from dbre.core.view import View
-from dbre.ports.runtime import Runtime, runtime
-
-if TYPE_CHECKING:
-    from dbre.core.store import Store
+from dbre.ports.runtime import runtime
 
 __all__ = ["app"]
 
@@ -38,20 +35,10 @@ async def switchover(
 
     if not check:
         return Act(kind="ha.switchover", input={"cluster": cluster, "to": to}, view=done_view)
-    from dbre.core.store.errors import StoreMissing
-
-    parts = runtime(ctx)
-    try:
-        async with parts.open_store() as store:
-            return await _check(parts, cluster, to, store)
-    except StoreMissing:  # nothing was ever changed by dbre: so nothing was measured
-        return await _check(parts, cluster, to, None)
-
-
-async def _check(parts: Runtime, cluster: str, to: str | None, store: "Store | None") -> View:
     from dbre.capabilities.ha.switchover.assessment import assess
-    from dbre.capabilities.ha.switchover.building import switchover_ground
+    from dbre.capabilities.ha.switchover.building import ground_of_command
     from dbre.capabilities.ha.switchover.view import assessment_view
 
-    ground = switchover_ground(parts.config, parts.fleet, parts.engines, parts.clock, store)
-    return assessment_view(await assess(ground, parts.fleet.cluster(cluster), to=to, purpose="dbre:switchover"))
+    parts = runtime(ctx)
+    async with ground_of_command(parts) as ground:
+        return assessment_view(await assess(ground, parts.fleet.cluster(cluster), to=to, purpose="dbre:switchover"))

@@ -1,0 +1,32 @@
+"""What the pages show of who is primary, and of who could be next."""
+
+from datetime import timedelta
+
+from dbre.capabilities.ha.config_document import HA
+from dbre.capabilities.ha.shared import Shared
+from dbre.capabilities.ha.sweeps import Sweeps, sweep
+from dbre.capabilities.ha.switchover.building import switchover_ground
+from dbre.capabilities.ha.switchover.forecast import NextSwitchover, next_switchover
+from dbre.core.clock import Clock
+from dbre.core.config import Config
+from dbre.core.fleet import Cluster, Fleet
+from dbre.core.store import Store
+from dbre.ports.engine import EngineRegistry
+
+__all__ = ["topology_looks"]
+
+_FORECAST_FRESH = timedelta(seconds=10)  # it asks each server, process and route; who could be next seldom changes
+
+
+def topology_looks(
+    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store
+) -> tuple[Sweeps, Shared[NextSwitchover]]:
+    """Sweeps, and forecasts that go on from them."""
+    ground = switchover_ground(config, fleet, engines, clock, store)
+    sweeps = Sweeps(lambda one: sweep(engines, fleet, one, clock, config.get(HA)), clock)
+
+    async def forecast(cluster: Cluster) -> NextSwitchover:
+        status = (await sweeps.of(cluster)).status
+        return await next_switchover(ground, cluster, seen=(status.topology, status.lags))
+
+    return sweeps, Shared(forecast, clock, fresh=_FORECAST_FRESH)
