@@ -4,6 +4,7 @@ By itself ``SENTINEL FAILOVER`` loses what clients write to the old primary unti
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -106,7 +107,7 @@ class SentinelHandOver:
         self, cluster: Cluster, old: Instance, new: Instance, *, limit_seconds: float, said: DbreError | None
     ) -> SentinelWords:
         """Until the new one leads. Raises: SentinelRefused where it will not, and the old one was opened; OutcomeUnknown."""
-        still = 0
+        rest_since: float | None = None
         reason = f"; they said: {said.message}" if said is not None else ""
         try:
             async with asyncio.timeout(limit_seconds):
@@ -114,8 +115,9 @@ class SentinelHandOver:
                     words = await self._words(cluster)
                     if await self._leads(cluster, words, new):
                         return words
-                    still = still + 1 if _is_at_rest(words, old) else 0
-                    if still * _LOOK_SECONDS >= _SETTLED_SECONDS:
+                    now = time.monotonic()
+                    rest_since = (rest_since or now) if _is_at_rest(words, old) else None
+                    if rest_since is not None and now - rest_since >= _SETTLED_SECONDS:
                         break
                     await asyncio.sleep(_LOOK_SECONDS)
         except TimeoutError as error:
