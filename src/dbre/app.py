@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # imported at run time only by the commands that need them
     from dbre.capabilities.chaos.ground import ChaosGround
     from dbre.capabilities.ha.clients.ground import ClientGround
     from dbre.capabilities.incident.impact import ImpactSource
+    from dbre.capabilities.upgrade.ground import UpgradeGround
     from dbre.core.config import Config, Section
     from dbre.core.fleet import Fleet
     from dbre.core.gates.asking import Gates
@@ -82,6 +83,7 @@ def sections() -> "Sequence[Section[Any]]":
     from dbre.capabilities.slo.ingest.streams.documents import STREAMS
     from dbre.capabilities.slo.polling.documents import PROMETHEUS
     from dbre.capabilities.stack.documents import STACK
+    from dbre.capabilities.upgrade.config_document import UPGRADE
     from dbre.core.audit.document import AUDIT
     from dbre.core.fleet_document import FLEET
     from dbre.core.gates.document import GATES
@@ -120,6 +122,7 @@ def sections() -> "Sequence[Section[Any]]":
         BACKUP,
         PROVEN_RESTORE_POLICIES,
         HA,
+        UPGRADE,
         CHAOS,
         STATE,
         AUDIT,
@@ -209,7 +212,7 @@ class Application:
     @cached_property
     def operations(self) -> "OperationRegistry":
         """The kinds of operation that this installation knows; for looking at, not for running."""
-        from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground
+        from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground, upgrade_ground
         from dbre.assembly_drills import drill_ground
         from dbre.capabilities.ha.switchover.building import switchover_ground
 
@@ -227,6 +230,7 @@ class Application:
             switchovers=switchover_ground(self.config, self._fleet, self.engines, self.clock, None),
             routes=route_ground(self.config, self._fleet, self.engines),
             drills=drill_ground(self.config, chaos),
+            upgrades=upgrade_ground(self.config, self._fleet, self.engines, self.clock),
         )
 
     async def principal(self) -> "Principal":
@@ -285,6 +289,13 @@ class Application:
         from dbre.assembly_clients import client_ground
 
         return client_ground(self.fleet, self.engines)
+
+    @property
+    def upgrades(self) -> "UpgradeGround":
+        """What rolling restarts and upgrades stand on."""
+        from dbre.assembly import upgrade_ground
+
+        return upgrade_ground(self.config, self.fleet, self.engines, self.clock)
 
     def _server(self) -> tuple[str, str] | None:
         """The control plane that commands talk to, and what names it; None: this machine's own state store."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.settings import SloSource
     from dbre.capabilities.slo.definition import Definition
     from dbre.capabilities.slo.recent_statuses import RecentStatuses
+    from dbre.capabilities.upgrade.ground import UpgradeGround
 
 __all__ = [
     "Ground",
@@ -68,6 +69,7 @@ __all__ = [
     "schedules_of_installation",
     "slo_snapshots",
     "statuses_of",
+    "upgrade_ground",
 ]
 
 
@@ -152,6 +154,7 @@ def kinds_of(
     routes: "RouteGround | None" = None,
     rejoins: "RejoinGround | None" = None,
     drills: "DrillGround | None" = None,
+    upgrades: "UpgradeGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
 
@@ -168,6 +171,7 @@ def kinds_of(
     from dbre.capabilities.review import CheckFleet
     from dbre.capabilities.settings import ApplySettings
     from dbre.capabilities.slo.corrections.operations import CorrectSlo, RevokeCorrection
+    from dbre.capabilities.upgrade.operations import operations as upgrade_operations
 
     slo = _slo_source(statuses) if statuses is not None else None
     return Kinds(
@@ -182,6 +186,7 @@ def kinds_of(
         *(route_operations(routes) if routes is not None else ()),
         *((Rejoin(rejoins),) if rejoins is not None else ()),
         *((Drill(drills),) if drills is not None else ()),
+        *(upgrade_operations(upgrades) if upgrades is not None else ()),
     )
 
 
@@ -233,6 +238,23 @@ def route_ground(config: Config, fleet: Fleet, engines: EngineRegistry) -> "Rout
 
     settings = config.get(HA)
     return RouteGround(fleet=fleet, engines=engines, routes_of=lambda cluster: routes_of(settings, cluster))
+
+
+def upgrade_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock) -> "UpgradeGround":
+    """What rolling restarts and upgrades stand on: the planned change of primary is ``ha``'s."""
+    from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.upgrade.config_document import UPGRADE
+    from dbre.capabilities.upgrade.ground import UpgradeGround
+
+    settings = config.get(HA)
+    return UpgradeGround(
+        fleet=fleet,
+        engines=engines,
+        clock=clock,
+        settings=config.get(UPGRADE),
+        manager_of=lambda cluster: "Patroni" if settings.of(cluster.name).patroni is not None else None,
+        switch_kind="ha.switchover",
+    )
 
 
 def failover_ground(
@@ -509,6 +531,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         routes=route_ground(ground.config, ground.fleet, ground.engines),
         rejoins=rejoin_ground(ground.config, ground.fleet, ground.engines, clock, store),
         drills=drill_ground(ground.config, chaos),
+        upgrades=upgrade_ground(ground.config, ground.fleet, ground.engines, clock),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
     runner = OperationRunner(

@@ -46,6 +46,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "engine": CommandEntry("Fleet and engines", "dbre.cli.engine_cli", "Engines, what they support, the SQL they send."),
     "ha": CommandEntry("Operate", "dbre.capabilities.ha.cli", "High availability: topology, lag, what is wrong with them."),
     "settings": CommandEntry("Operate", "dbre.capabilities.settings.cli", "Server parameters: shown, compared, changed."),
+    "upgrade": CommandEntry(
+        "Operate", "dbre.capabilities.upgrade.cli", "Restarts, settings and minor versions, server by server."
+    ),
     "backup": CommandEntry(
         "Operate", "dbre.capabilities.backup.cli", "Backups that are proved: copies, log, recovery, drills."
     ),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # every command imports this module for its help, and these c
     from dbre.capabilities.chaos.ground import ChaosGround
     from dbre.capabilities.ha.clients.ground import ClientGround
     from dbre.capabilities.incident.impact import ImpactSource
+    from dbre.capabilities.upgrade.ground import UpgradeGround
     from dbre.core.clock import Clock
     from dbre.core.config import Config, Section
     from dbre.core.fleet import Fleet
@@ -88,6 +89,11 @@ class Runtime(Protocol):
     @property
     def clients(self) -> "ClientGround":
         """What probe clients stand on, and the checkers that judge them."""
+        ...
+
+    @property
+    def upgrades(self) -> "UpgradeGround":
+        """What rolling restarts and upgrades stand on."""
         ...
 
     def report_sources(self, store: "Store") -> "ReportSources":

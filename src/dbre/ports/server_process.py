@@ -6,9 +6,10 @@ What is the same for every engine of the second half of facet ``succession``; en
 import asyncio
 import os
 import pwd
+import re
 import signal
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from dbre.core.programs.run import run
 from dbre.core.units import format_duration
 from dbre.ports.succession import Following, HostState, NoControl, NotDone, StopMode
 from dbre.ports.topology import LogPosition
+from dbre.ports.versions import parse_version
 
 __all__ = ["ServerProcess", "until"]
 
 _POLL_SECONDS = 0.004
+_VERSION_SECONDS = 30.0
+_VERSION = re.compile(r"\d+(?:\.\d+)+", re.ASCII)  # postgres (PostgreSQL) 15.18, Ver 10.11.14-MariaDB, v=7.0.15
 _SYSTEMCTL = "systemctl"
 
 
@@ -194,6 +198,31 @@ class ServerProcess:
     async def last_position(self) -> LogPosition:
         """Not known without the server."""
         raise Unsupported(f"{self.where} tells where its log ends only while it runs")
+
+    async def installed_version(self) -> tuple[int, ...] | None:
+        """By the word of the program that the main process was started from, as it lies on the disk now."""
+        found = await asyncio.to_thread(self.processes)
+        if not found:
+            return None
+        try:
+            program = os.readlink(f"/proc/{found[0].pid}/exe").removesuffix(" (deleted)")  # noqa: PTH115 - no disk is asked
+        except OSError:
+            return None
+        return await self.version_of(program)
+
+    async def version_of(self, program: str | Path) -> tuple[int, ...] | None:
+        """What a program of the server says of itself. Raises: ProgramFailed, NoControl, Denied."""
+        account, data = self.owner(), self.data_directory()
+        done = await run([program, "--version"], account=account, directory=data, timeout_seconds=_VERSION_SECONDS)
+        match = _VERSION.search(done.stdout)
+        return parse_version(match[0]) if match else None
+
+    async def keep_settings(self, stored: Mapping[str, str | None]) -> None:
+        """Not possible: such a server stores no settings of its own."""
+        raise Unsupported(
+            f"{self.where} stores no settings that could be put back: {', '.join(stored)}",
+            hint="correct its configuration file",
+        )
 
     async def wait_gone(self, *, limit_seconds: float) -> HostState:
         """Until no process is left; where processes cannot be seen, until nobody answers. Raises: NotDone."""

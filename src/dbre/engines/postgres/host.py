@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.control import ControlKind
@@ -15,7 +16,7 @@ from dbre.core.programs.run import run
 from dbre.core.units import format_duration
 from dbre.engines.postgres.binaries import find_postgres
 from dbre.engines.postgres.conninfo import conninfo_for
-from dbre.engines.postgres.standby_files import make_follower, make_primary
+from dbre.engines.postgres.standby_files import make_follower, make_primary, store_settings
 from dbre.ports.server_process import ServerProcess, until
 from dbre.ports.succession import Following, HostState, NotDone, StopMode
 from dbre.ports.topology import LogPosition
@@ -131,6 +132,16 @@ class PostgresHost(ServerProcess):
             )
         offset = (int(where[1], 16) << 32) + int(where[2], 16)
         return LogPosition(text=where[0], offset=offset + 1)  # reached by whoever has replayed that record
+
+    async def installed_version(self) -> tuple[int, ...] | None:
+        """Of the program that ``start`` runs."""
+        return await self.version_of(await self._program("postgres"))
+
+    async def keep_settings(self, stored: Mapping[str, str | None]) -> None:
+        """In ``postgresql.auto.conf``, as ALTER SYSTEM would."""
+        if left := await asyncio.to_thread(self.processes):
+            raise NotDone(f"{self.where} runs still as {left[0].pid}: its own settings are changed by ALTER SYSTEM")
+        await asyncio.to_thread(store_settings, self.data_directory(), self.owner(), stored)
 
     def configuration_options(self) -> list[str]:
         """Where its settings are, where they are not in its data directory: as words of a command line."""

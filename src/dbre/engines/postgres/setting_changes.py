@@ -88,7 +88,7 @@ class _Look:
 
     def from_files(self, *, is_auto_included: bool = True) -> str:
         """The value that the files give, or the built-in one; the last line counts."""
-        given = [one for one in self._lines if is_auto_included or not one.source_file.endswith(_AUTO_FILE)]
+        given = [one for one in self._lines if is_auto_included or not (one.source_file or "").endswith(_AUTO_FILE)]
         return shown(given[-1].value if given else self.detail.boot_val or "", self.rule)
 
     @property
@@ -199,7 +199,7 @@ class SettingChanges:
             )
         broken = next((line for line in look.files if line.error and (line.name is None or line.is_unknown)), None)
         if broken is not None:
-            place = f"{printable(broken.source_file)} line {broken.source_line}"
+            place = f"{printable(broken.source_file)} line {broken.source_line}" if broken.source_file else "its files"
             raise SettingRefused(
                 f"{where} would refuse the reload: {place}: {printable(broken.error)}",
                 hint="correct that line first: SELECT * FROM pg_file_settings WHERE error IS NOT NULL",

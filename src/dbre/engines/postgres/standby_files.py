@@ -1,18 +1,21 @@
-"""The two files that make a stopped PostgreSQL server a standby, written whole or not at all, as its owner has them."""
+"""Files of a stopped PostgreSQL server: what makes it a standby, and its stored settings; written whole or not at all."""
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.programs.account import Account, give
 from dbre.core.secrets import Secret
 
-__all__ = ["make_follower", "make_primary", "sync_directory"]
+__all__ = ["make_follower", "make_primary", "store_settings", "sync_directory"]
 
 _SIGNAL = "standby.signal"
 _AUTO = "postgresql.auto.conf"
 _OURS = re.compile(r"\s*(primary_conninfo|primary_slot_name|recovery_target(_\w+)?)\s*[=\s]", re.IGNORECASE)
 """What a standby is told, and what an earlier recovery to a target left: with that it would stop on its way."""
+
+_NAME = re.compile(r"\s*([A-Za-z_][\w.$]*)\s*[=\s]")
 
 
 def make_follower(data: Path, account: Account, conninfo: Secret, slot: str | None) -> None:
@@ -30,6 +33,20 @@ def make_primary(data: Path) -> None:
     """Take the signal away."""
     (data / _SIGNAL).unlink(missing_ok=True)
     sync_directory(data)
+
+
+def store_settings(data: Path, account: Account, stored: Mapping[str, str | None]) -> None:
+    """Store values in a stopped server's file of ALTER SYSTEM, or take them away; the rest stays as it is."""
+    auto = data / _AUTO
+    kept = [line for line in _lines(auto) if _name_in(line) not in {name.lower() for name in stored}]
+    lines = [*kept, *(f"{name} = {_quoted(value)}" for name, value in stored.items() if value is not None)]
+    _write(auto, "\n".join(lines) + "\n", account)
+    sync_directory(data)
+
+
+def _name_in(line: str) -> str:
+    match = _NAME.match(line)
+    return match[1].lower() if match else ""
 
 
 def _lines(path: Path) -> list[str]:

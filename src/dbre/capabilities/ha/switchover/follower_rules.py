@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck
 from dbre.capabilities.ha.switchover.survey import NodeSurvey, Survey
 from dbre.core.text import printable
+from dbre.ports.succession import GivesUp
 
 __all__ = ["direct_followers", "follower_checks"]
 
@@ -21,8 +22,10 @@ def follower_checks(found: Survey, old: str, new: str) -> Iterator[PreCheck]:
         standing = found.nodes[name].standing if name in found.nodes else None
         if standing is None or after is None:
             continue
-        low = [f"{key} {standing.at_least.get(key)} is below {value}" for key, value in after.at_least.items()
-               if standing.at_least.get(key, value) < value]  # fmt: skip
+        has = dict(standing.at_least)
+        if name == old and standing.gives_up is GivesUp.BY_STOPPING:  # it is started again on the way
+            has |= standing.at_least_next
+        low = [f"{key} {has.get(key)} is below {value}" for key, value in after.at_least.items() if has.get(key, value) < value]
         if after.at_least:
             yield PreCheck(
                 rule="enough_to_follow",

@@ -1,0 +1,65 @@
+"""The process that rolls is killed with SIGKILL between two commits, and another one goes on: each server restarted once."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from upgrade_kit import Ground, Walker, fleet_of, run_and_die
+
+from dbre.core.clock import SystemClock
+from dbre.core.operation.states import OperationState
+from dbre.core.store import Store, open_store
+from dbre.lab.postgres import PostgresServer
+from dbre.ports.session import Role
+from dbre.testing.fixtures import PostgresPair
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 's.db'}"
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    async with open_store(url, clock=SystemClock(), exclusive=True, migrate=True) as opened:
+        yield opened
+
+
+async def ask(server: PostgresServer, query: str) -> str:
+    async with await server.connect() as connection:
+        row = await (await connection.execute(query)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def killed_and_resumed(pair: PostgresPair, url: str, number: int) -> bool:
+    """Kill the process at one moment, go on with another; whether the operation had not ended before that moment."""
+    servers = {"n1": pair.primary, "n2": pair.replica}
+    ground, wanted = Ground.of(fleet_of(servers)), str(110 + number)
+    async with open_store(url, clock=SystemClock()) as opened:
+        operation = await Walker(store=opened, ground=ground).submit("upgrade.parameters", set={"max_connections": wanted})
+    if not run_and_die(url, ground, operation, number):
+        return False
+    async with open_store(url, clock=SystemClock()) as opened:
+        record = await Walker(store=opened, ground=ground).run(operation)
+    assert record.state is OperationState.SUCCEEDED, (number, record.error)
+    for one in servers.values():
+        assert await ask(one, "SELECT current_setting('max_connections')") == wanted
+        assert await ask(one, "SELECT count(*) FROM pg_settings WHERE pending_restart") == "0"
+    roles = [await one.role() for one in servers.values()]
+    assert sorted(roles) == [Role.PRIMARY, Role.REPLICA]
+    return True
+
+
+@pytest.mark.parametrize("number", [6, 11], ids=["replica-changed", "in-the-child"])
+async def test_it_goes_on_where_it_was_killed(postgres_pair: PostgresPair, store: Store, url: str, number: int) -> None:
+    assert await killed_and_resumed(postgres_pair, url, number)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_it_goes_on_wherever_it_was_killed(postgres_pair: PostgresPair, store: Store, url: str) -> None:
+    number = 0
+    while await killed_and_resumed(postgres_pair, url, number := number + 1):
+        pass
+    assert number > 14
