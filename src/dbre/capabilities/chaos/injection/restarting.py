@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dbre.capabilities.chaos.injection.local_process import family, is_listening
+from dbre.capabilities.chaos.injection.record import boot_id
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Address
 from dbre.core.packets.finding import namespace_again
@@ -19,10 +20,10 @@ from dbre.core.programs.run import clean_environment
 from dbre.core.text import printable
 from dbre.lab.processes import Process, send
 
-__all__ = ["how_it_was_started", "log_of", "start_again", "stop_in_order", "wait_until_listening"]
+__all__ = ["how_it_was_started", "lives", "log_of", "start_again", "stop_in_order", "wait_until_listening"]
 
 _POLL_SECONDS = 0.02
-_KEPT = ("PGSERVICE", "PGSERVICEFILE")  # where to look, never what is secret: it is written to the state file
+_KEPT = ("PGSERVICE", "PGSERVICEFILE", "LD_LIBRARY_PATH")  # where to look, never a secret: the state file keeps them
 
 
 def how_it_was_started(pid: int) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def how_it_was_started(pid: int) -> dict[str, Any]:
             "user": owner.st_uid,
             "group": owner.st_gid,
             "namespace": Namespace.of_process(pid).inode(),
+            "boot": boot_id(),
             "environment": _kept_environment(pid),
         }
     except OSError as error:
@@ -67,19 +69,21 @@ def log_of(pid: int) -> int | None:
     return None
 
 
-def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, log: int | None = None) -> None:
+def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None = None, *, log: int | None = None) -> int:
     """Start it with the words it was started with, where its sockets were; ``environment`` is added to a clean one,
-    and ``log`` takes what it says.
+    and ``log`` takes what it says. Gives its pid.
 
     Raises: PrecheckFailed where its network namespace is gone.
     """
     as_other = {"user": given["user"], "group": given["group"], "extra_groups": ()} if os.geteuid() == 0 else {}
-    namespace = namespace_again(given["namespace"])
+    # Numbers of namespaces are used again after a boot; that of the machine's own is always the same.
+    is_known = given["boot"] == boot_id() or given["namespace"] == Namespace.own().inode()
+    namespace = namespace_again(given["namespace"]) if is_known else None
     if namespace is None:
         raise PrecheckFailed(f"the network namespace of {given['program']} is gone, and its addresses with it")
 
-    def start() -> None:
-        subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
+    def start() -> int:
+        started = subprocess.Popen(  # noqa: S603 -- the words with which the same program was running
             given["words"],
             executable=given["program"],
             cwd=given["directory"],
@@ -91,8 +95,9 @@ def start_again(given: Mapping[str, Any], environment: Mapping[str, str] | None 
             umask=0o077,
             **as_other,
         )
+        return started.pid
 
-    namespace.call(start)
+    return namespace.call(start)
 
 
 def stop_in_order(main: Process, number: signal.Signals, *, limit_seconds: float) -> bool:
@@ -100,7 +105,7 @@ def stop_in_order(main: Process, number: signal.Signals, *, limit_seconds: float
     processes = family(main)
     send(main, number)
     deadline = time.monotonic() + limit_seconds
-    while living := [one for one in processes if _lives(one)]:
+    while living := [one for one in processes if lives(one)]:
         if time.monotonic() > deadline:
             for one in living:
                 send(one, signal.SIGKILL)
@@ -124,6 +129,7 @@ def _kept_environment(pid: int) -> dict[str, str]:
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if os.fsdecode(name) in _KEPT}
 
 
-def _lives(process: Process) -> bool:
+def lives(process: Process) -> bool:
+    """Whether it is still there, and no other one by its number."""
     now = Process.read(process.pid)
     return now is not None and now.start_ticks == process.start_ticks and now.is_alive

@@ -19,13 +19,15 @@ from dbre.capabilities.chaos.injection.local_process import (
     signal_all,
 )
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
-from dbre.capabilities.chaos.injection.restarting import how_it_was_started, log_of, start_again
+from dbre.capabilities.chaos.injection.restarting import how_it_was_started, lives, log_of, start_again
 from dbre.core.fleet import Address
+from dbre.lab.processes import Process
 
 __all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
 
 _SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_LOOK_SECONDS = 0.1  # each one reads tables of the kernel, maybe of many namespaces
 _START_SECONDS = 20.0
 
 
@@ -56,6 +58,7 @@ class Crash(Fault):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._log: int | None = None  # of the server before it was killed
+        self._started: Process | None = None  # by us, once; it may take its time to listen
 
     async def prepare(self) -> Mapping[str, Any]:
         """Find the server's processes, and how the main one was started."""
@@ -91,11 +94,16 @@ class Crash(Fault):
         address = self.scene.access.address
         beside = self.scene.parameters.beside
         starts = Address.parse(beside, default_port=0) if beside is not None else address
-        if "start" in inverse and not known(inverse) and not is_listening(starts):
-            start_again(inverse["start"], log=self._log)
+        if (
+            "start" in inverse
+            and not known(inverse)
+            and not (self._started and lives(self._started))
+            and not is_listening(starts)
+        ):
+            self._started = Process.read(start_again(inverse["start"], log=self._log))
         deadline = time.monotonic() + _START_SECONDS
         while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _make(scene: Scene) -> Fault:

@@ -13,6 +13,7 @@ from dbre.capabilities.chaos.injection.local_process import family, is_listening
 from dbre.capabilities.chaos.injection.model import Fault, InjectionFailed, Parameters, Scene
 from dbre.capabilities.chaos.injection.restarting import (
     how_it_was_started,
+    lives,
     log_of,
     start_again,
     stop_in_order,
@@ -47,6 +48,7 @@ class Preloaded(Fault):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._log: int | None = None  # of the server that was stopped last
+        self._again: Process | None = None  # started without the library; it may take its time to listen
 
     async def prepare(self) -> Mapping[str, Any]:
         """See that it may be restarted and how. Raises: PrecheckFailed."""
@@ -90,7 +92,9 @@ class Preloaded(Fault):
         await asyncio.to_thread(stop_in_order, main, port.stop_signal, limit_seconds=_STOP_SECONDS)
 
     async def _start(self, inverse: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-        await asyncio.to_thread(partial(start_again, inverse["start"], environment, log=self._log))
+        if environment or self._again is None or not lives(self._again):
+            pid = await asyncio.to_thread(partial(start_again, inverse["start"], environment, log=self._log))
+            self._again = None if environment else Process.read(pid)
         if not await asyncio.to_thread(wait_until_listening, self.scene.access.address, limit_seconds=_START_SECONDS):
             raise InjectionFailed(f"{self.scene.instance} does not listen after it was started", hint="see the server's log")
         deadline = asyncio.get_running_loop().time() + _START_SECONDS
