@@ -26,6 +26,7 @@ class Health:
     primaries: tuple[str, ...]
     silent: tuple[str, ...]
     replicating: int
+    wrong: tuple[str, ...]  # findings that are errors
 
     @classmethod
     def of(cls, found: Status) -> "Health":
@@ -35,6 +36,7 @@ class Health:
             primaries=tuple(one.name for one in topology.primaries),
             silent=tuple(one.name for one in topology.nodes if one.view is None),
             replicating=len({one.downstream for one in topology.edges if one.told.is_receiving}),
+            wrong=tuple(one.summary for one in found.findings if one.severity.weight >= Severity.ERROR.weight),
         )
 
     def lacks(self, *, replicating: int) -> str | None:
@@ -45,30 +47,25 @@ class Health:
             return f"{', '.join(self.silent)} does not answer"
         if self.replicating < replicating:
             return f"{counted(self.replicating, 'replica')} replicating instead of {replicating}"
-        return None
+        return self.wrong[0] if self.wrong else None
 
 
 async def find_health(ground: DrillGround, cluster: Cluster) -> Health:
     """Sweep once."""
-    return Health.of(await _status(ground, cluster))
+    status = await read_status(ground.engines, ground.fleet, cluster, seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES)
+    return Health.of(status)
 
 
 async def require_health(ground: DrillGround, cluster: Cluster) -> Health:
     """A cluster that may be drilled. Raises: PrecheckFailed saying what is wrong with it."""
-    status = await _status(ground, cluster)
-    found = Health.of(status)
+    found = await find_health(ground, cluster)
     lacking = found.lacks(replicating=1)
-    wrong = [one.summary for one in status.findings if one.severity.weight >= Severity.ERROR.weight]
-    if lacking is not None or wrong:
+    if lacking is not None:
         raise PrecheckFailed(
-            f"{cluster.name} is not whole: {printable(lacking or wrong[0], limit=300)}",
+            f"{cluster.name} is not whole: {printable(lacking, limit=300)}",
             hint=f"mend it first: dbre ha status {cluster.name}",
         )
     return found
-
-
-async def _status(ground: DrillGround, cluster: Cluster) -> Status:
-    return await read_status(ground.engines, ground.fleet, cluster, seed=None, slot_limit_bytes=_SLOT_LIMIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ _BASELINE_ACKS = 50
 _BASELINE_SECONDS = 60.0
 _WITNESS_SECONDS = 5.0  # after the promotion, and again after the fault is gone: does the old primary still acknowledge?
 _REVERT_SECONDS = 300.0
+_STEADY_SECONDS = 2.0
 _STAYS = (DrillKind.FREEZE, DrillKind.PATRONI_FREEZE, DrillKind.BLACK_HOLE, DrillKind.PARTITION)
 
 
@@ -104,7 +105,7 @@ class DrillRun:
             if asked.kind in _STAYS:
                 await asyncio.sleep(_WITNESS_SECONDS)
             if self._by is Changer.DBRE and course.change is not None and asked.kind is not DrillKind.PLANNED:
-                await self._bring_back(old, course)
+                await self._bring_back(old)
             for one in held:
                 await one.end(limit_seconds=_REVERT_SECONDS)
         witness = _WITNESS_SECONDS if asked.kind in _STAYS else 0.0
@@ -112,16 +113,19 @@ class DrillRun:
         return course
 
     async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
-        end = clients.now + self._asked.whole.total_seconds()
+        """And still so a moment later: a follower of another history connects again and again."""
+        end, first = clients.now + self._asked.whole.total_seconds(), None
         while clients.now < end:
-            if (await find_health(self._ground, self._cluster)).lacks(replicating=self._replicating) is None:
-                course.whole_at = clients.now
+            lacking = (await find_health(self._ground, self._cluster)).lacks(replicating=self._replicating)
+            first = None if lacking is not None else clients.now if first is None else first
+            if first is not None and clients.now - first >= _STEADY_SECONDS:
+                course.whole_at = first
                 return
             await asyncio.sleep(0.1)
 
-    async def _bring_back(self, old: str, course: _Course) -> None:
-        if self._ground.settings.of(self._cluster.name).patroni is None and course.change is not None:
-            await bring_back(self._ground, self._cluster, self._ground.fleet.instance(old), course.change)
+    async def _bring_back(self, old: str) -> None:
+        if self._ground.settings.of(self._cluster.name).patroni is None:  # else Patroni does it
+            await bring_back(self._context, self._cluster, old)
 
     @asynccontextmanager
     async def _held(self, faults: Sequence[DrillFault]) -> AsyncIterator[list[Held]]:
