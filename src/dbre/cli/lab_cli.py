@@ -62,6 +62,9 @@ async def up(
         str | None,
         typer.Option(metavar="PRESET", help="Let Patroni, over an etcd of three, choose the primary: lan-fast, safe or wan."),
     ] = None,
+    sentinels: Annotated[
+        int, typer.Option("--sentinels", metavar="N", help="Let so many Sentinels choose the primary of redis: 1, 3, 5 or 7.")
+    ] = 0,
     network: Annotated[
         bool,
         typer.Option("--network", help="Each server in a network namespace of its own, for faults of the network. Needs root."),
@@ -80,6 +83,7 @@ async def up(
     user who called sudo, or as postgres. Programs are looked for in --bindir, in the system and in the extra "lab" of dbre.
     """
     from dbre.core.progress import report
+    from dbre.core.text import counted
     from dbre.core.units import parse_duration
     from dbre.lab import Lab, LabEngine, LabSpec
 
@@ -91,11 +95,14 @@ async def up(
         version=version,
         bindir=bindir and bindir.absolute(),
         patroni=patroni,
+        sentinels=sentinels,
         network=network,
         sites=sites,
         round_trip_seconds=parse_duration(round_trip).total_seconds() if round_trip is not None else 0.0,
     )
-    chosen = "" if patroni is None else ", with Patroni and etcd"
+    chosen = (
+        ", with Patroni and etcd" if patroni is not None else f", with {counted(sentinels, 'Sentinel')}" if sentinels else ""
+    )
     report(f"starting {engine.value}: a primary and {wanted} {'replica' if wanted == 1 else 'replicas'}{chosen}")
     lab = await Lab.create(spec, directory)
     servers = [_row(one) for one in await lab.status()]

@@ -14,10 +14,11 @@ from dbre.lab.patroni.program import PatroniProgram, find_patroni
 from dbre.lab.postgres import PostgresBinaries, PostgresServer, find_postgres
 from dbre.lab.programs import ServerProgram
 from dbre.lab.redis import RedisServer, find_redis
+from dbre.lab.sentinel import SentinelServer, sentinels_of
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 
-__all__ = ["Blueprint", "build_cluster", "build_servers", "find_blueprint"]
+__all__ = ["Blueprint", "build_cluster", "build_sentinels", "build_servers", "find_blueprint"]
 
 _ETCD_MEMBERS = 3  # the fewest of which one may be lost
 
@@ -101,6 +102,15 @@ def build_servers(spec: LabSpec, blueprint: Blueprint, sites: Sequence[Site]) ->
     first, *others = zip(spec.server_names, sites, strict=True)
     primary = _server(*first, spec=spec, blueprint=blueprint, primary=None)
     return (primary, *(_server(*one, spec=spec, blueprint=blueprint, primary=primary) for one in others))
+
+
+def build_sentinels(spec: LabSpec, servers: Sequence[LabServer], sites: Sequence[Site]) -> tuple[SentinelServer, ...]:
+    """Those that choose the primary, beside the servers in turn; none where nobody asked for them. Nothing is started."""
+    primary = servers[0]
+    if not spec.sentinels or not isinstance(primary, RedisServer):
+        return ()
+    beside = [sites[number % len(sites)] for number in range(spec.sentinels)]
+    return sentinels_of(primary, beside, master_name=spec.name, prefix=f"{spec.name}-sentinel")
 
 
 def _server(name: str, site: Site, *, spec: LabSpec, blueprint: Blueprint, primary: LabServer | None) -> LabServer:

@@ -8,10 +8,12 @@ from dbre.lab.server import LabServer
 __all__ = ["configuration"]
 
 
-def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni: Sequence[str] = ()) -> str:
+def configuration(
+    *, name: str, servers: Sequence[LabServer], user: str, patroni: Sequence[str] = (), sentinels: Sequence[str] = ()
+) -> str:
     """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it.
 
-    ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary.
+    ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary, ``sentinels`` those where Sentinels do.
     """
     primary = servers[0]
     lines = [
@@ -31,6 +33,7 @@ def configuration(*, name: str, servers: Sequence[LabServer], user: str, patroni
         "      instances:",
         *(line for one in servers for line in _instance(one, lab=name, is_controlled=not patroni)),
         *patroni,
+        *sentinels,
         "probe:",
         "  interval: 2s",
         "  total_timeout: 1500ms",

@@ -14,7 +14,7 @@ from dbre.core.programs.account import Account, choose_account
 from dbre.core.programs.cache import cache_directory
 from dbre.core.secrets import Secret
 from dbre.core.text import closest
-from dbre.lab.build import Blueprint, build_cluster, build_servers, find_blueprint
+from dbre.lab.build import Blueprint, build_cluster, build_sentinels, build_servers, find_blueprint
 from dbre.lab.destruction import uninterrupted
 from dbre.lab.document import configuration
 from dbre.lab.errors import LabError, UnknownLab
@@ -24,6 +24,7 @@ from dbre.lab.model import LabEngine, LabSpec, ServerState, ServerStatus, check_
 from dbre.lab.network.placing import build_network, places
 from dbre.lab.patroni.document import patroni_section
 from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
+from dbre.lab.sentinel import sentinel_section
 from dbre.lab.server import LabServer, Login
 from dbre.lab.site import Site
 from dbre.ports.lease_settings import PRESETS
@@ -47,7 +48,8 @@ class Lab:
         self.cluster = build_cluster(spec, blueprint, sites)  # None: no Patroni
         self.servers: tuple[LabServer, ...]
         self.servers = self.cluster.nodes if self.cluster is not None else build_servers(spec, blueprint, sites)
-        self.stores: tuple[LabServer, ...] = self.cluster.etcd if self.cluster is not None else ()
+        self.sentinels = build_sentinels(spec, self.servers, sites)
+        self.stores: tuple[LabServer, ...] = self.cluster.etcd if self.cluster is not None else self.sentinels
 
     @classmethod
     async def create(
@@ -187,8 +189,11 @@ class Lab:
             for server in self.servers:  # the primary first: replicas are made from it
                 server.logins = tuple(logins)
                 await server.start()
+            await asyncio.gather(*(one.start() for one in self.sentinels))
         patroni = patroni_section(self.cluster, self.spec) if self.cluster is not None else ()
-        self._keep("dbre.yaml", configuration(name=self.name, servers=self.servers, user=OBSERVER, patroni=patroni))
+        sentinels = sentinel_section(self.sentinels, self.spec)
+        text = configuration(name=self.name, servers=self.servers, user=OBSERVER, patroni=patroni, sentinels=sentinels)
+        self._keep("dbre.yaml", text)
 
     def _write_manifest(self, blueprint: Blueprint, account: Account) -> None:
         spec = self.spec
@@ -200,6 +205,7 @@ class Lab:
                 "version": spec.version,
                 "durable": spec.durable,
                 "patroni": spec.patroni,
+                "sentinels": spec.sentinels,
                 "network": spec.network,
                 "sites": spec.sites,
                 "round_trip_seconds": spec.round_trip_seconds,

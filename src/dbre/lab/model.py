@@ -14,6 +14,7 @@ from dbre.ports.session import Role
 __all__ = ["MOST_REPLICAS", "LabEngine", "LabSpec", "ServerState", "ServerStatus", "check_name"]
 
 MOST_REPLICAS = 8
+SENTINELS = (1, 3, 5, 7)
 LONGEST_ROUND_TRIP_SECONDS = 5.0
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,30}[a-z0-9])?")
 
@@ -47,8 +48,9 @@ def check_name(name: str) -> str:
 class LabSpec:
     """One primary and its replicas. ``bindir`` and ``version`` None: the newest that is installed.
 
-    ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary. With ``network`` each server is in
-    a network namespace of its own, which needs root; ``sites`` are places that take turns, ``round_trip_seconds`` apart.
+    ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary; ``sentinels`` is how many choose
+    that of Redis. With ``network`` each server is in a network namespace of its own, which needs root; ``sites`` are places
+    that take turns, ``round_trip_seconds`` apart.
     """
 
     name: str = "lab"
@@ -58,6 +60,7 @@ class LabSpec:
     bindir: Path | None = None
     durable: bool = True
     patroni: str | None = None
+    sentinels: int = 0
     network: bool = False
     sites: int = 1
     round_trip_seconds: float = 0.0
@@ -74,6 +77,12 @@ class LabSpec:
             raise UsageError(f"{quoted(self.patroni, limit=100)} is not a preset of Patroni's settings", hint=hint)
         if self.patroni is not None and self.engine is not LabEngine.POSTGRESQL:
             raise UsageError(f"Patroni runs postgresql only, not {self.engine}", hint="leave out --patroni")
+        if self.sentinels and self.engine is not LabEngine.REDIS:
+            raise UsageError(f"Sentinels choose the primary of redis only, not of {self.engine}", hint="leave out --sentinels")
+        if self.sentinels and self.sentinels not in SENTINELS:
+            raise UsageError(
+                f"{self.sentinels} Sentinels are not possible: 1, 3, 5 or 7", hint="write --sentinels 3: a majority decides"
+            )
         if not 1 <= self.sites <= 1 + self.replicas:
             hint = "one server at least is in each: fewer sites, or more replicas"
             raise UsageError(f"{self.sites} sites are not possible with {1 + self.replicas} servers", hint=hint)

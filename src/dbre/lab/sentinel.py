@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dbre.core.secrets import Secret
+from dbre.lab.model import LabSpec
 from dbre.lab.programs import ServerProgram
 from dbre.lab.redis import RedisServer, ask_inline
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 from dbre.ports.session import Role
 
-__all__ = ["SentinelServer", "sentinels_of"]
+__all__ = ["SentinelServer", "sentinel_section", "sentinels_of"]
 
 
 class SentinelServer(LabServer):
@@ -79,12 +80,13 @@ def sentinels_of(
     sites: Sequence[Site],
     *,
     master_name: str,
+    prefix: str = "sentinel",
     settings: Mapping[str, str] | None = None,
 ) -> tuple[SentinelServer, ...]:
     """Sentinels of one primary, one at each site, that agree by majority and have its password; nothing is started."""
     return tuple(
         SentinelServer(
-            f"sentinel-{1 + place}",
+            f"{prefix}-{1 + place}",
             site,
             program=watched.program,
             watched=watched,
@@ -94,3 +96,17 @@ def sentinels_of(
         )
         for place, site in enumerate(sites)
     )
+
+
+def sentinel_section(sentinels: Sequence[SentinelServer], spec: LabSpec) -> Sequence[str]:
+    """The section ``ha`` of a lab's configuration; empty where there are none. The password stays in its own file."""
+    if not sentinels:
+        return []
+    return [
+        "ha:",
+        "  clusters:",
+        f"    - cluster: {spec.name}",
+        "      sentinel:",
+        f"        addresses: [{', '.join(str(one.address) for one in sentinels)}]",
+        f"        password: file:{sentinels[0].name}/password",
+    ]

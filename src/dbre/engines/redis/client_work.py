@@ -22,6 +22,9 @@ _REFUSALS = frozenset(
 )  # fmt: skip
 _SWAP = "if redis.call('HGET',KEYS[1],ARGV[1])~=ARGV[2] then return 0 end redis.call('HSET',KEYS[1],ARGV[1],ARGV[3]) return 1"
 
+_NOT_THE_PRIMARY = ("READONLY", "MASTERDOWN")
+"""What drivers answer by connecting again, in search of the primary."""
+
 
 def fate_of(error: Exception, *, is_sent: bool) -> Fate:
     """Whether an error proves that nothing was changed: a lost connection and a time limit prove nothing."""
@@ -36,11 +39,12 @@ class _Session:
         self._limit = limit
         self.node = node
         self.is_sent = False
+        self._is_left = False
 
     @property
     def is_usable(self) -> bool:
-        """Open, and no answer outstanding."""
-        return self._connection.is_usable
+        """Open, no answer outstanding, and the server is a primary still, as far as it has told."""
+        return self._connection.is_usable and not self._is_left
 
     def abort(self) -> None:
         """Close the socket at once."""
@@ -56,6 +60,7 @@ class _Session:
             return ClientReply(value=await act(self, work), node=self.node)
         except FAULTS.raised as error:
             verdict = FAULTS.classify(error)
+            self._is_left = error_word(error) in _NOT_THE_PRIMARY
             raise WorkFailed(
                 fate_of(error, is_sent=self.is_sent), verdict.reason if verdict else type(error).__name__
             ) from error

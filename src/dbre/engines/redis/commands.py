@@ -116,6 +116,7 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
     ("succession_setting", Facet.SUCCESSION, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
     ("succession_set", Facet.SUCCESSION, ">=6.2", "+config|set", "CONFIG SET $1 $2", (_NAME_OF, _VALUE)),
     ("succession_keep", Facet.SUCCESSION, ">=6.2", "+config|rewrite", "CONFIG REWRITE", ()),
+    ("succession_cut", Facet.SUCCESSION, ">=6.2", "+client|kill", "CLIENT KILL TYPE normal SKIPME yes", ()),
     ("mischief_pause", Facet.MISCHIEF, ">=6.2", "+client|pause", "CLIENT PAUSE $1 WRITE", (_MILLISECONDS,)),
     ("mischief_unpause", Facet.MISCHIEF, ">=6.2", "+client|unpause", "CLIENT UNPAUSE", ()),
     ("mischief_kill", Facet.MISCHIEF, ">=6.2", "+client|kill", "CLIENT KILL ID $1", (_ID,)),

@@ -61,7 +61,7 @@ _OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
         Facet.SUCCESSION,
         "planned and forced change of primary",
         ">=6.2",
-        ("succession_follow", "succession_hand_over", "succession_set", "succession_keep"),
+        ("succession_follow", "succession_hand_over", "succession_set", "succession_keep", "succession_cut"),
         "",
     ),
     (

@@ -10,6 +10,7 @@ _BACKUPS = ("backup_setting", "backup_end_file", "canary_write", "canary_newest"
 _CLIENT = ("client_push", "client_list", "client_field", "client_set_field", "client_swap", "client_remove")
 _SUCCEEDING = (
     "succession_follow", "succession_hand_over", "succession_setting", "succession_set", "succession_keep",
+    "succession_cut",
 )  # fmt: skip
 _SNAPSHOTS = ("+sync", "+psync", "+replconf")  # redis-cli --rdb
 _MISCHIEF = ("mischief_pause", "mischief_unpause", "mischief_kill")

@@ -119,7 +119,10 @@ class RedisSuccession:
                 await ask("succession_set", "masteruser", following.user)
                 await ask("succession_set", "masterauth", following.password.reveal() if following.password else "")
             if not _is_towards(sections_of(await ask("info")), following.upstream):
+                was_primary = sections_of(await ask("info")).get("role") == "master"
                 await ask("succession_follow", following.upstream.host, following.upstream.port)
+                if was_primary:
+                    await _cut(ask)
             seen: Mapping[str, str] = {}
 
             async def is_up() -> bool:
@@ -206,6 +209,12 @@ async def _keep(ask: Any) -> None:
     """Write it into its configuration file; a server without one forgets it at its next restart, as ``standing`` says."""
     with suppress(ResponseError):
         await ask("succession_keep")
+
+
+async def _cut(ask: Any) -> None:
+    """End its clients, as Sentinels do with a primary that is none any more: they look for the new one, and do not stay."""
+    with suppress(ResponseError):  # without the privilege each of them is told READONLY at its next write
+        await ask("succession_cut")
 
 
 def _position(info: Mapping[str, str]) -> LogPosition:
