@@ -70,6 +70,7 @@ def sections() -> "Sequence[Section[Any]]":
     from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES
     from dbre.capabilities.chaos.config_document import CHAOS
     from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.gates.config_document import REDUNDANCY_POLICIES, REPLICA_LAG_POLICIES
     from dbre.capabilities.incident import RECEIVERS
     from dbre.capabilities.incident.channels.documents import CHANNELS
     from dbre.capabilities.incident.incidents_document import INCIDENTS
@@ -122,6 +123,8 @@ def sections() -> "Sequence[Section[Any]]":
         BACKUP,
         PROVEN_RESTORE_POLICIES,
         HA,
+        REPLICA_LAG_POLICIES,
+        REDUNDANCY_POLICIES,
         UPGRADE,
         CHAOS,
         STATE,
@@ -256,7 +259,15 @@ class Application:
         from dbre.assembly import gates_of, statuses_of
 
         statuses = statuses_of(self.config, self.fleet, self.clock, store)
-        return gates_of(self.config, self.fleet, self.clock, store, statuses=statuses, answer_seconds=_PATIENCE_SECONDS)
+        return gates_of(
+            self.config,
+            self.fleet,
+            self.clock,
+            store,
+            engines=self.engines,
+            statuses=statuses,
+            answer_seconds=_PATIENCE_SECONDS,
+        )
 
     def impact(self, store: "Store") -> "ImpactSource":
         """What incidents did to users, measured from the stored slots."""

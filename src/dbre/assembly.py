@@ -96,12 +96,14 @@ def gates_of(
     clock: Clock,
     store: Store | None,
     *,
+    engines: EngineRegistry,
     statuses: "RecentStatuses | None",
     answer_seconds: float = ANSWER_SECONDS,
 ) -> Gates:
     """The gates of this installation; without a store those that need one allow, and what they would say is not known."""
     from dbre.capabilities.backup.drilling.gate import ProvenRestoreGate
     from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES, proof_policies
+    from dbre.capabilities.ha.gates.building import replica_gates
     from dbre.capabilities.slo.budget_documents import ERROR_BUDGET_POLICIES, budget_policies
     from dbre.capabilities.slo.budget_gate import BudgetGate
 
@@ -111,6 +113,7 @@ def gates_of(
         FreezeWindowGate(freeze_windows(document), change_windows(document)),
         ApprovalGate(store, approval_policies(document, has_identities=has_identities)),
         TargetLockGate(store),
+        *replica_gates(config, fleet, engines, clock),
     ]
     gates.append(
         ProvenRestoreGate(
@@ -533,7 +536,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         drills=drill_ground(ground.config, chaos),
         upgrades=upgrade_ground(ground.config, ground.fleet, ground.engines, clock),
     )
-    gates = gates_of(ground.config, ground.fleet, clock, store, statuses=known)
+    gates = gates_of(ground.config, ground.fleet, clock, store, engines=ground.engines, statuses=known)
     runner = OperationRunner(
         store,
         registry,

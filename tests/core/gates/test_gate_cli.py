@@ -96,6 +96,8 @@ def test_list_names_every_gate_and_what_it_guards(project, capsys):
         "error-budget",
         "freeze-window",
         "proven-restore",
+        "redundancy",
+        "replica-lag",
         "target-lock",
     ]
     assert "--cluster NAME" in err
@@ -111,6 +113,8 @@ def test_list_says_what_each_gate_says_of_a_cluster(project, capsys):
             "error-budget": "refuse",
             "freeze-window": "hold",
             "proven-restore": "allow",
+            "redundancy": "allow",
+            "replica-lag": "allow",
             "target-lock": "allow",
         },
     )

@@ -1,0 +1,1 @@
+"""What operations elsewhere are asked about the replicas of their target."""
