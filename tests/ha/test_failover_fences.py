@@ -14,7 +14,7 @@ from dbre.capabilities.ha.fencing.ladder import climb
 from dbre.capabilities.ha.fencing.rung import FenceFailed
 from dbre.capabilities.ha.fencing.rungs import CommandRung, ControlRung, NetworkRung
 from dbre.core.errors import Unsupported
-from dbre.core.fleet import Instance
+from dbre.core.fleet import Address, Instance
 from dbre.core.programs.account import Account
 from dbre.engines.redis import RedisEngine
 from dbre.lab.redis import RedisServer
@@ -106,3 +106,28 @@ async def test_a_command_that_ends_well_proves_nothing(server: RedisServer, tmp_
     (tmp_path / f"gone-{server.address.port}").touch()
     fenced = await climb([rung], subject="n1", clock=CLOCK, note=quiet)
     assert (fenced.seen, mark.exists()) == ("/usr/bin/test says that it is off", True)
+
+
+async def test_other_addresses_of_the_machine_are_cut_off_too() -> None:
+    if os.geteuid() != 0 or shutil.which("nft", path="/usr/sbin:/usr/bin") is None:
+        leave_out(Unsupported("rules of nftables need root and nft", hint="apt install nftables, and run the tests as root"))
+    listener = await asyncio.start_server(lambda _, writer: writer.close(), "0.0.0.0", 0)
+    port = listener.sockets[0].getsockname()[1]
+    fence = NftFence(Address("127.0.0.1", port), name=f"wide{os.getpid()}")
+    try:
+        (await asyncio.open_connection("127.0.0.2", port))[1].close()
+        await fence.cut()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.open_connection("127.0.0.2", port), 1.0)
+    finally:
+        await fence.lift()
+        listener.close()
+
+
+async def test_who_starts_servers_again_by_itself_is_left_to_it(server: RedisServer) -> None:
+    """In a cluster of Patroni or Sentinels another one may be primary by then."""
+    rung = ControlRung(ControlFence(), RedisEngine().host(instance(server)), starts_again=False)
+    await server.freeze()
+    assert (await climb([rung], subject="n1", clock=CLOCK, note=quiet)).is_ours
+    assert await rung.release() is None
+    assert server.processes() == []

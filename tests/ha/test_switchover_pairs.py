@@ -169,6 +169,11 @@ async def test_a_closed_redis_refuses_writes_until_it_is_opened(redis_pair: Redi
         assert await client.config_get("min-replicas-to-write") == {"min-replicas-to-write": "1"}
         await client.config_set("min-replicas-to-write", "0")
         await client.set("k", "open")
+        await client.config_set("min-replicas-max-lag", "0")  # then it counts no replicas, and would refuse nothing
+        with pytest.raises(NotDone, match="cannot be closed to writes: min-replicas-max-lag is 0"):
+            await server.succession.close_to_writes(limit_seconds=5)
+        await client.config_set("min-replicas-max-lag", "10")
+        await client.set("k", "open still")
     await server.aclose()
 
 

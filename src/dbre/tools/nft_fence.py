@@ -21,9 +21,10 @@ _PACKAGES = {"nft": "nftables", "ip": "iproute2"}
 
 
 class NftFence:
-    """Drops every packet from and to one TCP port of an address, on the machine (or in the namespace) of the server.
+    """Drops every packet from and to a TCP port of this machine (or of the namespace of the server), at whatever address.
 
-    Clients that use the server's own socket file are not cut off.
+    A server that listens everywhere is reached at addresses that the inventory does not name. Clients that use its own socket
+    file are not cut off.
     """
 
     def __init__(self, address: Address, *, name: str, namespace: str | None = None) -> None:
@@ -43,21 +44,16 @@ class NftFence:
 
     async def cut(self) -> None:
         """Put the rules there, all at once; again where they are there. Raises: Denied, Unsupported, ProgramFailed."""
-        await self._nft(["-f", "-"], script=_script(self._table, await _numbers(self._address), self._address.port))
+        await self._nft(["-f", "-"], script=_script(self._table, self._address.port))
 
     async def is_cut(self) -> bool:
-        """Whether the table is there with both of its rules for every address. Raises: Denied, Unsupported."""
+        """Whether the table is there with both of its rules. Raises: Denied, Unsupported."""
         try:
             listed = (await self._nft(["list", "table", "inet", self._table])).stdout
         except ProgramFailed:  # there is no such table
             return False
-        numbers = await _numbers(self._address)
-        port = self._address.port
-        return all(
-            f"{_family(one)} daddr {one} tcp dport {port} drop" in listed
-            and f"{_family(one)} saddr {one} tcp sport {port} drop" in listed
-            for one in numbers
-        )
+        rules = {line.strip() for line in listed.splitlines()}
+        return {_into(self._address.port), _out(self._address.port)} <= rules
 
     async def lift(self) -> None:
         """Take the rules away; nothing where there are none. Raises: Denied, Unsupported, ProgramFailed."""
@@ -84,20 +80,22 @@ class NftFence:
         )
 
 
-def _script(table: str, numbers: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address], port: int) -> str:
+def _into(port: int) -> str:
+    return f"tcp dport {port} drop"
+
+
+def _out(port: int) -> str:
+    return f"tcp sport {port} drop"
+
+
+def _script(table: str, port: int) -> str:
     """One transaction of nft: an older table of that name is replaced. Source: nft(8), "delete" after "add" never fails."""
-    into = "\n".join(f"    {_family(one)} daddr {one} tcp dport {port} drop" for one in numbers)
-    out = "\n".join(f"    {_family(one)} saddr {one} tcp sport {port} drop" for one in numbers)
     return (
         f"table inet {table}\ndelete table inet {table}\n"
         f"table inet {table} {{\n"
-        f"  chain in {{\n    type filter hook input priority -300; policy accept;\n{into}\n  }}\n"
-        f"  chain out {{\n    type filter hook output priority -300; policy accept;\n{out}\n  }}\n}}\n"
+        f"  chain in {{\n    type filter hook input priority -300; policy accept;\n    {_into(port)}\n  }}\n"
+        f"  chain out {{\n    type filter hook output priority -300; policy accept;\n    {_out(port)}\n  }}\n}}\n"
     )
-
-
-def _family(number: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    return "ip" if number.version == 4 else "ip6"
 
 
 async def _numbers(address: Address) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -24,6 +24,7 @@ from dbre.ports.topology import LogPosition
 __all__ = ["RedisSuccession"]
 
 _GUARD = "min-replicas-to-write"
+_GUARD_LAG = "min-replicas-max-lag"
 _CLOSED = 1_000_000
 """Added to the setting: no server has as many replicas, so that it refuses every write, and what it was can be told."""
 
@@ -50,6 +51,11 @@ class RedisSuccession:
         """Ask for more replicas than there can be: writes are refused at once, and stay so if we die."""
         async with self._session() as ask:
             now = await _guard(ask)
+            if await _number(ask, _GUARD_LAG) == 0:  # Source: redis.conf, "Setting one or the other to 0 disables the feature"
+                raise NotDone(
+                    f"Redis at {self._access.address} cannot be closed to writes: {_GUARD_LAG} is 0",
+                    hint=f"CONFIG SET {_GUARD_LAG} 10",
+                )
             if now < _CLOSED:
                 await ask("succession_set", _GUARD, str(now + _CLOSED))
             return _position(sections_of(await ask("info")))
@@ -201,7 +207,11 @@ class RedisSuccession:
 
 
 async def _guard(ask: Any) -> int:
-    found = await ask("succession_setting", _GUARD)
+    return await _number(ask, _GUARD)
+
+
+async def _number(ask: Any, name: str) -> int:
+    found = await ask("succession_setting", name)
     return int(found[1]) if len(found) > 1 else 0
 
 

@@ -19,6 +19,10 @@ __all__ = ["PATIENCE_SECONDS", "Observer"]
 PATIENCE_SECONDS = 1.0
 """How long one node may take to answer; a round takes no longer where only one is silent."""
 
+_WRITES_UNSEEN = (Contact.EXHAUSTED, Contact.REFUSED)
+"""It serves others, and tells us nothing."""
+_TOLD_WITHIN_SECONDS = 5.0
+
 
 class Observer:
     """One vantage point on one cluster; an asynchronous context, which closes its connections."""
@@ -99,6 +103,8 @@ class Observer:
         node = topology.node(self._primary) if self._primary is not None else None
         if node is not None and node.contact.is_alive:
             self._heard_at = now
+            if node.contact in _WRITES_UNSEEN and now - (self._told_at or 0.0) > _TOLD_WITHIN_SECONDS:
+                self._position = None  # it wrote on since, nobody knows how far: what it told is no measure of a loss
         if node is not None and node.is_primary and node.view is not None:
             self._told_at = now
             self._position = node.view.position

@@ -35,7 +35,7 @@ class Surroundings:
     free_bytes: int | None = None  # where the primary keeps its data, if that is on this machine
     fences: tuple[str, ...] = ()  # rungs that can be tried
     fence_problems: tuple[str, ...] = ()  # why the others cannot
-    is_managed: bool = False  # something else promotes in this cluster
+    manager: str | None = None  # what else promotes in this cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,11 +133,11 @@ def _unmanaged(around: Surroundings) -> Obstacle:
     return Obstacle(
         rule="not_managed",
         subject="the cluster",
-        value="Patroni chooses its primary" if around.is_managed else "nothing else promotes",
-        limit="nobody else promotes",
-        source="ha: clusters: patroni",
-        remedy="name its etcd under patroni: etcd: then a dead leader is fenced, and its lease let go",
-        is_met=not around.is_managed,
+        value=f"{around.manager} chooses its primary" if around.manager is not None else "nothing else promotes",
+        limit="nobody else promotes: two who do make two primaries",
+        source="ha: clusters: patroni, sentinel",
+        remedy="leave it to whoever promotes there: dbre ha status",
+        is_met=around.manager is None,
         is_blocking=True,
     )
 

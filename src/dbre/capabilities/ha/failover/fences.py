@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dbre.capabilities.ha.detection.reports import Listener
-from dbre.capabilities.ha.detection.weighing import Heard
+from dbre.capabilities.ha.detection.weighing import Heard, Rules
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.fencing.config_document import CommandFence, ControlFence, FenceDocument, NetworkFence, SelfFence
-from dbre.capabilities.ha.fencing.rung import Rung
+from dbre.capabilities.ha.fencing.rung import Confirmation, FenceFailed, Rung
 from dbre.capabilities.ha.fencing.rungs import CommandRung, ControlRung, NetworkRung, SelfFenceRung
+from dbre.core.clock import Clock
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.tools.nft_fence import NftFence
 
-__all__ = ["Ladder", "ladder_of", "unheard_by_majority"]
+__all__ = ["Ladder", "ladder_of", "see_fenced", "unheard_by_majority"]
+
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,13 @@ class Ladder:
 
     rungs: tuple[Rung, ...]
     problems: tuple[str, ...]
+
+    def rung(self, name: str, subject: str) -> Rung:
+        """The rung that held. Raises: FenceFailed where it cannot be used from here."""
+        found = next((one for one in self.rungs if one.name == name), None)
+        if found is None:
+            raise FenceFailed(f"the fence {name} of {subject} cannot be seen from here: {'; '.join(self.problems)}")
+        return found
 
 
 async def ladder_of(ground: FailoverGround, cluster: Cluster, instance: Instance, *, fence_id: str) -> Ladder:
@@ -37,6 +47,19 @@ async def ladder_of(ground: FailoverGround, cluster: Cluster, instance: Instance
     return Ladder(rungs=tuple(rungs), problems=tuple(problems))
 
 
+async def see_fenced(ground: FailoverGround, cluster: Cluster, instance: Instance, *, rung: str, fence_id: str) -> Confirmation:
+    """Whether the fence that held holds now. Raises: FenceFailed, or why it cannot be seen."""
+    ladder = await ladder_of(ground, cluster, instance, fence_id=fence_id)
+    found = await ladder.rung(rung, instance.name).confirm()
+    if not found.is_fenced:
+        raise FenceFailed(
+            f"{instance.name} was fenced, and is not any more: {found.seen}",
+            hint="see who started it again, or took the fence away",
+            context={"instance": instance.name, "rung": rung},
+        )
+    return found
+
+
 async def _rung(
     ground: FailoverGround, cluster: Cluster, instance: Instance, settings: FenceDocument, *, fence_id: str
 ) -> Rung:
@@ -48,7 +71,7 @@ async def _rung(
                     f"the processes of {instance.name} cannot be seen from here: control: must name its data directory, on the "
                     "machine that has its address, and dbre must run as the owner of that directory or as root"
                 )
-            return ControlRung(settings, host)
+            return ControlRung(settings, host, starts_again=ground.manager_of(cluster.name) is None)
         case NetworkFence():
             fence = NftFence(instance.address, name=fence_id, namespace=settings.namespace)
             if not await fence.is_here():
@@ -66,21 +89,29 @@ async def _rung(
 def _silence(ground: FailoverGround, cluster: Cluster, instance: Instance) -> "_Silence":
     assert ground.store is not None  # noqa: S101 - seen by whoever calls
     rules = ground.failover_of(cluster.name).rules
-    return _Silence(Listener(ground.store, cluster.name, ground.clock), rules.observers, rules.stale_seconds, instance.name)
+    return _Silence(Listener(ground.store, cluster.name, ground.clock), ground.clock, rules, instance.name)
 
 
 class _Silence:
     """For how long a majority of the observers has not heard a server."""
 
-    def __init__(self, listener: Listener, observers: Sequence[str], stale_seconds: float, primary: str) -> None:
+    def __init__(self, listener: Listener, clock: Clock, rules: Rules, primary: str) -> None:
         self._listener = listener
-        self._observers = observers
-        self._stale_seconds = stale_seconds
+        self._clock = clock
+        self._rules = rules
         self._primary = primary
+        self._settles_at: float | None = None
 
     async def __call__(self) -> float | None:
-        heard = await self._listener.hear()
-        return unheard_by_majority(heard, self._observers, self._primary, stale_seconds=self._stale_seconds)
+        """At first reports are of unknown age: they are waited for, no longer than one may be old."""
+        if self._settles_at is None:
+            self._settles_at = self._clock.monotonic() + self._rules.stale_seconds
+        while True:
+            heard = await self._listener.hear()
+            found = unheard_by_majority(heard, self._rules.observers, self._primary, stale_seconds=self._rules.stale_seconds)
+            if found is not None or self._clock.monotonic() >= self._settles_at:
+                return found
+            await self._clock.sleep(_LOOK_SECONDS)
 
 
 def unheard_by_majority(

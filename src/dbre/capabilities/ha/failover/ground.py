@@ -32,6 +32,11 @@ class FailoverGround:
         """What the configuration says of failovers of a cluster; the defaults where it says nothing."""
         return self.settings.of(cluster).failover or FailoverDocument.model_validate({})
 
+    def manager_of(self, cluster: str) -> str | None:
+        """What else promotes in a cluster, and starts its servers; None: nothing does."""
+        said = self.settings.of(cluster)
+        return "Patroni" if said.patroni is not None else "Redis Sentinel" if said.sentinel is not None else None
+
     def host(self, cluster: Cluster, instance: Instance) -> HostPort:
         """The process of an instance on this machine. Raises: NoControl, Unsupported."""
         return self.engines.get(cluster.engine).host(instance)

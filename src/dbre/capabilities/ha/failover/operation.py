@@ -10,16 +10,17 @@ from dbre.capabilities.ha.failover.deciding import Asked
 from dbre.capabilities.ha.failover.document import FailoverInput
 from dbre.capabilities.ha.failover.draining import Drained, drain
 from dbre.capabilities.ha.failover.failover_plan import PROMOTE_SECONDS, plan_of
-from dbre.capabilities.ha.failover.fences import ladder_of
+from dbre.capabilities.ha.failover.fences import ladder_of, see_fenced
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.surveying import KIND, FailoverRefused, Survey, refuse, survey
 from dbre.capabilities.ha.failover.verifying import verify_failover
 from dbre.capabilities.ha.fencing.ladder import climb
+from dbre.capabilities.ha.promoting import promote
 from dbre.capabilities.ha.route.turning import lead_all
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster, Instance, UnknownInstance
 from dbre.core.operation.context import PlanContext, StepContext
-from dbre.core.operation.definition import NotHappened, Operation, Verification, step
+from dbre.core.operation.definition import Operation, OutcomeUnknown, Verification, step
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
@@ -119,12 +120,7 @@ class FailOver(Operation[FailoverInput]):
             return {"released": None}
         cluster, primary = self._cluster(context), self._named(context, "primary")
         ladder = await ladder_of(self._ground, cluster, primary, fence_id=_fence_id(context))
-        rung = next((one for one in ladder.rungs if one.name == done["rung"]), None)
-        if rung is None:
-            raise DbreError(
-                f"the fence {done['rung']} of {primary.name} cannot be taken back here: {'; '.join(ladder.problems)}"
-            )
-        return {"released": await rung.release()}
+        return {"released": await ladder.rung(done["rung"], primary.name).release()}
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def bar(self, context: StepContext) -> Mapping[str, Any]:
@@ -164,11 +160,12 @@ class FailOver(Operation[FailoverInput]):
 
     @step(timeout_seconds=PROMOTE_SECONDS, idempotent=True)
     async def promote(self, context: StepContext) -> Mapping[str, Any]:
-        """Make the candidate the primary."""
+        """Make the candidate the primary, if the old one is fenced still. Raises: FenceFailed; then nothing is promoted."""
         cluster, candidate = self._cluster(context), self._named(context, "candidate")
+        await self._see_fenced(context)
         begun = context.clock.monotonic()
         async with self._server(cluster, candidate, context.application_name) as server:
-            await server.succession.promote(limit_seconds=PROMOTE_SECONDS / 2)
+            await promote(server, candidate.name, limit_seconds=PROMOTE_SECONDS / 2)
             return await _promoted(server, context.clock.monotonic() - begun)
 
     @promote.probe
@@ -178,7 +175,7 @@ class FailOver(Operation[FailoverInput]):
         async with self._server(cluster, candidate, context.application_name) as server:
             found = await _promoted(server, None)
         if not found["is_writable"]:
-            raise NotHappened(f"{candidate.name} is no primary that takes writes")
+            raise OutcomeUnknown(f"{candidate.name} is no primary that takes writes, and may become one yet")
         return found
 
     @step(timeout_seconds=300.0, idempotent=True)
@@ -220,6 +217,11 @@ class FailOver(Operation[FailoverInput]):
         return await verify_failover(
             self._ground, self._cluster(context), context, old=old, new=self.new_primary(context), fence_id=_fence_id(context)
         )
+
+    async def _see_fenced(self, context: StepContext) -> None:
+        """Between the fence and the promotion was time in which somebody may have started the old primary again."""
+        old, rung = self._named(context, "primary"), context.results["fence"]["rung"]
+        await see_fenced(self._ground, self._cluster(context), old, rung=rung, fence_id=_fence_id(context))
 
     def new_primary(self, context: StepContext) -> Instance:
         """Who is promoted, or was."""

@@ -104,6 +104,7 @@ class ReleaseLease(FailOver):
         member = context.input["member"]
         cluster = self._cluster(context)
         document = self._document(cluster)
+        await self._see_fenced(context)
         async with await self._etcd(document) as etcd:
             done = await etcd.compare_and_delete(key_of(document, cluster, "leader"), member)
         other = done.found.value.decode("utf-8", "replace") if done.found is not None else None

@@ -54,7 +54,7 @@ async def survey(ground: FailoverGround, cluster: Cluster, asked: Asked, *, prim
         free_bytes=await asyncio.to_thread(_free_bytes, situation.primary),
         fences=tuple(one.name for one in ladder.rungs),
         fence_problems=ladder.problems,
-        is_managed=ground.settings.of(cluster.name).patroni is not None,
+        manager=ground.manager_of(cluster.name),
     )
     decision = decide(situation, asked, ground.failover_of(cluster.name), around)
     return Survey(situation=situation, decision=decision, ladder=ladder)

@@ -33,9 +33,10 @@ class ControlRung:
 
     name = "control"
 
-    def __init__(self, settings: ControlFence, host: HostPort) -> None:
+    def __init__(self, settings: ControlFence, host: HostPort, *, starts_again: bool = True) -> None:
         self._patience = settings.patience.total_seconds()
         self._host = host
+        self._starts_again = starts_again  # False: whoever promotes in this cluster decides as what it starts
 
     async def fence(self) -> Act:
         """Stop it, and kill it where it does not obey; what is frozen or hangs is killed at once."""
@@ -61,7 +62,9 @@ class ControlRung:
         return Confirmation(is_fenced=False, seen=_what_is_left(state))
 
     async def release(self) -> str | None:
-        """Start it again as what it was."""
+        """Start it again as what it was; where somebody else may promote another one meanwhile, it is left to them."""
+        if not self._starts_again:
+            return None
         await self._host.start(limit_seconds=_KILL_SECONDS * 2)
         return "started again as what it was"
 

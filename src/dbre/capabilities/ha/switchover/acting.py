@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
+from dbre.capabilities.ha.promoting import is_primary, promote
 from dbre.capabilities.ha.switchover.ground import SwitchoverGround
 from dbre.core.clock import Clock
-from dbre.core.errors import DbreError, Unreachable
+from dbre.core.errors import Conflict, DbreError, Unreachable
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.definition import NotHappened, OutcomeUnknown
 from dbre.ports.engine import Server
@@ -112,10 +113,9 @@ class Pair:
             return {"position": None, "began_at": clock.now().isoformat(), "style": style.value}
 
     async def take_back(self) -> None:
-        """The old primary goes on as primary. Only while nobody was promoted."""
+        """The old primary goes on as primary. Only while nobody was promoted; a candidate that died does not matter."""
         limit = self._limits.give_up.total_seconds()
-        async with self._server(self.new) as new:
-            style = (await new.succession.standing()).gives_up
+        style = await self._style_of_either()
         if style is GivesUp.BY_CLOSING:
             async with self._server(self.old) as old:
                 await old.succession.open_to_writes()
@@ -136,7 +136,7 @@ class Pair:
     async def promote(self, *, clock: Clock) -> dict[str, Any]:
         """Make the new one the primary."""
         async with self._server(self.new) as new:
-            await new.succession.promote(limit_seconds=self._limits.promote.total_seconds())
+            await promote(new, self.new.name, limit_seconds=self._limits.promote.total_seconds())
         return {"ended_at": clock.now().isoformat()}
 
     async def hand_over(self, *, clock: Clock) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Pair:
                 except DbreError as error:
                     how = f"step by step, for the engine refused: {error.message[:300]}"
                     await self._hand_over_by_steps(limit)
-            await new.succession.promote(limit_seconds=limit)
+            await promote(new, self.new.name, limit_seconds=limit)
             ended = clock.now()
             await old.succession.follow(
                 self._following(self.old, None, None), limit_seconds=self._limits.follow.total_seconds()
@@ -194,6 +194,20 @@ class Pair:
             await old.succession.drop_log_for(drop)
         return {"dropped": list(drop)}
 
+    async def _style_of_either(self) -> GivesUp:
+        for one in (self.new, self.old):
+            try:
+                async with self._server(one) as server:
+                    if one is self.new and await is_primary(server):
+                        raise Conflict(
+                            f"{self.new.name} takes writes, so {self.old.name} must not",
+                            hint="see what promoted it: dbre ha status",
+                        )
+                    return (await server.succession.standing()).gives_up
+            except Unreachable:
+                continue
+        return GivesUp.BY_STOPPING  # whoever is only closed answers
+
     async def _stop(self, following: Following, limit: float) -> LogPosition:
         host = self.ground.host(self.cluster, self.old)
         try:
@@ -215,7 +229,7 @@ class Pair:
             except BaseException:
                 await old.succession.open_to_writes()
                 raise
-            await new.succession.promote(limit_seconds=limit)
+            await promote(new, self.new.name, limit_seconds=limit)
 
     def _following(self, follower: Instance, slot: str | None, manner: Manner | None) -> Following:
         return Following(
