@@ -89,7 +89,7 @@ class _Counts:
 class _Client:
     def __init__(self, order: ClientOrder, engines: EngineRegistry) -> None:
         self._order = order
-        self._reach = Reach(engines, order.engine, order.accesses())
+        self._reach = Reach.to(engines, order.engine, order.accesses())
         self._journal = Journal(order.file, client=order.number, name=order.name, origin_ns=order.origin_ns)
         self._pool: Pool[ClientConnection] = Pool(self._reach.connect, limit=order.connections, name="the client's pool")
         self._acts = Acts(order.kind, run=order.run, client=order.number, rate=order.rate)
@@ -126,6 +126,7 @@ class _Client:
             raise found.exceptions[0] from found
         finally:
             self._pool.close()
+            self._reach.close()
             self._journal.close()
 
     async def _keep_schedule(self, group: asyncio.TaskGroup) -> None:

@@ -88,7 +88,7 @@ class ProbeFleet:
 
     async def begin(self) -> None:
         """Make the tables, then start every client. Raises: Unreachable, Denied, Unsupported, ClientDied."""
-        first = Reach(self._ground.engines, self._cluster.engine, self._accesses())
+        first = Reach.to(self._ground.engines, self._cluster.engine, self._accesses())
         unknown = first.ports and self.spec.workload not in first.ports[0].workloads
         if unknown:
             able = ", ".join(sorted(first.ports[0].workloads))
@@ -206,7 +206,7 @@ class ProbeFleet:
         """With the addresses of ``nodes`` first: where two take writes, the one that came last is the primary."""
         rank = {node: place for place, node in enumerate(nodes)}
         accesses = sorted(self._accesses(seconds=10.0), key=lambda one: rank.get(str(one.address), len(rank)))
-        return Reach(self._ground.engines, self._cluster.engine, accesses)
+        return Reach.to(self._ground.engines, self._cluster.engine, accesses)
 
     def _order(self, index: int, vantage: Vantage, number: int, *, share: int) -> ClientOrder:
         cluster, spec = self._cluster, self.spec
