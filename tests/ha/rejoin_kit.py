@@ -118,7 +118,7 @@ class Rejoiner:
             clock,
             worker=this_worker(),
             fleet=Fleet(clusters=()),
-            settings=OperationsDocument.model_validate({"lease": "2s", "renewal": "1s"}),
+            settings=OperationsDocument.model_validate({"lease": "5s", "renewal": "1s"}),
             limits=WalkLimits(forward_rounds=1, undo_rounds=1),
             **({"hooks": hooks} if hooks is not None else {}),
         )

@@ -84,6 +84,7 @@ async def test_one_with_the_same_history_is_started_as_it_is(lab_site: Site, sto
         assert await entries(old) == ["after", "before"]
 
 
+@pytest.mark.soak
 async def test_what_cannot_be_rewound_is_copied_anew(lab_site: Site, store: Store, tmp_path: Path) -> None:
     async with forkable(lab_site, "hints", wal_log_hints="off") as pair:
         ((checksums,),) = await run(pair.primary, "SHOW data_checksums")

@@ -97,6 +97,8 @@ class PostgresRejoin:
                 hint="CHECKPOINT there, and run dbre ha rejoin again",
             )
         self._work.open(account)
+        if self._work.phase is None:
+            await asyncio.to_thread(self._work.clear)  # settings that were saved long ago may have been changed since
         copying = await self._copying(source, told.major, account)
         detail = _why(seen) if way is Way.CLONE and not is_clone_wanted else None
         if way is Way.REWIND:

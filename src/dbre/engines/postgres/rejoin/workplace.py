@@ -89,6 +89,11 @@ class Workplace:
             self.new.rename(self.data)
         sync_directory(self.data.parent)
 
+    def clear(self) -> None:
+        """Take away what an attempt left that changed nothing yet."""
+        for path in (self.files, self.new, self.old):
+            shutil.rmtree(path, ignore_errors=True)
+
     def remove(self) -> None:
         """Take all of it away, the former data directory, too."""
         shutil.rmtree(self.root, ignore_errors=True)
