@@ -8,7 +8,7 @@ from dbre.capabilities.chaos.runs.model import RunState
 from dbre.capabilities.chaos.runs.report import report_of
 from dbre.capabilities.chaos.runs.writing import as_html, as_markdown
 
-HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m"
+HOSTILE = "<script>alert(1)</script>|`x`\x1b[31m https://evil.example www.evil.example"
 BAD = {
     "probe": HOSTILE,
     "good": 1,
@@ -54,6 +54,8 @@ def test_text_of_others_is_never_markup() -> None:
     assert "<script" not in html
     assert "\x1b" not in html + markdown
     assert "<" not in markdown.replace("\\<", "")
+    assert "https:" not in markdown
+    assert "www.evil" not in markdown
     rows = [line for line in markdown.splitlines() if line.startswith("| ") and "during" in line]
     assert [line.replace("\\|", "").count("|") for line in rows] == [5]
 
@@ -63,3 +65,13 @@ def test_a_run_that_was_stopped_says_nothing_of_the_cluster() -> None:
     assert found["score"] is None
     assert found["comparison"] is None
     assert "somebody wanted an end" in found["findings"][0]["summary"]
+
+
+def test_each_gate_has_its_own_remedy_and_what_clients_could_not_tell_is_told() -> None:
+    clients = {"verdict": "unknown", "warnings": ["they were not heard"]}
+    run = made_run(state=RunState.DEVIATED, revert_seconds=11.0, clients=clients)
+    document = {**run.experiment, "clients": {}}
+    found = {one["summary"]: one["remedy"] for one in report_of(replace(run, experiment=document), None)["findings"]}
+    assert "injector" in found["ending it took 11.0 s"]
+    assert any("not known" in one and "they were not heard" in one for one in found)
+    assert not any("not known" in one["summary"] for one in report_of(run, None)["findings"]), "nobody had asked for clients"

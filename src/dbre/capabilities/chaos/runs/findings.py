@@ -19,6 +19,13 @@ _REMEDIES = {
     "disk-pressure": "alert on free space long before, and keep the log on a file system of its own",
     "latency": "limit statements by time, and let clients retry with a pause that grows",
 }
+_OF_GATES = {  # by how their words begin
+    "a fault": "dbre chaos heal",
+    "ending": "see what held the injector up: its log lies beside the state files of faults",
+    "two primaries": "fence the old primary before another one is promoted, and see that it is: docs/reference/ha.md",
+    "clients saw": "let dbre check tell from the history of the clients what was wrong, and which level it breaks",
+}
+_OF_LOSS = "acknowledge writes only when a second member has them: synchronous replication"
 _SOON_SECONDS = 1.0
 
 
@@ -40,12 +47,13 @@ def lessons_of(run: Run) -> list[Lesson]:
 def _of_the_run(run: Run) -> Iterator[Lesson]:
     score = run_score(run)
     for gate in score.gates if score is not None else ():
-        remedy = (
-            "dbre chaos heal"
-            if "fault" in gate
-            else "acknowledge writes only when a second member has them: synchronous replication"
-        )
+        remedy = next((words for begin, words in _OF_GATES.items() if gate.startswith(begin)), _OF_LOSS)
         yield Lesson(severity=Severity.CRITICAL, summary=gate, remedy=remedy)
+    clients = run.observed.get("clients") or {}
+    if run.state.is_evidence and run.document.clients is not None and clients.get("verdict", "unknown") == "unknown":
+        why = "; ".join(str(one) for one in clients.get("warnings") or ()) or "their word was not heard"
+        summary = f"whether writes were lost is not known, and the score does not say so: {why}"
+        yield Lesson(severity=Severity.WARNING, summary=summary, remedy="run it again")
     if run.state is RunState.ABORTED:
         why = str(run.observed.get("reason") or "it was worse than allowed")
         yield Lesson(severity=Severity.ERROR, summary=f"ended early: {why}", remedy=_remedy(run))

@@ -10,7 +10,7 @@ from dbre.core.units import format_duration, format_percent
 
 __all__ = ["as_html", "as_markdown", "sections_of"]
 
-_MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-]|:(?=//)|(?<=www)\.)", re.IGNORECASE)  # addresses are links without any mark
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
     "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{border:1px solid #8888;padding:.3rem .6rem;text-align:left;"
