@@ -7,6 +7,7 @@ import pytest
 from dbre.core.errors import UsageError
 from dbre.core.programs.errors import BinariesMissing
 from dbre.lab import Guardian, Lab, LabEngine, LabSpec
+from dbre.lab.processes import find_processes
 from dbre.testing.fixtures import leave_out
 
 
@@ -28,8 +29,7 @@ async def test_a_lab_with_sentinels_says_where_they_are_and_leaves_nothing(open_
         lab = await Lab.create(spec, where, guardian=Guardian())
     except BinariesMissing as error:
         leave_out(error)
-    processes = [one.pid for server in (*lab.servers, *lab.stores) for one in server.processes()]
-    assert len(processes) == 5
+    assert len([one.pid for server in (*lab.servers, *lab.stores) for one in server.processes()]) == 5
     told = lab.config_file.read_text()
     again = Lab.open("watched", where)
     assert [one.name for one in again.stores] == [f"watched-sentinel-{number}" for number in (1, 2, 3)]
@@ -39,4 +39,4 @@ async def test_a_lab_with_sentinels_says_where_they_are_and_leaves_nothing(open_
     assert again.sentinels[0].password.reveal() not in told
     await lab.down()
     assert not where.exists()
-    assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
+    assert not find_processes(where)
