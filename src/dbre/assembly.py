@@ -169,6 +169,7 @@ def kinds_of(
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
     from dbre.capabilities.ha.rejoin.operation import Rejoin
+    from dbre.capabilities.ha.review import ha_check
     from dbre.capabilities.ha.route.operations import operations as route_operations
     from dbre.capabilities.ha.switchover.operations import operations as switchover_operations
     from dbre.capabilities.review import CheckFleet
@@ -177,8 +178,9 @@ def kinds_of(
     from dbre.capabilities.upgrade.operations import operations as upgrade_operations
 
     slo = _slo_source(statuses) if statuses is not None else None
+    reviews = (ha_check(engines, fleet, clock, switchovers.settings),) if switchovers is not None else ()
     return Kinds(
-        CheckFleet(fleet=fleet, engines=engines, clock=clock),
+        CheckFleet(fleet=fleet, engines=engines, clock=clock, more=reviews),
         ApplySettings(fleet=fleet, engines=engines, slo=slo),
         CorrectSlo(definitions=definitions, fleet=fleet, store=store),
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),

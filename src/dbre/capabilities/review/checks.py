@@ -27,7 +27,8 @@ CHECKS = CheckRegistry(
         Check(id="lifecycle", title="the version is still mended", run=check_lifecycle),
     )
 )
-"""Every check; ``run`` takes a ``ClusterLook``. Adding one here makes it part of ``dbre fleet check``."""
+"""Every check; ``run`` takes a ``ClusterLook``. Adding one here makes it part of ``dbre fleet check``;
+other capabilities hand theirs in."""
 
 DOCTOR = ("contact", "topology")
 """The checks of ``dbre fleet doctor``: what keeps dbre from working with the fleet."""

@@ -1,6 +1,6 @@
 """``fleet.check``: every read-only check on one cluster; the findings are the outcome."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dbre.capabilities.review.checks import CHECKS
 from dbre.capabilities.review.contact_rules import finding_of
 from dbre.capabilities.review.looking import ClusterLook
-from dbre.core.checks import Finding, Severity, worst_first
+from dbre.core.checks import Check, CheckRegistry, Finding, Severity, worst_first
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Fleet
@@ -40,7 +40,9 @@ class CheckFleet(Operation[CheckFleetInput]):
     kind, version = "fleet.check", 1
     document = CheckFleetInput
 
-    def __init__(self, *, fleet: Fleet, engines: EngineRegistry, clock: Clock) -> None:
+    def __init__(self, *, fleet: Fleet, engines: EngineRegistry, clock: Clock, more: Sequence[Check] = ()) -> None:
+        """``more`` are checks of other capabilities."""
+        self._checks = CheckRegistry((*CHECKS.all(), *more))
         self._fleet = fleet
         self._engines = engines
         self._clock = clock
@@ -48,8 +50,8 @@ class CheckFleet(Operation[CheckFleetInput]):
     async def plan(self, context: PlanContext, asked: CheckFleetInput) -> Plan:  # noqa: ARG002 - the port's signature
         """One step a check; asks no server. Raises: UsageError for unknown clusters and checks."""
         cluster = self._fleet.cluster(asked.cluster)
-        wanted = list(dict.fromkeys(asked.checks)) or [one.id for one in CHECKS.all()]
-        checks = [CHECKS.get(name) for name in wanted]
+        wanted = list(dict.fromkeys(asked.checks)) or [one.id for one in self._checks.all()]
+        checks = [self._checks.get(name) for name in wanted]
         steps = [Step(f"check:{one.id}", summary=one.title, input={"check": one.id}) for one in checks]
         return Plan(
             target=f"cluster/{cluster.name}",
@@ -67,7 +69,7 @@ class CheckFleet(Operation[CheckFleetInput]):
         cluster = self._fleet.cluster(context.plan.target.rpartition("/")[2])
         look = ClusterLook(cluster, self._engines, self._clock, application_name=context.application_name)
         try:
-            findings = list(await CHECKS.get(name).run(look))
+            findings = list(await self._checks.get(name).run(look))
         except DbreError as error:
             findings = [finding_of(error, rule=f"{name}.not_checked", subject=cluster.name)]
         await context.note(f"{name}: {counted(len(findings), 'finding')}")
