@@ -36,6 +36,11 @@ class PatroniHandOver:
         """Where the time goes."""
         return "Patroni looks once a second whether the old primary is down, and then for the new one: 2 to 3 s in all"
 
+    @property
+    def sets(self) -> frozenset[str]:
+        """Whom commits wait for stands on the leader alone, and moves with the lease."""
+        return frozenset({"synchronous_standby_names"})
+
     async def check(self, cluster: Cluster, old: Instance, new: Instance) -> Sequence[PreCheck]:
         """What Patroni and its store say for and against it. Raises: SecretUnavailable."""
         return list(hand_over_checks(await self._word(cluster), old, new))

@@ -53,6 +53,11 @@ class SentinelHandOver:
         """Where the time goes."""
         return "Sentinels look at each server once a second, and more than half of them must have heard: 1 to 3 s in all"
 
+    @property
+    def sets(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
+
     async def check(self, cluster: Cluster, old: Instance, new: Instance) -> Sequence[PreCheck]:
         """What the Sentinels say for and against it. Raises: SecretUnavailable."""
         return list(hand_over_checks(await self._words(cluster), old, new))

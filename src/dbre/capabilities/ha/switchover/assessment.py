@@ -1,7 +1,7 @@
 """The answer to "may it be done, and with whom": used by ``--check``, by the plan, and by nothing that changes anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbre.capabilities.ha.lag import ReplicaLag
 from dbre.capabilities.ha.model import Topology
@@ -53,6 +53,8 @@ async def assess(
     """Look at everything but what was ``seen`` already; changes nothing. Raises: UnknownInstance, SecretUnavailable."""
     found = await survey(ground, cluster, purpose=purpose, seen=seen)
     limits, hand_over = ground.limits(cluster.name), ground.hand_over_of(cluster)
+    if hand_over is not None:
+        found = replace(found, kept=hand_over.sets)
     checks = cluster_checks(found)
     primaries = [one.name for one in found.topology.primaries if one.instance.cluster == cluster.name]
     primary = primaries[0] if len(primaries) == 1 else None

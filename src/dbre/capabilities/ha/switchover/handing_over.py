@@ -26,6 +26,11 @@ class HandOver(Protocol):
         """What a person should know of its time, for the plan; None: nothing."""
         ...
 
+    @property
+    def sets(self) -> frozenset[str]:
+        """Settings of the servers that it sets by itself, and differently on the primary: no difference to warn of."""
+        ...
+
     async def check(self, cluster: Cluster, old: Instance, new: Instance) -> Sequence[PreCheck]:
         """What speaks for and against it, only looked at. Raises: nothing; who does not answer is a check that is not met."""
         ...

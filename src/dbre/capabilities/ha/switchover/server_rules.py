@@ -28,7 +28,7 @@ def server_checks(found: Survey, old: str, new: str, limits: SwitchoverDocument)
             )
     if before.standing is None or after.standing is None:
         return
-    yield from _compared(old, before.standing, new, after.standing)
+    yield from _compared(old, before.standing, new, after.standing, found.kept)
     yield from _transactions(old, before.standing, limits)
     for name, standing in ((old, before.standing), (new, after.standing)):
         yield from (_obstacle(name, one) for one in standing.obstacles)
@@ -38,7 +38,7 @@ def server_checks(found: Survey, old: str, new: str, limits: SwitchoverDocument)
         yield _process(old, before)
 
 
-def _compared(old: str, before: Standing, new: str, after: Standing) -> Iterator[PreCheck]:
+def _compared(old: str, before: Standing, new: str, after: Standing, kept: frozenset[str]) -> Iterator[PreCheck]:
     is_same, is_near = before.version == after.version, before.version[:1] == after.version[:1]
     yield PreCheck(
         rule="same_version",
@@ -49,16 +49,17 @@ def _compared(old: str, before: Standing, new: str, after: Standing) -> Iterator
         source="facet session",
         remedy=f"{old} will follow {new}: bring both to one version first",
     )
+    compared = {name: value for name, value in before.alike.items() if name not in kept}
     differing = [
         f"{name}: {printable(after.alike.get(name, '-'), limit=60)} instead of {printable(value, limit=60)}"
-        for name, value in before.alike.items()
+        for name, value in compared.items()
         if after.alike.get(name) != value
     ]
     yield PreCheck(
         rule="settings_alike",
         subject=new,
         state=CheckState.WARN if differing else CheckState.OK,
-        value="; ".join(differing) or f"{len(before.alike)} compared, none differs",
+        value="; ".join(differing) or f"{len(compared)} compared, none differs",
         limit=f"as on {old}",
         source="facet succession: settings",
         remedy="dbre settings diff; clients may find another server than they are used to",

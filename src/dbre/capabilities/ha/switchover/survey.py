@@ -52,6 +52,7 @@ class Survey:
     lags: Mapping[str, ReplicaLag]
     nodes: Mapping[str, NodeSurvey]
     routes: tuple[RouteSurvey, ...]
+    kept: frozenset[str] = frozenset()  # settings that whoever manages the cluster sets, and differently on the primary
 
     @property
     def instances(self) -> Mapping[str, Instance]:
