@@ -131,18 +131,35 @@ async def test_on_a_shared_address_the_port_of_the_server_is_cut_and_nothing_els
             assert goes_through(None, victim.address) == "yes"
 
 
-async def test_rules_that_come_late_do_not_stay(networked: Networked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end comes while the kernel is being told: what a thread goes on doing is waited for, and taken back."""
+@pytest.fixture
+def slow_nft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The kernel is told late; gives a file that is there as soon as somebody begins to tell it."""
     real, slow, begun = shutil.which("nft"), tmp_path / "bin" / "nft", tmp_path / "begun"
     slow.parent.mkdir()
     slow.write_text(f'#!/bin/sh\nif [ "$1" = -f ]; then touch {begun}; sleep 1.5; fi\nexec {real} "$@"\n')
     slow.chmod(0o755)
     monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    return begun
+
+
+async def test_rules_that_come_late_do_not_stay(networked: Networked, tmp_path: Path, slow_nft: Path) -> None:
+    """The end comes while the kernel is being told: what a thread goes on doing is waited for, and taken back."""
     order = networked.order("partition", tmp_path / "state")
     injection = await Injection.start(INJECTOR, order)
-    await until(begun.exists)
+    await until(slow_nft.exists)
     await injection.end(limit_seconds=PATIENCE)
     record = record_of(order)
     assert "given up before it was on" in record.detail
     await until(partial(has_no_injector, order))
     assert tables(networked.b) == ""
+
+
+async def test_nothing_of_a_killed_injector_goes_on(networked: Networked, tmp_path: Path, slow_nft: Path) -> None:
+    order = networked.order("partition", tmp_path / "state")
+    injection = await Injection.start(INJECTOR, order)
+    await until(slow_nft.exists)
+    (healed,) = await heal(tmp_path / "state", fleet_with(networked.replica), ENGINES, SystemClock(), force=True)
+    assert healed.outcome == "reverted"
+    await asyncio.sleep(2.0)  # by now it would have come
+    assert tables(networked.b) == ""
+    await injection.kill()

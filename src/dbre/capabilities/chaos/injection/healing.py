@@ -1,17 +1,21 @@
 """Leftovers: faults whose injector is dead, hangs, or lived in an earlier boot, taken back by their state files."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from dbre.capabilities.chaos.injection.catalogue import fault_kind
 from dbre.capabilities.chaos.injection.injector import take_back
+from dbre.capabilities.chaos.injection.local_process import family
 from dbre.capabilities.chaos.injection.model import Phase, Sighting
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.capabilities.chaos.injection.record import Record, read_record, readable_records, sweeping
+from dbre.capabilities.chaos.injection.restarting import lives
 from dbre.core.clock import Clock
 from dbre.core.errors import Conflict, DbreError
 from dbre.core.fleet import Fleet
@@ -106,11 +110,22 @@ async def _take_back(record: Record, fleet: Fleet, engines: EngineRegistry) -> S
         return Sighting(True, one_line(f"{type(error).__name__}: {error}", limit=300))
 
 
+def _programs_of(holder: Process) -> list[Process]:
+    """What an injector has started to work for it; a server that it has started again is in a session of its own."""
+    found = []
+    for one in family(holder):
+        with suppress(ProcessLookupError):
+            if one.pid != holder.pid and os.getsid(one.pid) == holder.pid:
+                found.append(one)
+    return found
+
+
 async def _kill(holder: Process) -> None:
-    send(holder, signal.SIGKILL)
+    programs = _programs_of(holder)  # such as nft: what they are doing would come after what we take back
+    for one in (holder, *programs):
+        send(one, signal.SIGKILL)
     deadline = asyncio.get_running_loop().time() + _DEATH_SECONDS
     while asyncio.get_running_loop().time() < deadline:
-        now = Process.read(holder.pid)
-        if now is None or now.start_ticks != holder.start_ticks or not now.is_alive:
+        if not any(lives(one) for one in (holder, *programs)):
             return
         await asyncio.sleep(_POLL_SECONDS)
