@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dbre.capabilities.ha.failover.candidates import Candidate
 from dbre.capabilities.ha.failover.document import FailoverInput
 from dbre.capabilities.ha.failover.surveying import Survey
+from dbre.capabilities.ha.fencing.rungs import SelfFenceRung
 from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.ports.route import RouteState
 
@@ -73,10 +74,13 @@ def _blast_radius(primary: str, others: list[str]) -> Iterator[str]:
 
 
 def _warnings(found: Survey, *, can_bar: bool) -> Iterator[str]:
+    name = found.situation.primary.name
     for one in found.decision.reasons:
         if not one.is_met and not one.is_blocking:
             yield f"{one.rule}: {one.value} (wanted: {one.limit})"
     if not can_bar:
-        yield f"nothing here keeps {found.situation.primary.name} from coming back as a primary: keep its fence"
+        yield f"nothing here keeps {name} from coming back as a primary: keep its fence"
+    if any(one.name == SelfFenceRung.name for one in found.ladder.rungs):
+        yield f"self_fence is the word of the configuration: nobody here can see whether the watchdog of {name} runs"
     for problem in found.ladder.problems:
         yield f"fence {problem}"

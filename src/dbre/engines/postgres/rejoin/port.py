@@ -46,6 +46,7 @@ class PostgresRejoin:
 
     async def look(self, source: Access) -> Kinship:
         """Control file, history files and the log behind the fork against the history of the primary."""
+        await self._host.see_place()
         async with asking(source, what="rejoin") as questions:
             told = await questions.row("rejoin_source")
         history = await history_of(source)
@@ -80,6 +81,7 @@ class PostgresRejoin:
     async def align(self, source: Access, following: Following, *, is_clone_wanted: bool = False) -> Aligned:
         """Nothing, pg_rewind or a copy; then the signal and whom to follow."""
         begun = time.monotonic()
+        await self._host.see_place()
         await self._end_what_is_at_work()
         if self._work.phase is Phase.SWAPPING:
             await asyncio.to_thread(self._finish_copy)
