@@ -22,7 +22,8 @@ class Standing:
 
     kind: str
     last: StoredRun
-    worst: RunMeasures
+    runs: Sequence[RunMeasures]
+    worst: RunMeasures  # by its outage
     now: Predicted | None
 
 
@@ -35,7 +36,7 @@ def standings(runs: Sequence[StoredRun], promises: Mapping[str, Predicted]) -> l
             same = [other.run for other in runs if other.operation_id == one.operation_id]
             worst = max(same, key=lambda run: run.outage_seconds if run.outage_seconds is not None else float("inf"))
             now = promises.get(one.run.kind) if one.run.by == "patroni" else None
-            found[key] = Standing(kind=one.run.kind, last=one, worst=worst, now=now)
+            found[key] = Standing(kind=one.run.kind, last=one, runs=same, worst=worst, now=now)
     return list(found.values())
 
 
@@ -49,7 +50,7 @@ def drill_findings(cluster: str, found: Sequence[Standing], *, now: datetime, ma
         if age > max_age:
             text = f"the last drill of {one.kind} is {format_duration(age.total_seconds())} old"
             yield _finding("ha.drill_old", Severity.WARNING, cluster, text, cluster, one.kind)
-        for problem in problems_of(one.worst):
+        for problem in dict.fromkeys(problem for run in one.runs for problem in problems_of(run)):
             yield _finding("ha.drill_problem", Severity.ERROR, cluster, f"{one.kind}: {problem}", cluster, one.kind)
         if (drift := _drift(one)) is not None:
             yield _finding("ha.drill_drift", Severity.WARNING, cluster, f"{one.kind}: {drift}", cluster, one.kind)

@@ -14,7 +14,7 @@ from dbre.capabilities.ha.drills.running import DrillRun
 from dbre.core.errors import PrecheckFailed, Unsupported, UsageError
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
-from dbre.core.operation.definition import Operation, OutcomeUnknown, Verification, step
+from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.plan import Change, Plan, Risk, Step
 from dbre.core.units import format_duration
 from dbre.ports.contact import contact
@@ -85,18 +85,21 @@ class Drill(Operation[DrillInput]):
 
     @run.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
-        """Whoever ran it is dead: faults are taken back, and what was measured is lost. Raises: OutcomeUnknown."""
-        healed = await self._ground.faults.heal(context.token.operation_id)
-        raise OutcomeUnknown(
-            f"the process that ran it died; {healed} faults were taken back: see dbre ha status, then drill again"
-        )
+        """Whoever ran it is dead: faults are taken back, and what was measured is lost."""
+        return {"is_interrupted": True, "healed": await self._ground.faults.heal(context.token.operation_id)}
 
     @step(timeout_seconds=3 * 3600.0, idempotent=True)
     async def restore(self, context: StepContext) -> Mapping[str, Any]:
         """See that as many replicas follow as before, and keep the run. Raises: DrillFailed where they do not."""
         asked, ground = _asked(context), self._ground
         cluster = ground.fleet.cluster(asked.cluster)
-        run = RunMeasures.of(context.results[f"run:{context.input['number']}"])
+        measured = context.results[f"run:{context.input['number']}"]
+        if measured.get("is_interrupted"):
+            raise DrillFailed(
+                f"the process that ran it died; of its faults {measured['healed']} were taken back, and nothing was measured",
+                hint=f"see how {cluster.name} stands: dbre ha status {cluster.name}; then drill again",
+            )
+        run = RunMeasures.of(measured)
         began, limit = ground.clock.monotonic(), asked.whole.total_seconds()
         while True:
             lacking = (await find_health(ground, cluster)).lacks(replicating=context.input["replicating"])
@@ -163,7 +166,7 @@ def _plan(asked: DrillInput, by: Changer, primary: str, faults: Sequence[DrillFa
         blast_radius=tuple(f"{one.fault} on whoever is primary then: nobody can write meanwhile" for one in faults),
         warnings=tuple(warnings),
         observed={"replicating": replicating, "by": by.value},
-        tags=("chaos", "failover"),
+        tags=("chaos",),
     )
 
 
