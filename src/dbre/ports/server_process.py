@@ -100,7 +100,9 @@ class ServerProcess:
         """
         if self.control.data_directory is None:
             return
-        near = [one.pid for one in (await asyncio.to_thread(self.processes))[:1]]
+        if await is_of_this_machine(self.instance.address):
+            return
+        near = [one.pid for one in (await asyncio.to_thread(self.processes))[:1]]  # a look through all processes takes time
         if not await is_of_this_machine(self.instance.address, near=near):
             raise NoControl(
                 f"{self.instance.address} of {self.instance.name} is no address of this machine, so what lies here at "
