@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,11 +82,13 @@ async def entries(server: PostgresServer) -> list[str]:
     return sorted(str(one) for (one,) in await run(server, "SELECT entry FROM ledger"))
 
 
-def ground_of(pair: PostgresPair, directory: Path, site: Site, **more: Any) -> RejoinGround:
+def ground_of(
+    pair: PostgresPair, directory: Path, site: Site, *, limits: Mapping[str, Any] | None = None, **more: Any
+) -> RejoinGround:
     """``n1`` is the old primary, ``n2`` the new one."""
     fleet = controlled("postgresql", {"n1": pair.primary, "n2": pair.replica}, **more)
     return RejoinGround(
-        servers=switchover_ground_of(fleet),
+        servers=switchover_ground_of(fleet, limits=limits),
         directory=directory / "lost",
         find_place=lambda: Place(account=site.account, cache=site.cache),
     )

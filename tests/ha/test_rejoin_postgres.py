@@ -1,6 +1,8 @@
 """A former PostgreSQL primary follows again, whatever its history is; what only it had is in a file."""
 
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -106,7 +108,8 @@ async def test_what_cannot_be_rewound_is_copied_anew(lab_site: Site, store: Stor
 async def test_who_must_not_rejoin(lab_site: Site, store: Store, tmp_path: Path) -> None:
     async with forkable(lab_site, "not") as pair:
         old, new = pair.primary, pair.replica
-        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site))
+        ground = ground_of(pair, tmp_path, lab_site, limits={"give_up": "1s"})
+        rejoiner = Rejoiner(store=store, ground=ground)
         with pytest.raises(PrecheckFailed, match="of shop take writes: none"):
             await rejoiner.plan("n1")
         with pytest.raises(PrecheckFailed, match="n2 follows n1 already"):
@@ -118,9 +121,11 @@ async def test_who_must_not_rejoin(lab_site: Site, store: Store, tmp_path: Path)
         await run(old, "INSERT INTO ledger VALUES ('lost')")
         plan = await rejoiner.plan("n1")
         assert any("takes writes besides n2" in one for one in plan.warnings)
-        record = await rejoiner.rejoin("n1")
+        async with await old.connect() as frozen:  # such a process obeys SIGKILL alone
+            os.kill(frozen.info.backend_pid, signal.SIGSTOP)
+            record = await rejoiner.rejoin("n1")
         assert record.state is OperationState.SUCCEEDED, record.error
-        assert results(record)["stop"] == {"was_running": True}
+        assert results(record)["stop"] == {"was_running": True, "how": "killed"}
         assert results(record)["evidence"]["transactions"] == 1
         await receives(old, 2)
         assert await entries(old) == ["before"]

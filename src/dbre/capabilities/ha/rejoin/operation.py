@@ -21,7 +21,7 @@ from dbre.core.secrets import prepare_secrets
 from dbre.core.text import counted
 from dbre.ports.forks import ForkOrder
 from dbre.ports.rejoin import NotAligned, Relation
-from dbre.ports.succession import Following, NotDone, StopMode
+from dbre.ports.succession import Following, NotDone
 
 __all__ = ["Rejoin"]
 
@@ -64,7 +64,7 @@ class Rejoin(Operation[RejoinInput]):
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def stop(self, context: StepContext) -> Mapping[str, Any]:
-        """In order where it obeys, else at once; nothing of it may run while its files are changed."""
+        """In order where it obeys, else by SIGKILL; nothing of it may run while its files are changed."""
         case = self._case(context)
         host = self._ground.servers.host(case.cluster, case.instance)
         if not (await host.state()).processes:
@@ -73,8 +73,9 @@ class Rejoin(Operation[RejoinInput]):
         try:
             await host.stop(limit_seconds=limit)
         except NotDone:
-            await host.stop(StopMode.AT_ONCE, limit_seconds=limit)
-        return {"was_running": True}
+            await host.kill(limit_seconds=limit)  # a frozen process obeys nothing else
+            return {"was_running": True, "how": "killed"}
+        return {"was_running": True, "how": "in order"}
 
     @step(timeout_seconds=_COPY_SECONDS, idempotent=True)
     async def evidence(self, context: StepContext) -> Mapping[str, Any]:
