@@ -18,18 +18,19 @@ from dbre.core.fleet import Fleet
 from dbre.testing.clock import FakeClock
 
 CALM, PAGING = (Burn(rate=rate, is_paging=rate > 1, remaining=0.9) for rate in (0.5, 20.0))
+AWAY = Unreachable("the state store with the SLOs is away")
 EXPERIMENT = {"cluster": "orders", "faults": [{"fault": "freeze", "instance": "one"}]}
 
 
 class Said:
     """Implements ``Surroundings``: what SLOs say now; None: nobody can read them."""
 
-    def __init__(self, burns: Mapping[str, Burn] | None) -> None:
-        self.now = burns
+    def __init__(self, burns: Mapping[str, Burn] | None, error: Exception = AWAY) -> None:
+        self.now, self.error = burns, error
 
-    async def burns(self, cluster: str) -> Mapping[str, Burn]:
+    async def burns(self, cluster: str) -> Mapping[str, Burn]:  # noqa: ARG002 - there is one
         if self.now is None:
-            raise Unreachable(f"the state store with the SLOs of {cluster} is away")
+            raise self.error
         return self.now
 
     async def incidents(self, cluster: str) -> Any:
@@ -79,9 +80,12 @@ async def test_one_that_paged_before_is_of_something_else_until_it_begins_again(
         assert task.result().reason == "writes pages"
 
 
+@pytest.mark.parametrize("error", [AWAY, TimeoutError()], ids=["an error", "no answer in time"])
 @pytest.mark.parametrize("first", [{"writes": CALM}, None], ids=["they could be read", "they never could"])
-async def test_who_cannot_see_ends_it_after_a_minute(tmp_path: Path, first: Mapping[str, Burn] | None) -> None:
-    said, clock = Said(first), FakeClock()
+async def test_who_cannot_see_ends_it_after_a_minute(
+    tmp_path: Path, first: Mapping[str, Burn] | None, error: Exception
+) -> None:
+    said, clock = Said(first, error), FakeClock()
     async with watching(said, clock, tmp_path) as task:
         said.now = None
         await clock.advance(50.0)

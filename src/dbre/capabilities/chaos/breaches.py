@@ -114,7 +114,7 @@ class Budgets:
         for rule in rules:
             try:
                 found.append((rule, await self._ground.slo(rule.slo, cluster) if self._ground.slo else None))
-            except DbreError:  # not known for now
+            except (DbreError, TimeoutError):  # not known for now
                 found.append((rule, None))
         return found
 
@@ -123,8 +123,8 @@ class Budgets:
             return {}
         try:
             found = await self._ground.surroundings.burns(cluster)
-        except DbreError as error:
-            self._unread = printable(error.message, limit=200)
+        except (DbreError, TimeoutError) as error:
+            self._unread = printable(error.message if isinstance(error, DbreError) else "no answer in time", limit=200)
             return {}
         self._read_at, self._unread = self._ground.clock.monotonic(), ""
         return found

@@ -85,7 +85,7 @@ class RunExperiment(Operation[Experiment]):
             watch = Watch(self._ground, experiment, context, first_is_on=clients.mark if clients is not None else None)
             try:
                 found = await watch.run()
-            except (DbreError, asyncio.CancelledError) as error:
+            except (Exception, asyncio.CancelledError) as error:
                 if isinstance(error, NotReverted):
                     await self._heal()  # what a dead injector left; the error stays
                 await recording.failed(watch.document(), error)
