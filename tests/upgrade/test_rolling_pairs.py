@@ -1,48 +1,25 @@
 """Rolling restarts of MariaDB and Redis, whose servers follow online: also where a start makes a replica take writes."""
 
-import shlex
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from upgrade_kit import Engines, Ground, Walker, fleet_of, results_of, steps_of
+from pair_kit import commands, roles
+from upgrade_kit import Ground, Walker, fleet_of, results_of, steps_of
 
 from dbre.core.clock import SystemClock
-from dbre.core.control import Control, ControlKind
 from dbre.core.errors import PrecheckFailed, Unsupported
-from dbre.core.fleet import Fleet
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
 from dbre.lab.mariadb import REPLICATION_USER, MariaDbServer
 from dbre.lab.redis import RedisServer
 from dbre.lab.server import LabServer
 from dbre.lab.site import Site
-from dbre.ports.engine import Access
 from dbre.ports.session import Role
 from dbre.testing.fixtures import running
 
 Pair = dict[str, LabServer]
-STOP = """
-import os, pathlib, signal, time
-while True:
-    found = []
-    for one in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(one / "cwd") == {directory!r}:
-                found.append(int(one.name))
-        except OSError:
-            pass
-    if not found:
-        break
-    for one in found:  # again and again: Redis drops it while it rewrites its append-only file
-        try:
-            os.kill(one, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
-    time.sleep(0.2)
-"""
 
 
 @pytest.fixture
@@ -67,35 +44,6 @@ async def redis_pair(redis_server: RedisServer, lab_site: Site) -> AsyncIterator
         running(RedisServer("up-r2", lab_site, program=redis_server.program, replica_of=primary)) as replica,
     ):
         yield {"n1": primary, "n2": replica}
-
-
-def commands(servers: Pair) -> dict[str, Control]:
-    """An operator's own commands: a script that stops whoever serves the data directory, and one that starts it."""
-    found = {}
-    for name, one in servers.items():
-        words = shlex.join(str(word) for word in one._command(one.address.port))
-        whose = f"runuser -u {one.site.account.name} --" if one.site.account.switch else ""
-        start = f"cd {one.work_directory} && setsid -f {whose} {words} </dev/null >>{one.log_file} 2>&1"
-        stop = STOP.format(directory=str(one.work_directory))
-        found[name] = Control(
-            kind=ControlKind.COMMANDS,
-            start=("/bin/sh", "-c", start),
-            stop=(sys.executable, "-c", stop),
-            data_directory=one.data_directory,
-        )
-    return found
-
-
-async def roles(fleet: Fleet) -> list[Role]:
-    """By the servers' own word: the lab did not start them."""
-    (cluster,), found = fleet.clusters, []
-    for one in cluster.instances:
-        server = Engines().get(cluster.engine).connect(Access.to(cluster, one.address))
-        try:
-            found.append((await server.topology.view()).role)
-        finally:
-            await server.aclose()
-    return found
 
 
 async def test_mariadb_is_restarted_and_a_replica_that_would_take_writes_is_closed_again(maria: Pair, store: Store) -> None:

@@ -101,6 +101,7 @@ async def test_a_setting_that_must_reach_replicas_first_is_raised_while_another_
     assert steps_of(await walker.do("upgrade.parameters", set={"max_connections": "130"})) == []  # it is so already
 
 
+@pytest.mark.soak
 async def test_lowering_it_needs_consent_and_begins_with_the_primary(trio: Servers, walker: Walker) -> None:
     primary = await primary_of(trio)
     with pytest.raises(PrecheckFailed) as error:

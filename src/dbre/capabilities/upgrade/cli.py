@@ -62,3 +62,11 @@ async def parameters(
         wanted[name.strip()] = value
     asked = {"cluster": cluster, "set": wanted, "in_place": in_place, "back": back}
     return Act(kind="upgrade.parameters", input=asked, view=done_view)
+
+
+@app.command()
+async def minor(cluster: ClusterName, *, in_place: InPlace = False, back: Back = False) -> Act:
+    """Run the installed minor version: programs replaced beforehand, or by the commands of the configuration."""
+    from dbre.capabilities.upgrade.view import done_view
+
+    return Act(kind="upgrade.minor", input={"cluster": cluster, "in_place": in_place, "back": back}, view=done_view)

@@ -1,0 +1,67 @@
+"""Programs of one instance replaced, or put back, by the operator's own command, and seen to run afterwards."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dbre.capabilities.upgrade.ground import UpgradeGround
+from dbre.capabilities.upgrade.restarting import Member
+from dbre.capabilities.upgrade.versions import is_same_series
+from dbre.capabilities.upgrade.wholeness import NotWhole
+from dbre.core.fleet import Cluster
+from dbre.core.programs.account import Account
+from dbre.core.programs.run import run
+from dbre.ports.versions import format_version
+
+__all__ = ["Replacing"]
+
+
+class Replacing:
+    """One member whose programs change."""
+
+    def __init__(self, ground: UpgradeGround, cluster: Cluster, member: Member, *, purpose: str) -> None:
+        self._ground = ground
+        self._cluster = cluster
+        self._member = member
+        self._purpose = purpose
+        self._commands = ground.limits(cluster.name).commands_of(member.instance.name)
+
+    async def running(self) -> tuple[int, ...]:
+        """What the server says of itself."""
+        async with self._ground.server(self._cluster, self._member.instance, purpose=self._purpose) as server:
+            return (await server.succession.standing()).version
+
+    async def install(self) -> None:
+        """Run the command of the configuration. Raises: ProgramFailed with what it printed."""
+        if self._commands is not None:
+            await self._run(self._commands.install)
+
+    async def put_back(self) -> None:
+        """Likewise, the other way. Raises: NotWhole where none is configured."""
+        if self._commands is None or self._commands.put_back is None:
+            raise NotWhole(
+                f"nobody says how the programs of {self._member.instance.name} are put back",
+                hint="put them back by hand, start it, and set upgrade: clusters: commands: put_back",
+            )
+        await self._run(self._commands.put_back)
+
+    async def require_installed(self, before: tuple[int, ...]) -> Mapping[str, Any]:
+        """See that what runs is what is installed, and of the same series. Raises: NotWhole."""
+        now, installed = await self.running(), await self._member.host.installed_version()
+        name = self._member.instance.name
+        if installed is not None and now != installed:
+            raise NotWhole(f"{name} runs {format_version(now)} after its restart, {format_version(installed)} is installed")
+        if not is_same_series(before, now):
+            raise NotWhole(
+                f"{name} ran {format_version(before)} and runs {format_version(now)}: that is no minor step",
+                hint="only the last number may differ",
+            )
+        return {"version": format_version(now), "before": format_version(before)}
+
+    async def _run(self, words: tuple[str, ...]) -> None:
+        entry = pwd.getpwuid(os.geteuid())
+        account = Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switch=False)
+        limit = self._commands.limit.total_seconds() if self._commands is not None else 0.0
+        await run(words, account=account, directory=Path(entry.pw_dir), timeout_seconds=limit)

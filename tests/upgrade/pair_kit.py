@@ -1,0 +1,62 @@
+"""Servers that follow online, started and stopped by an operator's own commands; and what they say of themselves."""
+
+import shlex
+import sys
+from collections.abc import Mapping
+
+from upgrade_kit import Engines
+
+from dbre.core.control import Control, ControlKind
+from dbre.core.fleet import Fleet
+from dbre.lab.server import LabServer
+from dbre.ports.engine import Access
+from dbre.ports.session import Role
+
+STOP = """
+import os, pathlib, signal, time
+while True:
+    found = []
+    for one in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(one / "cwd") == {directory!r}:
+                found.append(int(one.name))
+        except OSError:
+            pass
+    if not found:
+        break
+    for one in found:  # again and again: Redis drops it while it rewrites its append-only file
+        try:
+            os.kill(one, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+    time.sleep(0.2)
+"""
+
+
+def commands(servers: Mapping[str, LabServer]) -> dict[str, Control]:
+    """An operator's own commands: a script that stops whoever serves the data directory, and one that starts it."""
+    found = {}
+    for name, one in servers.items():
+        words = shlex.join(str(word) for word in one._command(one.address.port))
+        whose = f"runuser -u {one.site.account.name} --" if one.site.account.switch else ""
+        start = f"cd {one.work_directory} && setsid -f {whose} {words} </dev/null >>{one.log_file} 2>&1"
+        stop = STOP.format(directory=str(one.work_directory))
+        found[name] = Control(
+            kind=ControlKind.COMMANDS,
+            start=("/bin/sh", "-c", start),
+            stop=(sys.executable, "-c", stop),
+            data_directory=one.data_directory,
+        )
+    return found
+
+
+async def roles(fleet: Fleet) -> list[Role]:
+    """By the servers' own word: the lab did not start them."""
+    (cluster,), found = fleet.clusters, []
+    for one in cluster.instances:
+        server = Engines().get(cluster.engine).connect(Access.to(cluster, one.address))
+        try:
+            found.append((await server.topology.view()).role)
+        finally:
+            await server.aclose()
+    return found
