@@ -76,6 +76,7 @@ async def test_what_clients_refuse(postgres15: PostgresServer, redis_server: Red
         ({"clients": 65}, "65 client processes"),
         ({"netns": ["../x"]}, "no name of a network namespace"),
         ({"netns": ["a", "a"]}, "named twice"),
+        ({"netns": ["nowhere"]}, "no network namespace 'nowhere'"),
         ({"objective": 100.0}, "lies between 0 and 100"),
         ({"isolation": "none"}, "no isolation level"),
         ({"address": ["nowhere:0"]}, "port 0"),

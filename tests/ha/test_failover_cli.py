@@ -16,7 +16,7 @@ from dbre.capabilities.ha.detection.cli import observe, verdict
 from dbre.capabilities.ha.detection.tables import ha_report
 from dbre.capabilities.ha.failover.cli import failover
 from dbre.core.errors import ExitCode, UsageError
-from dbre.core.fleet import UnknownCluster
+from dbre.core.fleet import UnknownCluster, UnknownInstance
 from dbre.core.operation.act import Act
 from dbre.core.store import Store, open_store
 from dbre.core.view import View
@@ -89,6 +89,8 @@ async def test_what_cannot_be_asked_for(redis_server: RedisServer, store: Store)
         await verdict(runtime(fleet, store), "shop")
     with pytest.raises(UsageError, match="--automatic is for --check"):
         await failover(here, "shop", automatic=True)
+    with pytest.raises(UnknownInstance, match="no instance 'nq'"):
+        await failover(here, "shop", primary="nq", check=True)
     asked = await failover(here, "shop", to="n1")
     assert isinstance(asked, Act)
     assert asked.kind == "ha.failover"

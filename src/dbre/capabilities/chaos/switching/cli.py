@@ -35,7 +35,7 @@ async def stop(
     reason: Reason,
     wait: Annotated[str, typer.Option("--wait", metavar="TIME", help="How long their ends are waited for.")] = "60s",
 ) -> View:
-    """End every experiment everywhere, and let none begin until ``dbre chaos open``. Ends with 8 or 9 where one is left."""
+    """End every experiment everywhere, and let none begin until dbre chaos open. Ends with 8 or 9 where one is left."""
     from dbre.capabilities.chaos.switching.stopping import end_all
     from dbre.core.errors import ExitCode
     from dbre.core.operation.states import OperationState

@@ -56,7 +56,7 @@ async def clients(
         kind="ClientReview",
         items=[review_document(reviews, findings, live)],
         single=True,
-        text=review_text(reviews, findings, live, rto_seconds=around.rto_seconds),
+        text=review_text(reviews, findings, live, rto_seconds=around.rto_seconds, are_all=not errors),
         errors=errors,
         exit_code=code,
     )

@@ -32,14 +32,24 @@ def review_document(reviews: Sequence[ClientReview], findings: Sequence[Finding]
 
 
 def review_text(
-    reviews: Sequence[ClientReview], findings: Sequence[Finding], live: Sequence[Straggler], *, rto_seconds: float
+    reviews: Sequence[ClientReview],
+    findings: Sequence[Finding],
+    live: Sequence[Straggler],
+    *,
+    rto_seconds: float,
+    are_all: bool,
 ) -> str:
-    """For people."""
-    return "\n".join(_lines(reviews, findings, live, rto_seconds))
+    """For people. ``are_all``: whether everything that was asked for could be read."""
+    return "\n".join(_lines(reviews, findings, live, rto_seconds, are_all=are_all))
 
 
 def _lines(
-    reviews: Sequence[ClientReview], findings: Sequence[Finding], live: Sequence[Straggler], rto_seconds: float
+    reviews: Sequence[ClientReview],
+    findings: Sequence[Finding],
+    live: Sequence[Straggler],
+    rto_seconds: float,
+    *,
+    are_all: bool,
 ) -> Iterator[str]:
     yield f"clients may be without the primary for {format_duration(rto_seconds)}"
     for one in reviews:
@@ -51,7 +61,7 @@ def _lines(
             f"{_seconds(one.outage.black_hole)} where it falls silent during a statement, "
             f"{_seconds(one.outage.black_hole_idle)} where it falls silent while idle"
         )
-    if not reviews:
+    if not reviews and are_all:
         yield "no client is written under ha: clusters: clients:, and none is given with --dsn"
     if live:
         yield f"{sum(one.sessions for one in live)} sessions of {len(live)} clients on the primary"

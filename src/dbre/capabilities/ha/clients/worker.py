@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from dbre.capabilities.ha.clients.order import ClientOrder
 from dbre.core.errors import DbreError, UsageError
+from dbre.core.packets.namespaces import NAMED
 from dbre.core.programs.starting import start
+from dbre.core.text import quoted
 
 __all__ = ["ClientDied", "Worker"]
 
@@ -43,6 +45,8 @@ class Worker:
     @classmethod
     async def start(cls, program: Sequence[str], order: ClientOrder, *, namespace: str | None) -> Self:
         """Start a client with its order. Raises: UsageError where the namespace cannot be entered."""
+        if namespace is not None and not (NAMED / namespace).exists():
+            raise UsageError(f"there is no network namespace {quoted(namespace, limit=80)} here", hint="see ip netns list")
         enter = ("ip", "netns", "exec", namespace) if namespace is not None else ()
         try:
             process = await start(

@@ -12,26 +12,27 @@ from dbre.capabilities.ha.failover.draining import Drained, drain
 from dbre.capabilities.ha.failover.failover_plan import PROMOTE_SECONDS, plan_of
 from dbre.capabilities.ha.failover.fences import ladder_of, see_fenced
 from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import KIND, FailoverRefused, Survey, refuse, survey
 from dbre.capabilities.ha.failover.verifying import verify_failover
 from dbre.capabilities.ha.fencing.ladder import climb
 from dbre.capabilities.ha.promoting import promote
 from dbre.capabilities.ha.route.turning import lead_all
 from dbre.core.errors import DbreError, UsageError
-from dbre.core.fleet import Cluster, Instance, UnknownInstance
+from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, OutcomeUnknown, Verification, step
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
-from dbre.core.text import closest, printable, quoted
+from dbre.core.text import printable
 from dbre.ports.engine import Access, Server, Timeouts
 from dbre.ports.route import Route, RouteState
 from dbre.ports.session import Role
 from dbre.ports.succession import Following, GivesUp, Manner
 from dbre.ports.topology import LogPosition
 
-__all__ = ["FailOver", "instance_of"]
+__all__ = ["FailOver"]
 
 _PLANNING = "plan"
 _FOLLOW_SECONDS = 30.0
@@ -252,19 +253,6 @@ class FailOver(Operation[FailoverInput]):
             yield server
         finally:
             await server.aclose()
-
-
-def instance_of(cluster: Cluster, name: str) -> Instance:
-    """The instance of that name. Raises: UnknownInstance."""
-    found = next((one for one in cluster.instances if one.name == name), None)
-    if found is None:
-        names = [one.name for one in cluster.instances]
-        near = closest(name, names)
-        raise UnknownInstance(
-            f"cluster {cluster.name} has no instance {quoted(name, limit=100)}",
-            hint=f"did you mean {near}?" if near else f"it has {', '.join(names)}",
-        )
-    return found
 
 
 async def _state_of(route: Route) -> RouteState | None:

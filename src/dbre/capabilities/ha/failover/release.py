@@ -12,7 +12,8 @@ from typing import Any
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.failover.document import FailoverInput
 from dbre.capabilities.ha.failover.lease import lease_reasons
-from dbre.capabilities.ha.failover.operation import FailOver, instance_of
+from dbre.capabilities.ha.failover.operation import FailOver
+from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import RELEASE, Survey, refuse
 from dbre.capabilities.ha.nodes import Nodes
 from dbre.capabilities.ha.patroni.access import etcd_of, key_of, prepare

@@ -16,11 +16,12 @@ from dbre.capabilities.ha.nodes import Nodes
 from dbre.capabilities.ha.positions import furthest
 from dbre.capabilities.ha.verdict import Action, Judgement, judge
 from dbre.core.errors import PrecheckFailed
-from dbre.core.fleet import Cluster, Instance
+from dbre.core.fleet import Cluster, Instance, UnknownInstance
+from dbre.core.text import closest, quoted
 from dbre.ports.session import Role
 from dbre.ports.topology import Contact
 
-__all__ = ["Situation", "look_around"]
+__all__ = ["Situation", "instance_of", "look_around"]
 
 _HERE = "here"
 _NODE_SECONDS = 1.0
@@ -52,7 +53,7 @@ class Situation:
 async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str | None = None) -> Situation:
     """Listen to the observers and sweep, side by side. ``primary``: who it is said to be; else it is found out.
 
-    Raises: PrecheckFailed where nobody can say which instance is or was the primary; SecretUnavailable.
+    Raises: PrecheckFailed where nobody can say which instance is or was the primary; UnknownInstance; SecretUnavailable.
     """
     settings = ground.failover_of(cluster.name)
 
@@ -84,9 +85,24 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
     )
 
 
+def instance_of(cluster: Cluster, name: str) -> Instance:
+    """The instance of that name. Raises: UnknownInstance."""
+    found = next((one for one in cluster.instances if one.name == name), None)
+    if found is None:
+        names = [one.name for one in cluster.instances]
+        near = closest(name, names)
+        raise UnknownInstance(
+            f"cluster {cluster.name} has no instance {quoted(name, limit=100)}",
+            hint=f"did you mean {near}?" if near else f"it has {', '.join(names)}",
+        )
+    return found
+
+
 def _primary(cluster: Cluster, topology: Topology, weighing: Weighing | None, named: str | None) -> Instance:
     suspect = suspect_of(topology)
     said = named or (weighing.primary if weighing is not None else None) or (suspect.name if suspect is not None else None)
+    if named is not None:
+        return instance_of(cluster, named)
     found = next((one for one in cluster.instances if one.name == said), None)
     if found is None:
         raise PrecheckFailed(

@@ -61,13 +61,12 @@ async def assess(
     ranked: list[Candidate] = []
     candidate = None
     if primary is not None:
-        ranked = candidates_of(found, primary, limits)
-        candidate = chosen(ranked, found.instances, asked=to, old=primary)
+        ranked = candidates_of(found, primary, limits, without=() if hand_over is None else _KEPT_BY_A_MANAGER)
+        candidate = chosen(ranked, found.instances, asked=to, old=primary, cluster=cluster.name)
         checks.append(_has_candidate(cluster, ranked, candidate, to, primary))
     if primary is not None and candidate is not None:
-        mine = [one for one in candidate.checks if hand_over is None or one.rule not in _KEPT_BY_A_MANAGER]
         around = await readiness(ground, cluster, primary, candidate.name, purpose=purpose)
-        checks += [*mine, *await _route_checks(ground, cluster, candidate.name)]
+        checks += [*candidate.checks, *await _route_checks(ground, cluster, candidate.name)]
         checks += readiness_checks(found, around, primary, candidate.name, limits)
         if hand_over is not None:
             checks += await hand_over.check(cluster, found.instances[primary], found.instances[candidate.name])

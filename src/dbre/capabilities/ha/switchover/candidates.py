@@ -1,6 +1,6 @@
 """Who could become primary, and in what order: pure rules over the checks of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from dbre.capabilities.ha.switchover.checks import CheckState, PreCheck, blocking
@@ -41,24 +41,29 @@ class Candidate:
         return f"fit{', with ' + ', '.join(dict.fromkeys(warned)) if warned else ''}"
 
 
-def candidates_of(found: Survey, old: str, limits: SwitchoverDocument) -> list[Candidate]:
-    """Replicas of the cluster that answer, the best first: fit, preferred, nothing to warn of, least behind, by name."""
+def candidates_of(found: Survey, old: str, limits: SwitchoverDocument, *, without: Collection[str] = ()) -> list[Candidate]:
+    """Replicas of the cluster that answer, the best first: fit, preferred, nothing to warn of, least behind, by name.
+
+    ``without``: the checks that do not matter here.
+    """
     made = [
-        _candidate(found, old, one.name, limits)
+        _candidate(found, old, one.name, limits, without)
         for one in found.topology.nodes
         if one.view is not None and one.view.role is Role.REPLICA and one.instance.cluster == found.cluster.name
     ]
     return sorted(made, key=_rank)
 
 
-def chosen(ranked: Sequence[Candidate], instances: Mapping[str, object], *, asked: str | None, old: str) -> Candidate | None:
+def chosen(
+    ranked: Sequence[Candidate], instances: Mapping[str, object], *, asked: str | None, old: str, cluster: str
+) -> Candidate | None:
     """The one that was asked for, or the best; None where there is none. Raises: UnknownInstance."""
     if asked is None:
         return next((one for one in ranked if not one.is_never), None)
     if asked not in instances:
         near = closest(asked, list(instances))
         raise UnknownInstance(
-            f"the cluster has no instance {quoted(asked, limit=100)}",
+            f"cluster {cluster} has no instance {quoted(asked, limit=100)}",
             hint=f"did you mean {near}?" if near else f"it has {', '.join(instances)}",
         )
     if asked == old:
@@ -66,11 +71,11 @@ def chosen(ranked: Sequence[Candidate], instances: Mapping[str, object], *, aske
     return next((one for one in ranked if one.name == asked), None)
 
 
-def _candidate(found: Survey, old: str, name: str, limits: SwitchoverDocument) -> Candidate:
+def _candidate(found: Survey, old: str, name: str, limits: SwitchoverDocument, without: Collection[str]) -> Candidate:
     lag = found.lags.get(name)
     return Candidate(
         name=name,
-        checks=tuple(pair_checks(found, old, name, limits)),
+        checks=tuple(one for one in pair_checks(found, old, name, limits) if one.rule not in without),
         lag_bytes=lag.total_bytes if lag is not None else None,
         is_never=name in limits.never,
         preference=limits.prefer.index(name) if name in limits.prefer else len(limits.prefer),
