@@ -28,6 +28,7 @@ from dbre.core.operation.insertion import NewOperation, insert_operation
 from dbre.core.operation.journal import Journal
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.plan import Plan, PlannedOperation
+from dbre.core.operation.reading import load
 from dbre.core.operation.runner import OperationRunner
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
@@ -127,6 +128,10 @@ class Rejoiner:
         end = time.monotonic() + 60
         while (record := await runner.run(operation_id)) is None:  # who was killed holds it a moment longer
             assert time.monotonic() < end
+            async with self.store.read() as connection:
+                record = await load(connection, operation_id)
+            if record.ended_at is not None:  # it was killed after its last word
+                return record
             await asyncio.sleep(0.1)
         return record
 

@@ -8,7 +8,7 @@ from dbre.core.text import printable
 
 __all__ = ["find_leftovers", "remove_leftovers"]
 
-_SIGNALS = ("recovery.signal", "recovery.done", "promote", "standby.signal")
+_SIGNALS = ("recovery.signal", "recovery.done", "promote")
 _TARGET = re.compile(r"\s*(recovery_target(?:_\w+)?)\s*[=\s]", re.IGNORECASE)
 
 
@@ -24,7 +24,7 @@ def find_leftovers(data: Path) -> tuple[str, ...]:
 
 def remove_leftovers(data: Path) -> None:
     """Take files away that would lead the next start elsewhere, or that ``pg_rewind`` stumbles over."""
-    for name in _SIGNALS[:-1]:
+    for name in _SIGNALS:
         (data / name).unlink(missing_ok=True)
     for path in _sockets(data):
         path.unlink(missing_ok=True)
