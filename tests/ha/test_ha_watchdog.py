@@ -20,16 +20,17 @@ from dbre.capabilities.ha.detection.observer import Observer
 from dbre.capabilities.ha.detection.observing import observe
 from dbre.capabilities.ha.watchdog.beacon import Beacon, Word, read_beacon, write_beacon
 from dbre.capabilities.ha.watchdog.keepalives import Keepalives
+from dbre.capabilities.ha.watchdog.killing import see_directory
 from dbre.capabilities.ha.watchdog.native import settings_of
 from dbre.capabilities.ha.watchdog.running import make_pipe, watch_pipe, watch_vouching
 from dbre.capabilities.ha.watchdog.sending import sender_for
 from dbre.capabilities.ha.watchdog.vouching import Vouching
-from dbre.core.errors import UsageError
+from dbre.core.errors import Denied, Unsupported, UsageError
 from dbre.core.secrets import Secret
 from dbre.core.store import Store, open_store
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import leave_out, running
 
 SECRET = Secret("beacons-in-tests")
 
@@ -181,3 +182,18 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def test_whoever_may_not_kill_the_server_is_no_watchdog() -> None:
+    if os.geteuid() != 0:
+        leave_out(Unsupported("another user's directory needs root", hint="run the tests as root"))
+    assert see_directory(Path("/root")) == Path("/root")
+    child = os.fork()
+    if child == 0:
+        os.setuid(65_534)
+        try:
+            see_directory(Path("/root"))
+        except Denied:
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -1,11 +1,12 @@
 """The one act of a watchdog: every process of the server is killed, at once."""
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dbre.core.errors import DbreError, UsageError
+from dbre.core.errors import DbreError, Denied, UsageError
 from dbre.core.programs.processes import kill_serving, serving
 
 __all__ = ["SERVERS", "KillFailed", "kill", "say", "see_directory"]
@@ -23,9 +24,14 @@ class KillFailed(DbreError):
 
 
 def see_directory(directory: Path) -> Path:
-    """Raises: UsageError where that is no directory: a watchdog that watches nothing is worse than none."""
+    """Raises: UsageError, Denied where it would see no process of the server: a watchdog of nothing is worse than none."""
     if not directory.is_dir():
         raise UsageError(f"{directory} is not a directory on this machine", hint="name the data directory of the server")
+    owner = directory.stat().st_uid
+    if os.geteuid() not in (0, owner):
+        raise Denied(
+            f"{directory} belongs to user {owner}, whose processes we may not kill", hint="run it as that user, or as root"
+        )
     return directory.resolve()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dbre.capabilities.ha.watchdog.beacon import LIMIT_BYTES, read_beacon
 from dbre.capabilities.ha.watchdog.keepalives import Keepalives
-from dbre.capabilities.ha.watchdog.killing import kill, say
+from dbre.capabilities.ha.watchdog.killing import KillFailed, kill, say
 from dbre.capabilities.ha.watchdog.vouching import Vouching
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address
@@ -41,13 +41,14 @@ def watch_pipe(path: Path, directory: Path, *, timeout_seconds: float, is_over: 
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         say("watchdog_started", device=str(path), data_directory=str(directory), timeout_seconds=timeout_seconds)
-        was_on = False
+        was_on = is_due = False
         while not is_over():
             ready, _, _ = select.select([descriptor], [], [], _LOOK_SECONDS)
             if ready:
                 keepalives.take(os.read(descriptor, _READ_BYTES), time.monotonic())
-            if keepalives.expired(time.monotonic()):
-                say("server_killed", processes=kill(directory), silent_seconds=keepalives.timeout_seconds)
+            is_due = keepalives.expired(time.monotonic()) or is_due
+            if is_due:
+                is_due = not _is_killed(directory, keepalives.timeout_seconds)
             if was_on is not (keepalives.deadline is not None):
                 was_on = keepalives.deadline is not None
                 say("watchdog_on" if was_on else "watchdog_off", timeout_seconds=keepalives.timeout_seconds)
@@ -77,8 +78,20 @@ def watch_vouching(
             if vouching.is_armed is not was_armed:
                 was_armed = vouching.is_armed
                 say("watchdog_on" if was_armed else "watchdog_off")
-            if vouching.expired(now) and (count := kill(directory)):
-                say("server_killed", processes=count, silent_seconds=round(vouching.silence_seconds(now) or 0.0, 3))
+            if vouching.expired(now):
+                _is_killed(directory, round(vouching.silence_seconds(now) or 0.0, 3), tells_of_none=False)
+
+
+def _is_killed(directory: Path, silent_seconds: float, *, tells_of_none: bool = True) -> bool:
+    """Whether no process is left. Those that hang in the kernel are killed again: a watchdog that ends guards nobody."""
+    try:
+        count = kill(directory)
+    except KillFailed as error:
+        say("server_not_killed", error=error.message, silent_seconds=silent_seconds)
+        return False
+    if count or tells_of_none:
+        say("server_killed", processes=count, silent_seconds=silent_seconds)
+    return True
 
 
 def _take(listener: socket.socket, vouching: Vouching, secret: Secret) -> None:
