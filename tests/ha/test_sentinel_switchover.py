@@ -165,6 +165,7 @@ async def test_what_never_began_leaves_the_old_primary_open(watched: Watched) ->
     await server.aclose()
 
 
+@pytest.mark.soak
 async def test_a_candidate_that_they_would_not_choose_is_refused_and_the_old_one_goes_on(
     watched: Watched, store: Store
 ) -> None:
@@ -186,6 +187,7 @@ async def test_a_candidate_that_they_would_not_choose_is_refused_and_the_old_one
         await other.config_set("replica-priority", 100)
 
 
+@pytest.mark.soak
 async def test_without_an_answer_of_all_nothing_is_said_for_certain(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = await watched.pair()
     monkeypatch.setattr(hand_over_module, "_PROBE_SECONDS", 4.0)
