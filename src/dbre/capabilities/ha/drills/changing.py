@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbre.capabilities.ha.drills.ground import DrillGround
-from dbre.capabilities.ha.failover.surveying import KIND, RELEASE, FailoverRefused
-from dbre.core.errors import DbreError
+from dbre.capabilities.ha.failover.surveying import KIND, RELEASE
+from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import StepContext
 from dbre.core.operation.model import OperationRecord
@@ -31,22 +31,29 @@ async def fail_over(
     """
     kind = RELEASE if ground.settings.of(cluster.name).patroni is not None else KIND
     asked: Mapping[str, Any] = {"cluster": cluster.name, "primary": old, "accept_loss": True}
+    return await _until_allowed(ground, context, kind, asked, limit_seconds=limit_seconds)
+
+
+async def switch_over(ground: DrillGround, context: StepContext, cluster: Cluster, *, limit_seconds: float) -> OperationRecord:
+    """As planned, once every check allows it. Raises: DrillFailed."""
+    asked = {"cluster": cluster.name, "to": None}
+    return (await _until_allowed(ground, context, "ha.switchover", asked, limit_seconds=limit_seconds))[0]
+
+
+async def _until_allowed(
+    ground: DrillGround, context: StepContext, kind: str, asked: Mapping[str, Any], *, limit_seconds: float
+) -> tuple[OperationRecord, float]:
     began, reason = ground.clock.monotonic(), ""
     while ground.clock.monotonic() - began < limit_seconds:
+        asked_at = ground.clock.monotonic()
         try:
-            asked_at = ground.clock.monotonic()
             record = await context.run_child(kind, asked)
-        except FailoverRefused as error:  # it is not known yet to be dead
+        except PrecheckFailed as error:  # not yet: nobody knows it to be dead, or somebody was too slow to answer
             reason = error.message
             await ground.clock.sleep(_AGAIN_SECONDS)
             continue
         return _succeeded(record), asked_at - began
-    raise DrillFailed(f"no failover was allowed within {limit_seconds:.0f} s: {reason}", hint="dbre ha failover --check")
-
-
-async def switch_over(context: StepContext, cluster: Cluster) -> OperationRecord:
-    """As planned. Raises: DrillFailed, PrecheckFailed."""
-    return _succeeded(await context.run_child("ha.switchover", {"cluster": cluster.name, "to": None}))
+    raise DrillFailed(f"{kind} was not allowed within {limit_seconds:.0f} s: {reason}", hint="see it with --check")
 
 
 def _succeeded(record: OperationRecord) -> OperationRecord:

@@ -15,11 +15,11 @@ from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_o
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
 from dbre.capabilities.ha.drills.faults import DrillFault, Held, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
-from dbre.capabilities.ha.drills.locating import Agents, find_agents, find_health, require_health
+from dbre.capabilities.ha.drills.locating import Agents, Health, find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.predicting import predicted
 from dbre.capabilities.ha.drills.watch import PrimaryWatch
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import StepContext
 from dbre.core.operation.model import OperationRecord
@@ -60,7 +60,7 @@ class DrillRun:
     async def run(self) -> RunMeasures:
         """From the first write to the last read. Raises: PrecheckFailed, DrillFailed; no fault is left then."""
         ground, context = self._ground, self._context
-        health = await require_health(ground, self._cluster)
+        health = await self._health()
         old = health.primaries[0]
         agents = await find_agents(ground, self._cluster, old)
         faults = faults_of(self._asked.kind, self._cluster, old, agent=agents.agent, stores=agents.stores)
@@ -90,7 +90,7 @@ class DrillRun:
             course = _Course(fault_at=clients.now)
             limit = asked.limit.total_seconds()
             if asked.kind is DrillKind.PLANNED:
-                course.change = await switch_over(self._context, self._cluster)
+                course.change = await switch_over(self._ground, self._context, self._cluster, limit_seconds=limit)
             elif asked.kind is DrillKind.DCS_LOSS:
                 await asyncio.sleep(asked.lasts.total_seconds())
             elif self._by is Changer.DBRE:
@@ -138,6 +138,17 @@ class DrillRun:
                 )
                 for one in faults
             ]
+
+    async def _health(self) -> Health:
+        """A busy machine may be late to answer once: a run begins when the cluster is seen to be whole."""
+        end = self._ground.clock.monotonic() + _BASELINE_SECONDS
+        while True:
+            try:
+                return await require_health(self._ground, self._cluster)
+            except PrecheckFailed:
+                if self._ground.clock.monotonic() > end:
+                    raise
+            await self._ground.clock.sleep(1.0)
 
     async def _until_at_work(self, clients: ProbeFleet) -> None:
         end = self._ground.clock.monotonic() + _BASELINE_SECONDS
