@@ -12,6 +12,9 @@ from ha_live import until
 from redis.asyncio import Redis
 
 from dbre.capabilities.ha.failover.surveying import FailoverRefused
+from dbre.core.operation.desk import OperationFilter
+from dbre.core.operation.listing import list_operations
+from dbre.core.operation.reading import load
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
 from dbre.lab.mariadb import MariaDbServer
@@ -39,6 +42,12 @@ async def ask(server: MariaDbServer, *statements: str) -> list[Any]:
     return rows
 
 
+async def begun_steps(store: Store) -> list[str]:
+    async with store.read() as connection:
+        found = await list_operations(connection, OperationFilter(target="cluster/shop", limit=1), may_see=lambda _: True)
+        return [one.name for one in (await load(connection, found[0].id)).steps] if found else []
+
+
 async def test_mariadb_applies_what_it_has_before_it_takes_over(mariadb: MariaDbServer, lab_site: Site, store: Store) -> None:
     async with (
         running(MariaDbServer("fo-m1", lab_site, program=mariadb.program)) as first,
@@ -62,7 +71,8 @@ async def test_mariadb_applies_what_it_has_before_it_takes_over(mariadb: MariaDb
             await first.kill()
             await shop.until_dead()
             failing = asyncio.create_task(shop.fail_over(automatic=True))
-            await asyncio.sleep(2.0)
+            await until(lambda: begun_steps(store), lambda names: "assess" in names)
+            await asyncio.sleep(5.0)
             assert not failing.done()  # it waits for the relay log
             holder.close()
             record = await failing
@@ -108,8 +118,9 @@ async def test_redis_loses_what_never_arrived_and_says_so(redis_server: RedisSer
             await shop.until_healthy()
             await second.freeze()
             async with client(first) as redis:
-                await redis.set("paid", "x" * 4_000_000)
-            await shop.until_told(lambda position: (position.offset or 0) > 4_000_000)
+                for _ in range(15):  # more than the kernel holds for a frozen receiver
+                    await redis.set("paid", "x" * 4_000_000)
+            await shop.until_told(lambda position: (position.offset or 0) > 60_000_000)
             await first.kill()
             for one in second.processes():
                 assert one.is_stopped
