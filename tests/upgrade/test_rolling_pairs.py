@@ -63,6 +63,7 @@ async def test_mariadb_is_restarted_and_a_replica_that_would_take_writes_is_clos
         await walker.submit("upgrade.parameters", set={"back_log": "200"})
 
 
+@pytest.mark.soak
 async def test_redis_is_restarted_there_and_back(redis_pair: Pair, store: Store) -> None:
     fleet = fleet_of(redis_pair, commands(redis_pair))
     walker = Walker(store=store, ground=Ground.of(fleet))

@@ -122,6 +122,8 @@ async def test_a_server_that_does_not_start_with_it_gets_back_what_it_had(trio: 
     record = await walker.do("upgrade.parameters", set={"shared_buffers": "900GB"})
 
     assert record.state is OperationState.FAILED, record.error  # the failed step has put itself back, and nothing else was done
+    assert record.error is not None
+    assert "is not whole with shared_buffers" in record.error["message"]
     assert await shown(trio, "shared_buffers") == before
     assert await ask(trio["n1"], "SELECT count(*) FROM pg_settings WHERE pending_restart") == "0"
     assert await primary_of(trio) == primary

@@ -60,7 +60,7 @@ def done_view(record: OperationRecord) -> View:
 def _what(result: Any) -> str:
     changed = ", ".join(f"{one['name']} is {one['value']}" for one in result.get("settings", []))
     version = f"runs {result['version']}" if "version" in result else ""
-    how = result.get("how") or ("restarted" if result.get("restarted") else "not restarted: nothing was due")
+    how = result.get("how") or ("restarted" if result.get("restarted") else "no restart was due any more")
     return printable("; ".join(part for part in (how, changed, version) if part), limit=300)
 
 

@@ -16,7 +16,7 @@ from dbre.ports.session import Role
 from dbre.ports.succession import Following, GivesUp
 from dbre.ports.topology import NodeView
 
-__all__ = ["NotWhole", "primary_of", "probe", "wait_primary", "wait_replica"]
+__all__ = ["NotWhole", "not_whole_with", "primary_of", "probe", "wait_primary", "wait_replica"]
 
 _POLL_SECONDS = 0.1
 _DEADLINES = ProbeDeadlines(connect_seconds=2.0, statement_seconds=2.0, total_seconds=5.0)
@@ -26,6 +26,15 @@ class NotWhole(DbreError):
     """A server that was started again is not what it was; nothing more is restarted."""
 
     code = "upgrade.not_whole"
+
+
+def not_whole_with(name: str, what: str, error: DbreError) -> NotWhole:
+    """What became of a server that was put back."""
+    return NotWhole(
+        f"{name} is not whole with {printable(what, limit=300)}: {printable(error.message, limit=500)}; it was put back",
+        hint=error.hint or f"see the log of {name}",
+        context={"instance": name},
+    )
 
 
 async def primary_of(ground: UpgradeGround, cluster: Cluster, *, purpose: str) -> Instance:

@@ -17,6 +17,7 @@ from dbre.capabilities.upgrade.replacing import Replacing
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.survey import Survey, survey
 from dbre.capabilities.upgrade.versions import due, version_checks
+from dbre.capabilities.upgrade.wholeness import not_whole_with
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Instance
 from dbre.core.operation.context import PlanContext, StepContext
@@ -67,8 +68,10 @@ class RollingMinor(RollingOperation[MinorInput]):
             told = await member.wait_whole(primary)
             versions = await replacing.require_installed(before)
         except DbreError as error:
+            if not context.input["can_put_back"]:
+                raise
             await self._put_back(context, replacing, primary, error)
-            raise
+            raise not_whole_with(name, "its new programs", error) from error
         return {"instance": name, "how": how, **versions, **told}
 
     @step(timeout_seconds=LONG_SECONDS, idempotent=True)
@@ -88,8 +91,6 @@ class RollingMinor(RollingOperation[MinorInput]):
 
     async def _put_back(self, context: StepContext, replacing: Replacing, primary: Instance | None, error: DbreError) -> None:
         name = context.input["instance"]
-        if not context.input["can_put_back"]:
-            return
         await context.note(f"{name}: {error.message}; its programs are put back")
         member = self.member(context, name)
         try:

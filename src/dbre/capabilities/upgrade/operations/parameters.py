@@ -11,7 +11,8 @@ from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.setting_acts import SettingActs
 from dbre.capabilities.upgrade.setting_steps import Wanted, is_lowering, setting_changes, setting_steps
 from dbre.capabilities.upgrade.survey import Survey, survey
-from dbre.core.errors import DbreError, PrecheckFailed, UsageError
+from dbre.capabilities.upgrade.wholeness import not_whole_with
+from dbre.core.errors import Conflict, DbreError, PrecheckFailed, UsageError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import OutcomeUnknown, step
@@ -74,7 +75,9 @@ class RollingParameters(RollingOperation[ParametersInput]):
             settings = await acts.require_in_effect(changes)
         except DbreError as error:
             await self._put_back(context, acts, primary, error)
-            raise
+            if isinstance(error, Conflict):  # somebody else's change says more
+                raise
+            raise not_whole_with(name, ", ".join(one["name"] for one in changes), error) from error
         return {"instance": name, "restarted": is_due, "settings": settings, **told}
 
     @step(timeout_seconds=LONG_SECONDS, idempotent=True)
