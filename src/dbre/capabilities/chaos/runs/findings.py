@@ -12,7 +12,7 @@ from dbre.core.units import format_duration, format_percent
 __all__ = ["Lesson", "lessons_of"]
 
 _REMEDIES = {
-    "leader-failure": "see what replaces a primary, and after how long: dbre ha failover CLUSTER --check; docs/reference/failover.md",
+    "leader-failure": "see what replaces a primary, and after how long: dbre ha failover CLUSTER --check",
     "partition": "let clients give up sooner (tcp_user_timeout) and know every member: dbre ha clients CLUSTER",
     "replica-lag": "send reads that must be fresh to the primary, and alert on seconds of lag: dbre ha lag CLUSTER",
     "pool-exhaustion": "put a pooler in front, or limit the sessions of each login; alert on places in use",
