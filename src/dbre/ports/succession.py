@@ -157,7 +157,8 @@ class SuccessionPort(Protocol):
     async def lets_in(self, following: Following) -> Obstacle | None:
         """Whether a follower with that login is let in here, tried from this machine; None: not known, or not the engine's way.
 
-        Reads and changes nothing: it logs in as a follower would, and leaves again. ``following.upstream`` is this server.
+        Reads and changes nothing: it logs in as a follower would, and leaves again.
+        ``following.upstream`` is this server.
         """
         ...
 
