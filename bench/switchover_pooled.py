@@ -1,8 +1,8 @@
 """A switchover by Patroni behind a PgBouncer: how long clients wait in it, and whether one of them sees an error.
 
-Run: ``.venv/bin/python bench/switchover_pooled.py [ROUNDS]`` (default 6). A lab of three PostgreSQL servers under Patroni with a
-PgBouncer as the route of its configuration; ``dbre ha switchover`` as a user types it; four clients commit row after row. The
-stall is the longest time between two acknowledgements of one client while the primary changes.
+Run: ``.venv/bin/python bench/switchover_pooled.py [ROUNDS]`` (default 6). A lab of three PostgreSQL servers under Patroni,
+with a PgBouncer as the route of its configuration; ``dbre ha switchover`` as a user types it; four clients commit row after
+row. The stall is the longest time between two acknowledgements of one client while the primary changes.
 """
 
 import asyncio
