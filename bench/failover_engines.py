@@ -139,7 +139,7 @@ def drained(lab: Lab) -> object:
     """What the failover says of the transactions that it applied first."""
     base = [sys.executable, "-P", "-m", "dbre", "-c", str(lab.config_file), "op"]
     listed = subprocess.run([*base, "list", "-o", "json"], capture_output=True, cwd=lab.directory, timeout=60, check=False)
-    newest = next(one["id"] for one in json.loads(listed.stdout)["items"] if one["kind"] == "ha.failover")
+    newest = next(one["id"] for one in json.loads(listed.stdout)["items"] if one["operation"] == "ha.failover")
     words = [*base, "show", newest, "-o", "json"]
     shown = json.loads(subprocess.run(words, capture_output=True, cwd=lab.directory, timeout=60, check=False).stdout)
     steps = shown["item"]["steps"] if "item" in shown else shown["items"][0]["steps"]
