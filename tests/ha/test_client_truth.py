@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncmy
 import psycopg
 import pytest
-from client_kit import clients_of, promote, until_acknowledged, until_silent
 from ha_live import Engines, fleet_of
+from truth_kit import clients_of, promote, until_acknowledged, until_silent
 
 from dbre.capabilities.ha.clients.records import acts_of
 from dbre.lab.mariadb import MariaDbServer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from client_kit import clients_of, promote, until_acknowledged
 from ha_live import fleet_of
+from truth_kit import clients_of, promote, until_acknowledged
 
 from dbre.capabilities.ha.clients.spec import Vantage
 from dbre.capabilities.ha.clients.worker import ClientDied

@@ -68,6 +68,7 @@ async def drilled(lab: Lab, kind: str, *words: str) -> dict[str, Any]:
     return dict(run)
 
 
+@pytest.mark.soak
 async def test_a_pair_is_drilled_as_planned_and_refuses_what_it_has_not(lab_site: Any, tmp_path: Path) -> None:
     async with lab_of("drill-pair", lab_site.directory, replicas=1) as lab:
         run = await drilled(lab, "planned")

@@ -1,5 +1,7 @@
 """``dbre ha settings``: what is predicted and found, on a real cluster and by the rules alone."""
 
+import asyncio
+
 import pytest
 from ha_live import until
 from patroni_kit import context, document_of
@@ -10,6 +12,7 @@ from dbre.capabilities.ha.patroni.prediction import ClientTimes, predictions
 from dbre.capabilities.ha.patroni.settings_findings import nearest_preset, settings_findings
 from dbre.capabilities.ha.patroni.settings_reading import ServerSettings, lease_settings
 from dbre.core.errors import ExitCode, UsageError
+from dbre.core.view import View
 from dbre.lab.patroni.cluster import PatroniCluster
 from dbre.ports.lease_settings import PRESETS, LeaseSettings, SynchronousMode, wrong_settings
 
@@ -106,14 +109,21 @@ def test_what_is_missing_on_servers_is_told_with_its_remedy() -> None:
 
 async def test_the_lab_is_set_as_its_preset_says(patroni_cluster: PatroniCluster) -> None:
     leader = await patroni_cluster.wait_healthy()
-    for node in patroni_cluster.nodes:
-        if node is not leader:  # a receiver that has seen a switchover no longer shows what it goes by
-            async with await node.connect() as connection:
-                await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_wal_receiver")
-    view = await until(
-        lambda: settings(context(patroni_cluster), "shop", preset="lan-fast"),
-        lambda one: [each["upstream_timeout_ms"] for each in one.items[0]["servers"] if each["is_replica"]] == [5000, 5000],
-    )
+
+    async def look() -> View:
+        view = await settings(context(patroni_cluster), "shop", preset="lan-fast")
+        if not is_shown(view):  # a receiver that has seen a switchover no longer shows what it goes by
+            for node in patroni_cluster.nodes:
+                if node is not leader:
+                    async with await node.connect() as connection:
+                        await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_wal_receiver")
+            await asyncio.sleep(2.0)
+        return view
+
+    def is_shown(view: View) -> bool:
+        return [one["upstream_timeout_ms"] for one in view.items[0]["servers"] if one["is_replica"]] == [5000, 5000]
+
+    view = await until(look, is_shown)
     assert view.exit_code == ExitCode.OK, view.text
     assert view.items[0]["findings"] == []
     assert "node loss, connections reset    19 to 23 s" in view.text

@@ -126,6 +126,7 @@ async def test_a_source_that_goes_away_leaves_a_marker_and_the_next_attempt_copi
         assert await entries(old) == ["after", "before", "later"]
 
 
+@pytest.mark.soak
 async def test_who_runs_it_is_killed_while_pg_rewind_is_at_work(lab_site: Site, store: Store, url: str, tmp_path: Path) -> None:
     async with forkable(lab_site, "killed", version=15) as pair:
         old, new = pair.primary, pair.replica

@@ -66,7 +66,13 @@ class MariaDbServer(LabServer):
         """As it was built: only the server itself could tell of a later change."""
         return Role.PRIMARY if self.primary is None else Role.REPLICA
 
+    @property
+    def _scratch(self) -> Path:
+        return self.directory / "tmp"
+
     async def _build_data(self) -> None:
+        if not self._scratch.exists():  # of a start that failed
+            self.site.make_directory(self._scratch)
         source = await _template(self.program, self.site)
         await run_program(
             ["cp", "-a", "--reflink=auto", source, self.data_directory], account=self.site.account, directory=self.directory
@@ -109,6 +115,7 @@ class MariaDbServer(LabServer):
             "port": str(port),
             "socket": "mariadb.sock",  # relative to the data directory: its whole path may be too long for a socket
             "pid-file": "mariadb.pid",
+            "tmpdir": str(self._scratch),  # its own: each server begins by deleting what it takes for its old temporary tables
             "server-id": str(port),
             "log-bin": "binlog",
             "relay-log": "relay",
