@@ -97,6 +97,7 @@ async def test_pg_rewind_that_dies_while_it_writes_leaves_nothing_that_is_truste
         assert phase_of(old) is None
 
 
+@pytest.mark.soak
 async def test_a_source_that_goes_away_leaves_a_marker_and_the_next_attempt_copies(
     lab_site: Site, store: Store, tmp_path: Path
 ) -> None:
