@@ -1,5 +1,6 @@
 """What the gates over replicas have in common: whom a policy is about, and the sweep they look at."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -14,7 +15,7 @@ __all__ = ["ReplicaGate"]
 Policy = TypeVar("Policy", bound=ReplicaPolicy)
 
 
-class ReplicaGate(Generic[Policy]):
+class ReplicaGate(ABC, Generic[Policy]):
     """Asks the servers of the target, by a sweep that is some seconds old at most. Plans ask by its name, policies without."""
 
     name: str
@@ -43,8 +44,9 @@ class ReplicaGate(Generic[Policy]):
         seen = {"seen_at": sweep.at.isoformat()}
         return self._decision(worst.verdict, printable(worst.reason, limit=400), {**worst.evidence, **seen})
 
+    @abstractmethod
     def _judge(self, policy: Policy, sweep: Sweep, question: GateQuestion) -> GateDecision:
-        raise NotImplementedError
+        """What one policy says of a sweep."""
 
     def _asked(self, question: GateQuestion) -> list[Policy]:
         """Every policy that is about the operation."""
