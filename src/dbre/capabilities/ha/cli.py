@@ -1,4 +1,4 @@
-"""``dbre ha``: who is primary, who follows, how far behind, and what is wrong. Everything only reads."""
+"""``dbre ha``: who is primary and who follows, and the commands that change it, each in a module of its own."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from dbre.ports.runtime import runtime
 
 __all__ = ["app"]
 
-app = typer.Typer(help="High availability: topology, lag, what is wrong with them.", no_args_is_help=True)
+app = typer.Typer(help="High availability: topology and lag, the primary changed or failed over, drills, what clients saw.", no_args_is_help=True)
 app.add_typer(client_settings_app)
 app.add_typer(clients_app)
 app.add_typer(forks_app)
