@@ -44,7 +44,11 @@ COMMANDS: dict[str, CommandEntry] = {
     "events": CommandEntry("Measure", "dbre.cli.events_cli", "Things that happened, and their delivery."),
     "fleet": CommandEntry("Fleet and engines", "dbre.cli.fleet_cli", "The inventory: environments, clusters, instances."),
     "engine": CommandEntry("Fleet and engines", "dbre.cli.engine_cli", "Engines, what they support, the SQL they send."),
-    "ha": CommandEntry("Operate", "dbre.capabilities.ha.cli", "High availability: topology, lag, what is wrong with them."),
+    "ha": CommandEntry(
+        "Operate",
+        "dbre.capabilities.ha.cli",
+        "High availability: topology, switchover, failover, drills, what clients saw.",
+    ),
     "settings": CommandEntry("Operate", "dbre.capabilities.settings.cli", "Server parameters: shown, compared, changed."),
     "upgrade": CommandEntry(
         "Operate", "dbre.capabilities.upgrade.cli", "Restarts, settings and minor versions, server by server."

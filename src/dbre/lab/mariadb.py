@@ -71,8 +71,6 @@ class MariaDbServer(LabServer):
         return self.directory / "tmp"
 
     async def _build_data(self) -> None:
-        if not self._scratch.exists():  # of a start that failed
-            self.site.make_directory(self._scratch)
         source = await _template(self.program, self.site)
         await run_program(
             ["cp", "-a", "--reflink=auto", source, self.data_directory], account=self.site.account, directory=self.directory
@@ -107,6 +105,11 @@ class MariaDbServer(LabServer):
             )
             lines.append("START SLAVE;")
         return "\n".join(lines) + "\n"
+
+    async def _start_on(self, port: int) -> None:
+        if not self._scratch.exists():  # also where the data directory came from elsewhere
+            self.site.make_directory(self._scratch)
+        await super()._start_on(port)
 
     def _command(self, port: int) -> list[str | Path]:
         durable = self.site.durable

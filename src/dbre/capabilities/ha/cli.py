@@ -21,7 +21,7 @@ from dbre.ports.runtime import runtime
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="High availability: topology and lag, the primary changed or failed over, drills, what clients saw.",
+    help="High availability: topology, switchover, failover, drills, what clients saw.",
     no_args_is_help=True,
 )
 app.add_typer(client_settings_app)
