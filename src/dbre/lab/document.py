@@ -1,6 +1,8 @@
 """The configuration with which ``dbre server`` watches a lab."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from dbre.lab.control import control_of, replication_login
 from dbre.lab.server import LabServer
@@ -9,7 +11,13 @@ __all__ = ["configuration"]
 
 
 def configuration(
-    *, name: str, servers: Sequence[LabServer], user: str, patroni: Sequence[str] = (), sentinels: Sequence[str] = ()
+    *,
+    name: str,
+    servers: Sequence[LabServer],
+    user: str,
+    directory: Path,
+    patroni: Sequence[str] = (),
+    sentinels: Sequence[str] = (),
 ) -> str:
     """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it.
 
@@ -44,6 +52,7 @@ def configuration(
         *_objective(name, "reads", "{kind: availability, purpose: read}", "99.9%"),
         *_objective(name, "write-latency", "{kind: latency, query_class: write, threshold: 100ms}", "99%"),
         *(_objective(name, "freshness", "{kind: freshness, max_age: 10s}", "99%") if len(servers) > 1 else []),
+        *_suite(name, directory),
     ]
     return "\n".join(lines) + "\n"
 
@@ -63,4 +72,18 @@ def _objective(cluster: str, name: str, sli: str, target: str) -> list[str]:
         f"    sli: {sli}",
         f'    target: "{target}"',
         "    window: {rolling: 7d}",
+    ]
+
+
+def _suite(cluster: str, directory: Path) -> list[str]:
+    """What the suite of experiments has to be told: a lab shares its disk with the machine, so only a little of it is taken."""
+    return [
+        "chaos:",
+        "  suites:",
+        f"    - name: {cluster}",
+        f"      selector: {{cluster: {cluster}}}",
+        "      entries:",
+        "        disk-pressure:  # the disk is the machine's: fill a disk of its own with leave instead of size",
+        "          fault: disk-ballast",
+        f"          parameters: {{directory: {json.dumps(str(directory))}, size: 256MB}}",
     ]

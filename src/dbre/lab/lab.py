@@ -192,7 +192,14 @@ class Lab:
             await asyncio.gather(*(one.start() for one in self.sentinels))
         patroni = patroni_section(self.cluster, self.spec) if self.cluster is not None else ()
         sentinels = sentinel_section(self.sentinels, self.spec)
-        text = configuration(name=self.name, servers=self.servers, user=OBSERVER, patroni=patroni, sentinels=sentinels)
+        text = configuration(
+            name=self.name,
+            servers=self.servers,
+            user=OBSERVER,
+            directory=self.directory,
+            patroni=patroni,
+            sentinels=sentinels,
+        )
         self._keep("dbre.yaml", text)
 
     def _write_manifest(self, blueprint: Blueprint, account: Account) -> None:

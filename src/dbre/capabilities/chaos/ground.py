@@ -34,6 +34,7 @@ class ChaosGround:
     clients: ClientsLook | None = None  # None: no clients can be started here
     rules: tuple[ChaosRule, ...] = ()
     suites: tuple[SuiteDocument, ...] = ()
+    kept: frozenset[str] = frozenset()  # clusters whose servers something else runs, such as Patroni: it starts the killed
 
     def rule_of(self, cluster: Cluster) -> ChaosRule:
         """What has to be so on a cluster before an experiment begins there."""

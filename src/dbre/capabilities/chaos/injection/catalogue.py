@@ -23,6 +23,7 @@ from dbre.capabilities.chaos.injection.faults.session_faults import (
     WRITE_STALL,
 )
 from dbre.capabilities.chaos.injection.faults.store_loss import AGENT_FREEZE, STORE_LOSS
+from dbre.capabilities.chaos.injection.faults.stuttering import STUTTER
 from dbre.capabilities.chaos.injection.faults.toxic import TOXIC
 from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
 from dbre.capabilities.chaos.injection.network.delaying import DELAY
@@ -36,7 +37,7 @@ __all__ = ["CATALOGUE", "fault_kind", "parameters_of"]
 CATALOGUE: Mapping[str, FaultKind] = {
     one.name: one
     for one in (
-        CRASH, BALLAST, FREEZE, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
+        CRASH, BALLAST, FREEZE, STUTTER, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
         BACKEND_KILL, STORE_LOSS, AGENT_FREEZE, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT, CERTIFICATE_EXPIRY,
     )

@@ -36,7 +36,9 @@ def choices_for(ground: ChaosGround, asked: AskedSuite, roles: Mapping[str, str 
     """What would be done about each question."""
     cluster = ground.fleet.cluster(asked.cluster)
     suite = suite_for(ground.suites, dict(cluster.labels))
-    return [choose(one, cluster, suite, roles) for one in REQUIRED if not asked.only or one.name in asked.only]
+    is_kept = cluster.name in ground.kept
+    wanted = [one for one in REQUIRED if not asked.only or one.name in asked.only]
+    return [choose(one, cluster, suite, roles, is_kept=is_kept) for one in wanted]
 
 
 class RunSuite(Operation[AskedSuite]):
@@ -98,7 +100,7 @@ class RunSuite(Operation[AskedSuite]):
         cluster = self._ground.fleet.cluster(context.input["cluster"])
         entry = next(one for one in REQUIRED if one.name == context.input["entry"])
         roles = await roles_of(self._ground, cluster, context.application_name)
-        found = choose(entry, cluster, _suite(context), roles)
+        found = choose(entry, cluster, _suite(context), roles, is_kept=cluster.name in self._ground.kept)
         return {"experiment": found.experiment, "reason": found.reason}
 
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dbre.capabilities.chaos.injection.catalogue import CATALOGUE, parameters_of
+from dbre.capabilities.chaos.injection.catalogue import parameters_of
+from dbre.capabilities.chaos.injection.network.place import EVERYONE
 from dbre.capabilities.chaos.suite.documents import EntryDocument, SuiteDocument
 from dbre.capabilities.chaos.suite.required import Entry
 from dbre.core.config.fields import duration_text
@@ -13,7 +14,8 @@ from dbre.core.fleet import Cluster
 
 __all__ = ["Choice", "choose"]
 
-_KEPT_PLACES = 2
+_PLAIN: Mapping[str, Mapping[str, Any]] = {"pool-exhaustion": {"leave": 2}}
+"""What a fault is asked where nobody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,19 +32,22 @@ class Choice:
         return self.experiment is not None
 
 
-def choose(entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[str, str | None]) -> Choice:
-    """``roles``: what each instance says of itself; None: it does not answer."""
+def choose(
+    entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[str, str | None], *, is_kept: bool = False
+) -> Choice:
+    """``roles``: what each instance says of itself; None: it does not answer. ``is_kept``: whether something like Patroni runs
+    the servers, and starts one that was killed."""
     given = suite.entries.get(entry.name, EntryDocument())
     instance = given.instance or _instance(entry, roles)
     if instance is None:
         return Choice(entry=entry, experiment=None, reason=f"no {entry.role or 'primary'} answers")
     if instance not in roles:
         return Choice(entry=entry, experiment=None, reason=f"chaos.suites names {instance}, which {cluster.name} does not have")
-    fault = given.fault or next((one for one in entry.faults if _fits(one, entry)), None)
+    fault = given.fault or next((one for one in entry.faults if _fits(one, entry, is_kept=is_kept)), None)
     if fault is None:
         where = f"chaos.suites: entries: {entry.name}"
         return Choice(entry=entry, experiment=None, reason=f"it needs to be told how: fault and parameters under {where}")
-    parameters = {**_defaults(fault), **given.parameters}
+    parameters = {**_defaults(fault, cluster, instance), **given.parameters}
     try:
         parameters_of(fault, parameters)
     except UsageError as error:
@@ -63,7 +68,8 @@ def choose(entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[
         "settle": duration_text(suite.recovery),
         "may_take_last": given.may_take_last,
     }
-    return Choice(entry=entry, experiment=document, reason=f"{fault} on {instance} for {duration_text(lasts)}")
+    told = "".join(f", {name} {_plain(value)}" for name, value in parameters.items() if name not in given.parameters)
+    return Choice(entry=entry, experiment=document, reason=f"{fault} on {instance} for {duration_text(lasts)}{told}")
 
 
 def _instance(entry: Entry, roles: Mapping[str, str | None]) -> str | None:
@@ -71,23 +77,32 @@ def _instance(entry: Entry, roles: Mapping[str, str | None]) -> str | None:
     return next((name for name, said in roles.items() if said == wanted), None)
 
 
-def _fits(fault: str, entry: Entry) -> bool:
+def _fits(fault: str, entry: Entry, *, is_kept: bool) -> bool:
     """Whether a fault asks this question without anything being configured."""
-    if fault not in CATALOGUE:
-        return False
     if entry.name == "replica-lag" and fault == "freeze":
         return False  # a whole replica that is frozen does not lag, it is away
     if entry.name == "leader-failure" and fault == "crash":
-        return False  # who starts it again must be known
+        return is_kept  # who starts it again must be known; a freeze may be over before a lease is
     try:
-        parameters_of(fault, _defaults(fault))
+        parameters_of(fault, _PLAIN.get(fault, {}))
     except UsageError:
         return False
     return True
 
 
-def _defaults(fault: str) -> dict[str, Any]:
-    return {"leave": _KEPT_PLACES} if fault == "pool-exhaustion" else {}
+def _defaults(fault: str, cluster: Cluster, instance: str) -> Mapping[str, Any]:
+    if fault == "partition" and _shares_its_address(cluster, instance):
+        return {"peers": [EVERYONE]}  # a packet between them does not tell which of them it is of
+    return _PLAIN.get(fault, {})
+
+
+def _shares_its_address(cluster: Cluster, instance: str) -> bool:
+    own = next(one.address.host for one in cluster.instances if one.name == instance)
+    return any(one.address.host == own for one in cluster.instances if one.name != instance)
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _answers(instance: str, *, during: bool) -> dict[str, Any]:

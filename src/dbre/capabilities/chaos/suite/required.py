@@ -49,7 +49,7 @@ REQUIRED: tuple[Entry, ...] = (
         name="latency",
         question="answers of the server come late",
         weight=1.0,
-        faults=("toxic", "delay"),
+        faults=("stutter", "toxic", "delay"),
     ),
 )
 """The weights say how much each counts in the score of a cluster."""
