@@ -128,3 +128,18 @@ def test_a_configuration_that_cannot_decide_is_refused() -> None:
         except (UsageError, ValueError):
             continue
         raise AssertionError(given_)
+
+
+def test_what_decides_among_equals_is_told() -> None:
+    last = LastWord(position=at(100))
+    three = [replica("n1", 100), replica("n2", 100), replica("n3", 90)]
+    assert rank(three, last).reasons == {
+        "n1": "furthest: 0/64, as n2, and before it by name",
+        "n2": "as far as n1, and after it by name",
+        "n3": "10 B behind n1",
+    }
+    chosen = rank(three, last, prefer=["n2"])
+    assert [one.name for one in chosen.order] == ["n2", "n1", "n3"]
+    assert chosen.reasons["n2"] == "furthest: 0/64, as n1, and before it by preference"
+    assert chosen.reasons["n1"] == "as far as n2, and after it by preference"
+    assert rank(three[1:], last).reasons["n2"] == "furthest: 0/64"

@@ -66,6 +66,13 @@ async def test_two_observers_and_a_dead_primary(redis_server: RedisServer, lab_s
         assert (await checked(here)).exit_code is ExitCode.OK
         by_itself = await checked(here, automatic=True)
         assert [one["rule"] for one in by_itself.items if not one["is_met"]] == ["auto_allowed"]
+        alone = await failover(
+            runtime(fleet, store, observers=["x", "y"], max_loss="1MiB", stale="1s"), "shop", primary="n1", check=True
+        )
+        assert isinstance(alone, View)
+        unmet = [(one["rule"], one["state"]) for one in alone.items if not one["is_met"] and one["rule"] != "loss"]
+        assert unmet == [("observers_agree", "warn")]  # a person may go on, and is told all the same
+        assert alone.exit_code is ExitCode.FINDINGS
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

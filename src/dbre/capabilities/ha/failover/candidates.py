@@ -102,7 +102,7 @@ def rank(
         else:
             excluded[one.name] = reason
     order = sorted(fit, key=lambda one: _key(one, fit, prefer))
-    reasons = {one.name: _reason(one, order[0], prefer) for one in order}
+    reasons = {one.name: _reason(one, order, prefer) for one in order}
     return Ranked(order=tuple(order), excluded=excluded, reasons=reasons)
 
 
@@ -136,15 +136,28 @@ def _key(one: Candidate, fit: Sequence[Candidate], prefer: Sequence[str]) -> tup
     return ahead, prefer.index(one.name) if one.name in prefer else len(prefer), one.name
 
 
-def _reason(one: Candidate, best: Candidate, prefer: Sequence[str]) -> str:
-    preferred = ", preferred" if one.name in prefer else ""
+def _reason(one: Candidate, order: Sequence[Candidate], prefer: Sequence[str]) -> str:
+    """Where it stands, and where several are equally far, what put it before or after the others."""
+    best = order[0]
     if one.received is None or best.received is None:
         return "its position is unknown"
     behind = one.received.bytes_behind(best.received)
     if behind is not None and behind > 0:
-        return f"{format_bytes(behind)} behind {best.name}{preferred}"
+        return f"{format_bytes(behind)} behind {best.name}"
     missing = one.received.transactions_behind(best.received) if behind is None else None
-    return f"{missing} transactions behind {best.name}{preferred}" if missing else f"furthest: {one.received.text}{preferred}"
+    if missing:
+        return f"{missing} transactions behind {best.name}"
+    if one is not best:
+        return f"as far as {best.name}, and after it by {'preference' if best.name in prefer else 'name'}"
+    equals = [other.name for other in order if other is not best and _is_as_far(other, best)]
+    if not equals:
+        return f"furthest: {one.received.text}"
+    first = "preference" if one.name in prefer else "name"
+    return f"furthest: {one.received.text}, as {', '.join(equals)}, and before {'them' if len(equals) > 1 else 'it'} by {first}"
+
+
+def _is_as_far(one: Candidate, other: Candidate) -> bool:
+    return not is_ahead(one.received, other.received) and not is_ahead(other.received, one.received)
 
 
 def loss_of(candidate: Candidate, last: LastWord, reachable: Sequence[Candidate]) -> Loss:

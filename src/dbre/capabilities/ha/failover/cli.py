@@ -37,7 +37,8 @@ async def failover(
     primary: From = None,
     accept_loss: AcceptLoss = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where something forbids it.")
+        bool,
+        typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where anything is against it."),
     ] = False,
     automatic: Annotated[bool, typer.Option("--automatic", help="With --check: by the rules of the control plane.")] = False,
 ) -> Act | View:
@@ -65,6 +66,7 @@ async def _check(parts: Runtime, given: dict[str, Any]) -> View:
     rows: list[dict[str, object]] = [
         {
             "rule": one.rule,
+            "state": "ok" if one.is_met else "NO" if one.is_blocking else "warn",
             "is_met": one.is_met,
             "is_blocking": one.is_blocking,
             "subject": one.subject,
@@ -76,14 +78,14 @@ async def _check(parts: Runtime, given: dict[str, Any]) -> View:
         for one in found.decision.reasons
     ]
     columns = [
-        Column(key="is_met", title="", format=lambda value: "ok" if value else "NO"),
+        Column(key="state", title=""),
         Column(key="rule", title="RULE"),
         Column(key="value", title="SEEN"),
         Column(key="limit", title="WANTED"),
         Column(key="source", title="SOURCE", wide=True),
         Column(key="remedy", title="REMEDY", wide=True),
     ]
-    code = ExitCode.FINDINGS if found.decision.against else ExitCode.OK
+    code = ExitCode.OK if all(one.is_met for one in found.decision.reasons) else ExitCode.FINDINGS
     return View(kind="FailoverReasonList", items=rows, columns=columns, exit_code=code)
 
 

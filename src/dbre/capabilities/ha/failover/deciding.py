@@ -174,7 +174,8 @@ def _candidate(found: Situation, ranked: Ranked) -> Obstacle:
     if best is None:
         value = excluded or "the cluster has no other instance"
     else:
-        value = f"{best.name} ({ranked.reasons[best.name]})" + (f"; not {excluded}" if excluded else "")
+        order = ", then ".join(f"{one.name} ({ranked.reasons[one.name]})" for one in ranked.order)
+        value = order + (f"; not {excluded}" if excluded else "")
     return Obstacle(
         rule="candidate",
         subject=found.cluster.name,

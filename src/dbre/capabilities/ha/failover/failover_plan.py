@@ -58,7 +58,12 @@ def plan_of(
         ),
         blast_radius=tuple(_blast_radius(primary, others)),
         warnings=tuple(_warnings(found, can_bar=can_bar)),
-        observed={"primary": primary, "candidate": chosen.name, "fences": [one.name for one in found.ladder.rungs]},
+        observed={
+            "primary": primary,
+            "candidate": chosen.name,
+            "ranking": [f"{one.name}: {decision.ranked.reasons[one.name]}" for one in decision.ranked.order],
+            "fences": [one.name for one in found.ladder.rungs],
+        },
         tags=("failover",) if is_within else (),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dbre.capabilities.ha.client_view import routes_lead, takes_writes
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.failover.fences import see_fenced
 from dbre.capabilities.ha.failover.ground import FailoverGround
@@ -17,6 +18,7 @@ from dbre.core.text import printable
 __all__ = ["verify_failover"]
 
 _FOLLOWS_WITHIN_SECONDS = 30.0
+_WRITES_WITHIN_SECONDS = 30.0
 _LOOK_SECONDS = 0.5
 
 
@@ -26,26 +28,13 @@ async def verify_failover(
     """The new primary alone takes writes, the others receive from it, the old one is fenced, routes lead there."""
     followers = [one.input["follower"] for one in context.plan.steps if one.handler == "follow"]
     topology = await _settled(ground, cluster, context, new.name, followers)
-    found = [_writable(topology, new.name)]
+    found = [_writable(topology, new.name), await _takes_writes(ground, cluster, context, new)]
     others = [one.name for one in topology.primaries if one.name != new.name and one.instance.cluster == cluster.name]
     detail = f"{', '.join(others)} take writes as well" if others else "nobody else takes writes"
     found.append(Verification(subject=f"{new.name}: alone", holds=not others, detail=detail))
     found += [_follows(topology, one, new.name) for one in followers]
     found.append(await _fenced(ground, cluster, old, context, topology, fence_id=fence_id))
-    for route in ground.routes(cluster):
-        try:
-            checks = await route.verify(new.address)
-        except DbreError as error:
-            found.append(Verification(subject=f"route {route.name}", holds=False, detail=printable(error.message)))
-        else:
-            found += [
-                Verification(
-                    subject=f"route {route.name}: {one.name}",
-                    holds=one.is_ok or one.is_advice,
-                    detail=f"{one.seen} (wanted: {one.wanted})",
-                )
-                for one in checks
-            ]
+    found += await routes_lead(ground.routes(cluster), new.address)
     return found
 
 
@@ -60,6 +49,16 @@ async def _settled(
             topology = await discover(nodes, ground.fleet, cluster)
         if all(_follows(topology, one, new).holds for one in expected) or context.clock.monotonic() > end:
             return topology
+        await context.clock.sleep(_LOOK_SECONDS)
+
+
+async def _takes_writes(ground: FailoverGround, cluster: Cluster, context: StepContext, new: Instance) -> Verification:
+    """As a client does it, again and again for a while: a commit may wait for a replica that only begins to follow."""
+    end = context.clock.monotonic() + _WRITES_WITHIN_SECONDS
+    while True:
+        found = await takes_writes(ground.engines, ground.clock, cluster, new, purpose="failover")
+        if found.holds or context.clock.monotonic() > end:
+            return found
         await context.clock.sleep(_LOOK_SECONDS)
 
 
