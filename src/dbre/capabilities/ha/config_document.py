@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from dbre.capabilities.ha.disaster.plan_document import DisasterPlan
 from dbre.capabilities.ha.drills.config_document import DrillDocument
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
@@ -28,6 +29,7 @@ class HaClusterDocument(Document):
     switchover: SwitchoverDocument | None = Field(None, description="limits of planned changes of primary")
     failover: FailoverDocument | None = Field(None, description="when a replica is promoted in place of a dead primary")
     drill: DrillDocument | None = Field(None, description="failovers on purpose")
+    disaster: DisasterPlan | None = Field(None, description="what is done when a whole site is lost")
 
 
 class HaDocument(Document):
