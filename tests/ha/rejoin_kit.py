@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,13 @@ async def diverge(old: PostgresServer, new: PostgresServer, *, rows: int = 1) ->
     os.kill(sender, signal.SIGSTOP)
     await run(old, f"INSERT INTO ledger SELECT 'lost ' || n FROM generate_series(1, {rows}) AS n")
     await old.kill()
+    for one in old.processes():  # who was started by another than the lab
+        with suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while old.processes():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
     await run(new, "SELECT pg_promote(true, 60)", "INSERT INTO ledger VALUES ('after')")
 
 

@@ -13,16 +13,17 @@ from typing import Any
 
 from dbre.core.errors import DbreError
 from dbre.core.programs.errors import ProgramFailed
-from dbre.core.programs.run import run, spawn
+from dbre.core.programs.run import spawn
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.backup.facts import major_of
-from dbre.engines.postgres.backup.log_names import parse_lsn
+from dbre.engines.postgres.backup.log_names import lsn, parse_lsn
 from dbre.engines.postgres.backup.recovering import recover
 from dbre.engines.postgres.backup.toolbox import Toolbox
 from dbre.engines.postgres.forks.copying import copy_directory, work_directory
 from dbre.engines.postgres.forks.fork_point import fork_of
 from dbre.engines.postgres.forks.log_records import LostLog, Place, Relation
 from dbre.engines.postgres.forks.row_queries import rows_at, rows_made_by
+from dbre.engines.postgres.rejoin.control_data import read_control_data
 from dbre.ports.backup.engine import RecoverOrder
 from dbre.ports.backup.model import Place as ProgramPlace
 from dbre.ports.backup.model import RecoveryTarget, TargetKind
@@ -31,10 +32,6 @@ from dbre.ports.forks import ChangeKind, ForkOrder, LostChange, LostWrites, NotF
 
 __all__ = ["LOG_ENDS", "PostgresForks"]
 
-_CONTROL = {
-    "system_id": re.compile(r"^Database system identifier:\s+(\d+)$", re.MULTILINE),
-    "timeline": re.compile(r"^Latest checkpoint's TimeLineID:\s+(\d+)$", re.MULTILINE),
-}
 LOG_ENDS = (
     "invalid record length",
     "could not find file",
@@ -45,7 +42,6 @@ LOG_ENDS = (
 """What pg_waldump says where a log ends."""
 _MISSING = re.compile(r'could not (?:find|open) file "(?:[^"]*/)?([0-9A-F]{24})"')
 _TABLES = {"r", "m", "p"}
-_CHECKPOINT = re.compile(r"^Latest checkpoint location:\s+([0-9A-F]+/[0-9A-F]+)$", re.MULTILINE)
 _DEFINITIONS = {"pg_class", "pg_attribute", "pg_type", "pg_proc", "pg_index", "pg_constraint", "pg_namespace", "pg_authid"}
 
 
@@ -63,19 +59,15 @@ class PostgresForks:
         with work_directory(self._account, order.work) as work:
             copy = work / "data"
             await copy_directory(directory, copy, self._account)
-            done = await run([binaries.program("pg_controldata"), copy], account=self._account, directory=work)
-            system_id, timeline = (pattern.search(done.stdout) for pattern in _CONTROL.values())
-            if system_id is None or timeline is None:
-                raise NotForked(f"pg_controldata says nothing of the timeline of {directory}")
-            fork = await _fork(order, system_id[1], int(timeline[1]))
-            checkpoint = _CHECKPOINT.search(done.stdout)
-            log = await self._read_log(binaries.program("pg_waldump"), copy, fork, int(timeline[1]))
-            if checkpoint is not None and not log.end and _value(checkpoint[1]) > _value(fork):
-                raise ProgramFailed(f"{directory} has a checkpoint at {checkpoint[1]}, and no readable log from {fork} on")
-            changes, notes = await self._rows(copy, log, order.survivor)
+            control = await read_control_data(binaries.program("pg_controldata"), copy, self._account)
+            fork = await _fork(order, control.system_id, control.timeline)
+            log = await self._read_log(binaries.program("pg_waldump"), copy, fork, control.timeline)
+            if not log.end and control.reached > _value(fork):
+                raise ProgramFailed(f"{directory} has come to {lsn(control.reached)}, and no log from {fork} on can be read")
+            changes, notes = await self._rows(copy, log, order.survivor, timeline=control.timeline)
         return LostWrites(
-            system_id=system_id[1],
-            timeline=int(timeline[1]),
+            system_id=control.system_id,
+            timeline=control.timeline,
             fork=fork,
             end=log.end or fork,
             transactions=log.transactions,
@@ -100,13 +92,16 @@ class PostgresForks:
             )
         return log
 
-    async def _rows(self, copy: Path, log: LostLog, survivor: Access | None) -> tuple[list[LostChange], list[str]]:
+    async def _rows(
+        self, copy: Path, log: LostLog, survivor: Access | None, *, timeline: int
+    ) -> tuple[list[LostChange], list[str]]:
         notes = _notes(log)
         if not log.touched:
             return [], notes
         recovery = RecoverOrder(
             directory=copy,
-            target=RecoveryTarget(kind=TargetKind.LATEST),
+            # Not the newest: who was started as a standby since has fetched a history that it had gone past already.
+            target=RecoveryTarget(kind=TargetKind.LATEST, timeline=timeline),
             log=None,
             is_faithful=False,
         )
