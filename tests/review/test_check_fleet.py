@@ -81,7 +81,7 @@ class WalkedStep:
     async def note(self, text: str) -> None:
         self.notes.append(text)
 
-    async def run_child(self, kind: str, asked: Mapping[str, Any]) -> Any:
+    async def run_child(self, kind: str, asked: Mapping[str, Any], *, turn: int = 0) -> Any:
         raise NotImplementedError
 
 

@@ -54,9 +54,9 @@ class Children:
         self._clock = clock
         self._walk = walk
 
-    async def run(self, parent: Hand, step: str, kind: str, asked: Mapping[str, Any]) -> OperationRecord:
+    async def run(self, parent: Hand, step: str, kind: str, asked: Mapping[str, Any], *, turn: int = 0) -> OperationRecord:
         """The child's end, or that it needs an operator. Cancelled: the child is cancelled and undone first."""
-        child_id = await self._child(parent, step, kind, asked)
+        child_id = await self._child(parent, step, kind, asked, turn)
         try:
             return await self._until_ended(parent, child_id)
         except asyncio.CancelledError:
@@ -68,8 +68,9 @@ class Children:
                     parent.ending_children -= 1
             raise
 
-    async def _child(self, parent: Hand, step: str, kind: str, asked: Mapping[str, Any]) -> UUID:
-        digest = hashlib.sha256(canonical([kind, dict(asked)])).hexdigest()[:32]
+    async def _child(self, parent: Hand, step: str, kind: str, asked: Mapping[str, Any], turn: int) -> UUID:
+        wanted = [kind, dict(asked), turn] if turn else [kind, dict(asked)]  # children from before turns are found again
+        digest = hashlib.sha256(canonical(wanted)).hexdigest()[:32]
         key = f"child:{parent.id}:{hashlib.sha256(step.encode()).hexdigest()[:16]}:{digest}"
         async with self._store.read() as connection:
             found, key = await _find(connection, parent, step, kind, key)

@@ -98,9 +98,10 @@ class StepContext(Protocol):
         """Add a line to the record of the step: output of a command, something seen. Secrets are redacted."""
         ...
 
-    async def run_child(self, kind: str, asked: Mapping[str, Any]) -> "OperationRecord":
+    async def run_child(self, kind: str, asked: Mapping[str, Any], *, turn: int = 0) -> "OperationRecord":
         """Plan and run another operation as part of this step and wait for its end; it shares this operation's target lock.
 
-        The child has a dedup key of its own (this operation, step, kind, input), so that a repeated step finds it again.
+        The child has a dedup key of its own (this operation, step, kind, input), so that a repeated step finds it again. A
+        step that wants the same once more, after it ended badly, counts its turns.
         """
         ...

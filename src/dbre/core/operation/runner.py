@@ -192,5 +192,6 @@ class OperationRunner:
         except (StoreError, TimeoutError) as error:
             _log.warning("lease_left_to_run_out", operation=str(hand.id), error=str(error))
 
-    async def _run_child(self, hand: Hand, step: str, kind: str, asked: Mapping[str, Any]) -> OperationRecord:
-        return await Children(self._store, self._registry, self._journal, self._clock, self.run).run(hand, step, kind, asked)
+    async def _run_child(self, hand: Hand, step: str, kind: str, asked: Mapping[str, Any], turn: int) -> OperationRecord:
+        children = Children(self._store, self._registry, self._journal, self._clock, self.run)
+        return await children.run(hand, step, kind, asked, turn=turn)

@@ -26,8 +26,8 @@ from dbre.core.text import printable
 __all__ = ["Call", "RunChild", "RunContext"]
 
 _LIMIT_NOTE = 4000
-RunChild = Callable[[Hand, str, str, Mapping[str, Any]], Awaitable[OperationRecord]]
-"""Runs a child operation of a step: hand, step's name, kind, input."""
+RunChild = Callable[[Hand, str, str, Mapping[str, Any], int], Awaitable[OperationRecord]]
+"""Runs a child operation of a step: hand, step's name, kind, input, for which time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,10 @@ class RunContext:
         del self.notes[:-LIMIT_NOTES]
         self._unwritten = True
 
-    async def run_child(self, kind: str, asked: Mapping[str, Any]) -> OperationRecord:
+    async def run_child(self, kind: str, asked: Mapping[str, Any], *, turn: int = 0) -> OperationRecord:
         """Plan and run another operation as part of this step and wait for its end."""
         self._hand.lease.require()
-        return await self._run_child(self._hand, self._call.step.name, kind, asked)
+        return await self._run_child(self._hand, self._call.step.name, kind, asked, turn)
 
     async def show(self) -> None:
         """Write what was said since the last time, so that others see it."""
