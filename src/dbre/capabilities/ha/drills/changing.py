@@ -4,16 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbre.capabilities.ha.drills.ground import DrillGround
-from dbre.capabilities.ha.failover.surveying import KIND, RELEASE
+from dbre.capabilities.ha.drills.locating import find_health
+from dbre.capabilities.ha.failover.surveying import KIND, RELEASE, FailoverRefused
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import StepContext
+from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 
-__all__ = ["DrillFailed", "bring_back", "fail_over", "switch_over"]
+__all__ = ["DrillFailed", "bring_back", "fail_over", "set_right", "switch_over"]
 
 _AGAIN_SECONDS = 0.2
+_START_SECONDS = 120.0
+_NOT_YET = (FailoverRefused.code, PrecheckFailed.code, PlanChanged.code)
 
 
 class DrillFailed(DbreError):
@@ -43,23 +47,35 @@ async def switch_over(ground: DrillGround, context: StepContext, cluster: Cluste
 async def _until_allowed(
     ground: DrillGround, context: StepContext, kind: str, asked: Mapping[str, Any], *, limit_seconds: float
 ) -> tuple[OperationRecord, float]:
-    began, reason = ground.clock.monotonic(), ""
+    began, reason, turn = ground.clock.monotonic(), "", 0
     while ground.clock.monotonic() - began < limit_seconds:
         asked_at = ground.clock.monotonic()
         try:
-            record = await context.run_child(kind, asked)
+            record = await context.run_child(kind, asked, turn=turn)
         except PrecheckFailed as error:  # not yet: nobody knows it to be dead, or somebody was too slow to answer
             reason = error.message
-            await ground.clock.sleep(_AGAIN_SECONDS)
-            continue
-        return _succeeded(record), asked_at - began
+        else:
+            if not _was_refused(record):
+                return _succeeded(record), asked_at - began
+            # It looked twice, and somebody answered late the second time, or a lease had just moved: nothing was touched.
+            reason, turn = str((record.error or {}).get("message")), turn + 1
+        await ground.clock.sleep(_AGAIN_SECONDS)
     raise DrillFailed(f"{kind} was not allowed within {limit_seconds:.0f} s: {reason}", hint="see it with --check")
+
+
+def _was_refused(record: OperationRecord) -> bool:
+    """Whether it ended at a check; one that had changed something would have taken it back."""
+    return record.state is OperationState.FAILED and (record.error or {}).get("code") in _NOT_YET
 
 
 def _succeeded(record: OperationRecord) -> OperationRecord:
     if record.state is not OperationState.SUCCEEDED:
         told = (record.error or {}).get("message") or record.state.value
-        raise DrillFailed(f"{record.planned.kind} did not succeed: {told}", hint=f"dbre op show {record.id}")
+        raise DrillFailed(
+            f"{record.planned.kind} {record.id} did not succeed: {told}",
+            hint=f"dbre op show {record.id}",
+            context={"state": record.state.value},
+        )
     return record
 
 
@@ -68,3 +84,18 @@ async def bring_back(context: StepContext, cluster: Cluster, old: str) -> Operat
     # What only it had is counted by the clients: no copy of it is kept.
     asked = {"cluster": cluster.name, "instance": old, "without_evidence": True}
     return _succeeded(await context.run_child("ha.rejoin", asked))
+
+
+async def set_right(ground: DrillGround, context: StepContext, cluster: Cluster, old: str, *, after: DrillFailed) -> None:
+    """A failover failed, its faults are taken back, and nobody else starts a server that was killed.
+
+    It is started as what it was where no other instance was promoted for sure, and follows whoever was. Nothing is done where
+    a promotion may yet come about, or somebody is silent. Raises: DbreError.
+    """
+    health = await find_health(ground, cluster)
+    if after.context.get("state") == OperationState.NEEDS_OPERATOR or set(health.silent) - {old}:
+        return
+    if any(one != old for one in health.primaries):
+        await bring_back(context, cluster, old)
+    elif old in health.silent:
+        await ground.engines.get(cluster.engine).host(ground.fleet.instance(old)).start(limit_seconds=_START_SECONDS)

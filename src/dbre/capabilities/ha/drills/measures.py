@@ -37,6 +37,7 @@ class RunMeasures:
     predicted_least_seconds: float | None = None
     predicted_most_seconds: float | None = None
     history: str | None = None
+    failure: str | None = None  # why nothing was measured: somebody took too long, or another operation failed
     warnings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
@@ -92,6 +93,8 @@ def _rank(count: int) -> int | None:
 
 def problems_of(run: RunMeasures) -> list[str]:
     """What a run showed that should not be, in words."""
+    if run.failure is not None:
+        return [f"the run failed: {run.failure}"]
     found = []
     if run.old_acknowledged:
         found.append(f"{run.old_acknowledged} writes acknowledged by {run.old_primary} after the promotion")

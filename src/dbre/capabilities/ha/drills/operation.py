@@ -11,7 +11,7 @@ from dbre.capabilities.ha.drills.locating import find_agents, find_health, requi
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.repository import keep_run
 from dbre.capabilities.ha.drills.running import DrillRun
-from dbre.core.errors import PrecheckFailed, Unsupported, UsageError
+from dbre.core.errors import DbreError, PrecheckFailed, StoreError, Unsupported, UsageError
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
@@ -72,16 +72,23 @@ class Drill(Operation[DrillInput]):
 
     @step(timeout_seconds=_LONGEST_SECONDS, attempts=1)
     async def run(self, context: StepContext) -> Mapping[str, Any]:
-        """Clients, a fault, another primary, the truth. Raises: DrillFailed; faults are taken back then."""
+        """Clients, a fault, another primary, the truth. One that fails says why, and the next may still be done.
+
+        Raises: DbreError where a fault stays.
+        """
         asked, by = _asked(context), Changer(context.input["by"])
         await context.checkpoint()
         number = context.input["number"]
+        run = DrillRun(self._ground, asked, by, context, number=number, replicating=context.input["replicating"])
         try:
-            run = DrillRun(self._ground, asked, by, context, number=number, replicating=context.input["replicating"])
-            found = await run.run()
+            return (await run.run()).document()
+        except StoreError:
+            raise
+        except DbreError as error:
+            await context.note(f"run {number} failed: {error.message}")
+            return run.failed(error).document()
         finally:
             await self._ground.faults.heal(context.token.operation_id)
-        return found.document()
 
     @run.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
@@ -116,17 +123,25 @@ class Drill(Operation[DrillInput]):
         return {"number": run.number}
 
     async def verify(self, context: StepContext) -> Sequence[Verification]:
-        """Every run was measured."""
-        return [
-            Verification(
-                subject=name,
-                holds=found["outage_seconds"] is not None,
-                detail=f"outage {format_duration(found['outage_seconds'] or 0.0)}, lost {found['lost']}, "
-                f"acknowledged by the old primary after the promotion: {found['old_acknowledged']}",
-            )
-            for name, found in context.results.items()
-            if name.startswith("run:")
-        ]
+        """Something was measured; of the runs that failed it is told why, and how many there were."""
+        runs = [RunMeasures.of(found) for name, found in context.results.items() if name.startswith("run:")]
+        failed = [one for one in runs if one.failure is not None]
+        counted = Verification(
+            subject="runs",
+            holds=len(failed) < len(runs),
+            detail=f"{len(failed)} of {len(runs)} runs failed"
+            + "".join(f"; {one.number}: {one.failure}" for one in failed[:5]),
+        )
+        return [counted, *(_measured(one) for one in runs if one.failure is None)]
+
+
+def _measured(run: RunMeasures) -> Verification:
+    return Verification(
+        subject=f"run:{run.number}",
+        holds=run.outage_seconds is not None,
+        detail=f"outage {format_duration(run.outage_seconds or 0.0)}, lost {run.lost}, "
+        f"acknowledged by the old primary after the promotion: {run.old_acknowledged}",
+    )
 
 
 def _changer(asked: DrillInput, *, is_managed: bool) -> Changer:

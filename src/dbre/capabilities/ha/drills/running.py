@@ -5,13 +5,13 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from dbre.capabilities.ha.clients.fleet import ProbeFleet, probe_fleet
 from dbre.capabilities.ha.clients.records import acts_of, is_write
 from dbre.capabilities.ha.clients.spec import ProbeSpec
 from dbre.capabilities.ha.clients.truth import ClientTruth
-from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_over, switch_over
+from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_over, set_right, switch_over
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
 from dbre.capabilities.ha.drills.faults import DrillFault, Held, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
@@ -56,38 +56,60 @@ class DrillRun:
         self._context, self._number, self._replicating = context, number, replicating
         self._cluster: Cluster = ground.fleet.cluster(asked.cluster)
         self._spec = ProbeSpec(rate=asked.rate, seconds=None)
+        self._began_at, self._old = ground.clock.now(), "?"
 
     async def run(self) -> RunMeasures:
         """From the first write to the last read. Raises: PrecheckFailed, DrillFailed; no fault is left then."""
         ground, context = self._ground, self._context
         health = await self._health()
-        old = health.primaries[0]
+        old = self._old = health.primaries[0]
         agents = await find_agents(ground, self._cluster, old)
         faults = faults_of(self._asked.kind, self._cluster, old, agent=agents.agent, stores=agents.stores)
         operation = context.token.operation_id
         await ground.faults.check(self._cluster, faults, operation=operation)
         await asyncio.to_thread(ground.directory.mkdir, mode=0o700, parents=True, exist_ok=True)
         history = ground.directory / f"{operation}.{self._number}.{secrets.token_hex(4)}.history.jsonl"
-        began_at = ground.clock.now()
         async with probe_fleet(ground.clients, self._cluster, self._spec, history=history) as clients:
             await self._until_at_work(clients)
             watch = PrimaryWatch(ground.engines, ground.fleet, self._cluster, old=old, now=lambda: clients.now)
             async with watch:
                 clients.mark()
-                course = await self._break(clients, watch, old, faults)
+                course = await self._broken(clients, watch, old, faults)
             await self._until_calm(clients)
             truth = await clients.finish()
             try:
                 await clients.remove()
             except DbreError as error:
                 course.warnings.append(error.message)
-        return self._measures(old, agents, watch, course, truth, clients, began_at=began_at)
+        return self._measures(old, agents, watch, course, truth, clients)
+
+    def failed(self, error: DbreError) -> RunMeasures:
+        """A run of which nothing can be told but why."""
+        return RunMeasures(
+            number=self._number,
+            kind=self._asked.kind.value,
+            by=self._by.value,
+            old_primary=self._old,
+            new_primary=None,
+            began_at=self._began_at.isoformat(),
+            failure=printable(error.message, limit=1000),
+        )
+
+    async def _broken(self, clients: ProbeFleet, watch: PrimaryWatch, old: str, faults: Sequence[DrillFault]) -> _Course:
+        try:
+            return await self._break(clients, watch, old, faults)
+        except DrillFailed as error:
+            if self._by is Changer.DBRE and self._asked.kind is not DrillKind.PLANNED and not self._is_managed:
+                await set_right(self._ground, self._context, self._cluster, old, after=error)
+            raise
 
     async def _break(self, clients: ProbeFleet, watch: PrimaryWatch, old: str, faults: Sequence[DrillFault]) -> _Course:
         asked = self._asked
         watch.since = clients.now
         async with self._held(faults) as held:
             course = _Course(fault_at=clients.now)
+            if asked.kind is DrillKind.LEADER_CRASH and self._by is Changer.PATRONI:
+                watch.killed_at = course.fault_at  # by its settings Patroni may start it again where it is: nobody is promoted
             limit = asked.limit.total_seconds()
             if asked.kind is DrillKind.PLANNED:
                 course.change = await switch_over(self._ground, self._context, self._cluster, limit_seconds=limit)
@@ -97,7 +119,7 @@ class DrillRun:
                 course.change, course.allowed_seconds = await fail_over(
                     self._ground, self._context, self._cluster, old=old, limit_seconds=limit
                 )
-            if asked.kind is not DrillKind.DCS_LOSS and not await watch.promoted(limit_seconds=limit):
+            if asked.kind is not DrillKind.DCS_LOSS and not await watch.settled(limit_seconds=limit):
                 raise DrillFailed(
                     f"no other instance of {asked.cluster} took writes within {limit:.0f} s",
                     hint=f"dbre ha status {asked.cluster}; raise --limit if it only takes long",
@@ -114,17 +136,25 @@ class DrillRun:
 
     async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
         """And still so a moment later: a follower of another history connects again and again."""
-        end, first = clients.now + self._asked.whole.total_seconds(), None
+        end, first, told = clients.now + self._asked.whole.total_seconds(), None, None
         while clients.now < end:
             lacking = (await find_health(self._ground, self._cluster)).lacks(replicating=self._replicating)
+            if lacking != told:
+                told = lacking
+                await self._context.note(f"{clients.now - course.fault_at:.1f} s after the fault: {told or 'whole'}")
             first = None if lacking is not None else clients.now if first is None else first
             if first is not None and clients.now - first >= _STEADY_SECONDS:
                 course.whole_at = first
                 return
             await asyncio.sleep(0.1)
 
+    @property
+    def _is_managed(self) -> bool:
+        """Whether Patroni starts what was killed, and lets it follow."""
+        return self._ground.settings.of(self._cluster.name).patroni is not None
+
     async def _bring_back(self, old: str) -> None:
-        if self._ground.settings.of(self._cluster.name).patroni is None:  # else Patroni does it
+        if not self._is_managed:
             await bring_back(self._context, self._cluster, old)
 
     @asynccontextmanager
@@ -175,8 +205,6 @@ class DrillRun:
         course: _Course,
         truth: ClientTruth,
         clients: ProbeFleet,
-        *,
-        began_at: datetime,
     ) -> RunMeasures:
         asked, outage = self._asked, truth.timing.outage
         fault_at = course.fault_at  # it may have struck a moment before it was seen to be on
@@ -194,8 +222,8 @@ class DrillRun:
             kind=asked.kind.value,
             by=self._by.value,
             old_primary=old,
-            new_primary=watch.new,
-            began_at=began_at.isoformat(),
+            new_primary=watch.new or (old if watch.returned_at is not None else None),
+            began_at=self._began_at.isoformat(),
             fault_at=(self._ground.clock.now() - timedelta(seconds=clients.now - fault_at)).isoformat(),
             outage_seconds=outage.seconds if outage is not None else None,
             is_outage_open=outage is not None and outage.is_open,

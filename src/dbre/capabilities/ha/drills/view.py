@@ -64,8 +64,11 @@ def done_view(record: OperationRecord) -> View:
 
 
 def _together(runs: Sequence[RunMeasures], outages: Distribution) -> list[str]:
+    failed = [one for one in runs if one.failure is not None]
+    told = [f"{len(failed)} of {len(runs)} runs failed: {', '.join(str(one.number) for one in failed)}"] if failed else []
+    runs = [one for one in runs if one.failure is None]
     if not outages.count:
-        return []
+        return told
     p50, p95, most = (seconds(one) for one in (outages.p50, outages.p95, outages.most))
     within = "too few runs for an interval"
     if outages.interval is not None:
@@ -74,6 +77,7 @@ def _together(runs: Sequence[RunMeasures], outages: Distribution) -> list[str]:
     lost = sum(one.lost or 0 for one in runs)
     unknown = sum(one.lost is None for one in runs)
     return [
+        *told,
         f"{printable(runs[0].kind)} by {runs[0].by}, {outages.count} runs: outage p50 {p50}, p95 {p95}, max {most}; {within}",
         f"{lost} acknowledged writes lost of {sum(one.acknowledged for one in runs)}"
         + (f", not known of {unknown} runs" if unknown else "")

@@ -27,6 +27,8 @@ class PrimaryWatch:
         self.noticed_at: float | None = None  # first look in which the old primary took no writes
         self.promoted_at: float | None = None  # first look in which another one did
         self.new: str | None = None
+        self.killed_at: float | None = None  # the old primary was seen to be dead then: who answers later has come back
+        self.returned_at: float | None = None  # first look after that in which it takes writes again
 
     async def __aenter__(self) -> Self:
         await self._nodes.__aenter__()
@@ -42,15 +44,15 @@ class PrimaryWatch:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._nodes.__aexit__(kind, error, trace)
 
-    async def promoted(self, *, limit_seconds: float) -> bool:
-        """Whether another instance takes writes within the limit."""
+    async def settled(self, *, limit_seconds: float) -> bool:
+        """Whether another instance takes writes within the limit, or the old one that was killed does again."""
         end = self._now() + limit_seconds
-        while self.promoted_at is None and self._now() < end:
+        while self.promoted_at is None and self.returned_at is None and self._now() < end:
             for one in self._tasks:
                 if one.done():
                     one.result()
             await asyncio.sleep(_EVERY_SECONDS / 2)
-        return self.promoted_at is not None
+        return self.promoted_at is not None or self.returned_at is not None
 
     async def _follow(self, instance: Instance) -> None:
         while True:
@@ -65,5 +67,7 @@ class PrimaryWatch:
             return
         if name == self._old and not takes_writes and self.noticed_at is None:
             self.noticed_at = self._now()
+        if name == self._old and takes_writes and self.killed_at is not None and asked_at > self.killed_at:
+            self.returned_at = self.returned_at or self._now()
         if name != self._old and takes_writes and self.promoted_at is None:
             self.promoted_at, self.new = self._now(), name
