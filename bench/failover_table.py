@@ -1,21 +1,27 @@
 """One row of the table of failovers: what clients lose of a cluster that Patroni runs, by fault and by settings.
 
-Run: ``.venv/bin/python bench/failover_table.py ROW [RUNS]`` (default 3 runs; without ROW: the rows). A lab of three nodes with
-fsync and an etcd of three members is set as the row says; then ``dbre ha drill run`` does the rest, as a user would type it.
-Rows with black holes and partitions give each node a network namespace, which needs root.
+Run: ``.venv/bin/python bench/failover_table.py ROW [RUNS] [DIRECTORY]`` (default 3 runs, bench/runs; without ROW: the rows),
+and ``... table [DIRECTORY]`` for what was kept of all rows. A lab of three nodes with fsync and an etcd of three members is set
+as the row says; then ``dbre ha drill run`` does the rest, as a user would type it. Each run is kept as it ends, so that a row
+that was interrupted goes on where it stopped. Rows with black holes and partitions give each node a network namespace, which
+needs root.
 """
 
 import asyncio
 import json
 import os
 import sys
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.kept_runs import KeptRuns, markdown, summary
 from kit.report import report
+from kit.watchdogs import watchdogs
 
 from dbre.lab import Lab, LabEngine, LabSpec
+from dbre.lab.errors import LabError
 from dbre.lab.patroni.server import PatroniServer
 from dbre.ports.lease_settings import LeaseSettings, SynchronousMode
 
@@ -23,7 +29,9 @@ NAME = f"bench-row-{os.getpid()}"
 STOCK = LeaseSettings(ttl=30, loop_wait=10, retry_timeout=10)
 ASYNC = LeaseSettings(ttl=20, loop_wait=1, retry_timeout=3, primary_start_timeout=0)
 QUORUM = LeaseSettings(ttl=20, loop_wait=1, retry_timeout=3, primary_start_timeout=0, synchronous_mode=SynchronousMode.QUORUM)
-_RUN_SECONDS = 600.0
+DIRECTORY = Path(__file__).parent / "runs"
+_RUN_SECONDS = 900.0
+_SAFETY_MARGIN_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,17 @@ class Row:
     settings: LeaseSettings
     by: str = "patroni"
     network: bool = False
+    watchdog: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """For people."""
+        mode = self.settings.synchronous_mode.value
+        commits = "asynchronous" if mode == "off" else mode
+        return {
+            "fault": self.kind + (", watchdog" if self.watchdog else ""),
+            "by": self.by,
+            "commits": commits + (", stock settings" if self.settings is STOCK else ""),
+        }
 
 
 ROWS = {
@@ -52,6 +71,7 @@ ROWS = {
     "P2q": Row(kind="partition", settings=QUORUM, network=True),
     "S1": Row(kind="patroni-freeze", settings=ASYNC),
     "S1q": Row(kind="patroni-freeze", settings=QUORUM),
+    "S1w": Row(kind="patroni-freeze", settings=ASYNC, watchdog=True),
     "S2": Row(kind="freeze", settings=ASYNC),
     "S2q": Row(kind="freeze", settings=QUORUM),
     "S2f": Row(kind="freeze", settings=QUORUM, by="dbre"),
@@ -61,27 +81,65 @@ ROWS = {
 
 
 async def main() -> int:
-    """One row."""
-    if len(sys.argv) < 2 or sys.argv[1] not in ROWS:
+    """One row, or the table."""
+    words = sys.argv[1:]
+    if words[:1] == ["table"]:
+        return table(Path(words[1]) if len(words) > 1 else DIRECTORY)
+    if not words or words[0] not in ROWS:
         for name, row in ROWS.items():
-            mode = row.settings.synchronous_mode.value
-            print(f"{name:<4} {row.kind}, ttl {row.settings.ttl}, synchronous {mode}, by {row.by}")
+            told = row.said()
+            print(f"{name:<4} {told['fault']}, ttl {row.settings.ttl}, commits {told['commits']}, by {row.by}")
         return 2
-    row, runs = ROWS[sys.argv[1]], int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    name, row, wanted = words[0], ROWS[words[0]], int(words[1]) if len(words) > 1 else 3
+    kept = KeptRuns(Path(words[2]) if len(words) > 2 else DIRECTORY, name)
+    while len(kept.all()) < wanted:
+        await some_runs(name, row, kept, wanted)
+    runs = kept.all()
+    return report({"row": name, **row.said(), **summary(runs), "is_ok": not any(one.get("failure") for one in runs)})
+
+
+def table(directory: Path) -> int:
+    """What was kept, as Markdown."""
+    found = {name: KeptRuns(directory, name).all() for name in ROWS}
+    print(markdown({name: (ROWS[name].said(), summary(runs)) for name, runs in found.items() if runs}))
+    for name, runs in found.items():
+        for failure in summary(runs)["failed"] if runs else ():
+            print(f"{name}: a run failed: {failure}", file=sys.stderr)
+    return 0
+
+
+async def some_runs(name: str, row: Row, kept: KeptRuns, wanted: int) -> None:
+    """On one lab, until there are enough, or the lab does not come back after a run that failed."""
     spec = LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=2, patroni="lan-fast", network=row.network)
     lab = await Lab.create(spec)
     try:
-        await prepare(lab, row)
-        return report({"row": sys.argv[1], **await drill(lab, row, runs)})
+        async with AsyncExitStack() as stack:
+            await prepare(lab, row, stack)
+            while len(kept.all()) < wanted:
+                run = await drill(lab, row)
+                kept.keep({"row": name, **run})
+                print(
+                    json.dumps({key: run.get(key) for key in ("failure", "outage_seconds", "lost", "old_acknowledged")}),
+                    flush=True,
+                )
+                assert lab.cluster is not None
+                try:
+                    await lab.cluster.wait_healthy()
+                except LabError as error:
+                    print(f"another lab: {error.message}", file=sys.stderr, flush=True)
+                    return
     finally:
         await lab.down()
 
 
-async def prepare(lab: Lab, row: Row) -> None:
+async def prepare(lab: Lab, row: Row, stack: AsyncExitStack) -> None:
     """Set the cluster as the row says; for failovers of ours, say how its processes are found and killed."""
     assert lab.cluster is not None
     await lab.cluster.configure(row.settings.as_document())
     await lab.cluster.wait_healthy()
+    if row.watchdog:
+        await stack.enter_async_context(watchdogs(lab.cluster.nodes, margin_seconds=_SAFETY_MARGIN_SECONDS))
+        await lab.cluster.wait_healthy()
     if row.by != "dbre":
         return
     for one in lab.servers:
@@ -98,53 +156,21 @@ async def prepare(lab: Lab, row: Row) -> None:
     lab.config_file.write_text(text)
 
 
-async def drill(lab: Lab, row: Row, runs: int) -> dict[str, Any]:
-    """What ``dbre ha drill run`` says, in short."""
-    words = ["ha", "drill", "run", NAME, "--kind", row.kind, "--by", row.by, "--runs", str(runs), "--confirm", NAME]
-    items = await said(lab.config_file, [*words, "-o", "json"], limit_seconds=_RUN_SECONDS * runs)
-    outages = sorted(float(one["outage_seconds"]) for one in items)
-    return {
-        "server": lab.primary.version_text,
-        "kind": row.kind,
-        "by": row.by,
-        "ttl": row.settings.ttl,
-        "synchronous": row.settings.synchronous_mode.value,
-        "runs": len(items),
-        "outages_s": [round(one, 2) for one in outages],
-        "promised_s": [items[0]["predicted_least_seconds"], items[0]["predicted_most_seconds"]],
-        "noticed_s": _rounded(items, "noticed_seconds"),
-        "promoted_s": _rounded(items, "promoted_seconds"),
-        "whole_s": _rounded(items, "redundancy_seconds"),
-        "acknowledged": sum(one["acknowledged"] for one in items),
-        "lost": [one["lost"] for one in items],
-        "old_acknowledged": [one["old_acknowledged"] for one in items],
-        "is_ok": len(items) == runs,
-    }
-
-
-def _rounded(items: list[dict[str, Any]], key: str) -> list[float | None]:
-    return [None if one[key] is None else round(one[key], 2) for one in items]
-
-
-async def said(config: Path, words: list[str], *, limit_seconds: float) -> list[dict[str, Any]]:
-    """The items of a command's answer. Raises: RuntimeError with what it complained about."""
+async def drill(lab: Lab, row: Row) -> dict[str, Any]:
+    """What ``dbre ha drill run`` says of one run; one that failed says why."""
+    words = ["ha", "drill", "run", NAME, "--kind", row.kind, "--by", row.by, "--confirm", NAME, "-o", "json"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "dbre",
-        "-c",
-        str(config),
-        *words,
+        *(sys.executable, "-P", "-m", "dbre", "-c", str(lab.config_file), *words),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(limit_seconds):
+    async with asyncio.timeout(_RUN_SECONDS):
         told, complaints = await process.communicate()
     try:
-        return list(json.loads(told)["items"])
-    except (ValueError, KeyError) as error:
-        raise RuntimeError(complaints.decode()[-2000:]) from error
+        (item,) = json.loads(told)["items"]
+    except (ValueError, KeyError):
+        return {"failure": complaints.decode()[-2000:] or f"it ended with {process.returncode} and said nothing"}
+    return dict(item)
 
 
 if __name__ == "__main__":
