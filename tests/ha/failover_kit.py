@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
 
 from ha_live import Engines, until
 
@@ -30,12 +32,14 @@ from dbre.core.operation.insertion import NewOperation, insert_operation
 from dbre.core.operation.journal import Journal
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.plan import Plan, PlannedOperation
+from dbre.core.operation.reading import load
 from dbre.core.operation.runner import OperationRunner
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
 from dbre.core.programs.account import choose_account
 from dbre.core.store import Store
 from dbre.lab.server import LabServer
+from dbre.ports.route import Route
 from dbre.ports.topology import LogPosition
 
 CLOCK = SystemClock()
@@ -81,6 +85,7 @@ class Shop:
     failover: dict[str, Any] = field(default_factory=lambda: dict(FAILOVER))
     patroni: PatroniDocument | None = None
     kind: type[FailOver] = FailOver
+    routes: Sequence[Route] = ()
 
     @property
     def cluster(self) -> Cluster:
@@ -97,7 +102,7 @@ class Shop:
             clock=CLOCK,
             settings=settings,
             store=self.store,
-            routes=lambda _: (),
+            routes=lambda _: self.routes,
             account=lambda: choose_account({}),
         )
 
@@ -142,37 +147,52 @@ class Shop:
         return await until(self.weighed, lambda one: one.may_fail_over)
 
     async def plan(self, **asked: Any) -> Plan:
-        operation = self.kind(self.ground)
-        given = operation.document.model_validate({"cluster": "shop", **asked})
-        return await operation.plan(PlanContext(clock=CLOCK, requested_by="somebody"), given)
+        return (await self._planned(asked)).plan
 
-    async def fail_over(self, **asked: Any) -> OperationRecord:
-        """As the runner does it, with its journal."""
-        operation = self.kind(self.ground)
-        given = operation.document.model_validate({"cluster": "shop", **asked})
-        plan = await operation.plan(PlanContext(clock=CLOCK, requested_by="somebody"), given)
-        planned = PlannedOperation(
-            kind=operation.kind, definition_version=operation.version, input=given.model_dump(mode="json"), plan=plan
-        )
+    async def submit(self, **asked: Any) -> UUID:
+        """Plan it and store it; whoever runs it reads the plan as it was stored."""
         journal = Journal(AuditLog(CLOCK), EventLog(CLOCK), CLOCK)
-        new = NewOperation(planned=planned, requested_by="alice")
-        stored = await self.store.grouped(
+        new = NewOperation(planned=await self._planned(asked), requested_by="alice")
+        return await self.store.grouped(
             lambda connection: insert_operation(connection, journal, new, actor="alice", clock=CLOCK)
         )
+
+    async def run(self, operation_id: UUID, *, hooks: Any = None) -> OperationRecord:
+        """As the runner does it, with its journal."""
         runner = OperationRunner(
             self.store,
-            _Registry(operation),
-            journal,
+            _Registry(self.kind(self.ground)),
+            Journal(AuditLog(CLOCK), EventLog(CLOCK), CLOCK),
             Gates((), CLOCK),
             CLOCK,
             worker=this_worker(),
             fleet=self.fleet,
-            settings=OperationsDocument(),
+            settings=OperationsDocument.model_validate({"lease": "5s", "renewal": "1s"}),
             limits=WalkLimits(forward_rounds=1, undo_rounds=1),
+            **({"hooks": hooks} if hooks is not None else {}),
         )
-        record = await runner.run(stored)
-        assert record is not None
+        end = time.monotonic() + 60
+        while (record := await runner.run(operation_id)) is None:  # who was killed holds it a moment longer
+            assert time.monotonic() < end
+            async with self.store.read() as connection:
+                record = await load(connection, operation_id)
+            if record.ended_at is not None:  # it was killed after its last word
+                return record
+            await asyncio.sleep(0.1)
         return record
+
+    async def fail_over(self, **asked: Any) -> OperationRecord:
+        return await self.run(await self.submit(**asked))
+
+    async def _planned(self, asked: Mapping[str, Any]) -> PlannedOperation:
+        operation = self.kind(self.ground)
+        given = operation.document.model_validate({"cluster": "shop", **asked})
+        plan = await operation.plan(PlanContext(clock=CLOCK, requested_by="somebody"), given)
+        assert operation.missing(plan) == ()
+        made = PlannedOperation(
+            kind=operation.kind, definition_version=operation.version, input=given.model_dump(mode="json"), plan=plan
+        )
+        return PlannedOperation.from_document(made.document())
 
 
 class _Registry:

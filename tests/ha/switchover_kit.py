@@ -1,8 +1,6 @@
 """What tests of planned changes of primary share: a fleet whose servers can be started and stopped, a runner, the truth."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from ha_live import Engines, fleet_of
+from kill_kit import Failpoints, die_in
 
 from dbre.capabilities.ha.config_document import HaDocument
 from dbre.capabilities.ha.switchover.building import DISTURBING
@@ -33,7 +32,7 @@ from dbre.core.operation.reading import load
 from dbre.core.operation.runner import OperationRunner
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
-from dbre.core.store import Store, open_store
+from dbre.core.store import Store
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.server import LabServer
 from dbre.ports.route import Route
@@ -138,39 +137,13 @@ class Walker:
         return await self.run(await self.submit(to=to))
 
 
-class Failpoints:
-    """Counts the moments before and after each commit; ends the process at one of them, whatever it was doing."""
-
-    def __init__(self, number: int) -> None:
-        self._left = number
-
-    async def before(self, _: str) -> None:
-        await self._pass()
-
-    async def after(self, _: str) -> None:
-        await self._pass()
-
-    async def _pass(self) -> None:
-        self._left -= 1
-        if not self._left:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def run_and_die(url: str, ground: SwitchoverGround, operation_id: UUID, number: int) -> bool:
     """Run it in a process that is killed at a failpoint; whether it came to that."""
-    child = os.fork()
-    if child == 0:
-        try:
-            asyncio.run(_run(url, ground, operation_id, number))
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
 
+    async def run(store: Store) -> object:
+        return await Walker(store=store, ground=ground).run(operation_id, hooks=Failpoints(number))
 
-async def _run(url: str, ground: SwitchoverGround, operation_id: UUID, number: int) -> None:
-    async with open_store(url, clock=SystemClock()) as store:
-        await Walker(store=store, ground=ground).run(operation_id, hooks=Failpoints(number))
+    return die_in(url, run)
 
 
 async def write(server: PostgresServer, text: str) -> None:

@@ -133,6 +133,7 @@ def _done(record: "OperationRecord") -> View:
         "fence_seen": results.get("fence", {}).get("seen"),
         "drain_seconds": results.get("assess", {}).get("seconds"),
         "promote_seconds": results.get("promote", awaited).get("seconds"),
+        "ended_connections": results.get("turn-routes", {}).get("ended"),
         "lost_bytes": results.get("assess", {}).get("lost_bytes"),
         "lost_transactions": results.get("assess", {}).get("lost_transactions"),
         "loss": results.get("assess", results.get("confirm", {})).get("loss"),
@@ -144,6 +145,12 @@ def _done(record: "OperationRecord") -> View:
         Column(key="fence_seconds", title="FENCE s"),
         Column(key="drain_seconds", title="APPLY s"),
         Column(key="promote_seconds", title="PROMOTE s"),
+        Column(key="ended_connections", title="STRAGGLERS", wide=True, format=_counts),
         Column(key="loss", title="LOST"),
     ]
     return View(kind="FailoverResult", items=[row], columns=columns, exit_code=record.exit_code)
+
+
+def _counts(ended: object) -> str:
+    """Connections that still went elsewhere, by route."""
+    return ", ".join(f"{name}: {count}" for name, count in ended.items()) if isinstance(ended, dict) else "-"

@@ -25,7 +25,7 @@ from dbre.core.operation.definition import Operation, OutcomeUnknown, Verificati
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.ports.engine import Access, Server, Timeouts
 from dbre.ports.route import Route, RouteState
 from dbre.ports.session import Role
@@ -81,13 +81,7 @@ class FailOver(Operation[FailoverInput]):
     async def confirm(self, context: StepContext) -> Mapping[str, Any]:
         """Listen and look again: only what is so now counts. Raises: FailoverRefused, PlanChanged."""
         given = context.input
-        asked = FailoverInput(
-            cluster=self._cluster(context).name,
-            to=given["candidate"],
-            primary=given["primary"],
-            accept_loss=given["accept_loss"],
-            automatic=given["automatic"],
-        )
+        asked = self.asked_again(context)
         found = await self.survey(asked)
         refuse(found)
         situation, chosen = found.situation, found.decision.ranked.best
@@ -98,12 +92,24 @@ class FailOver(Operation[FailoverInput]):
             "verdicts": [one.value for one in (weighed.judgement if weighed is not None else situation.own).verdicts],
             "observers": {name: one.value for name, one in weighed.contacts.items()} if weighed is not None else {},
             "notes": dict(weighed.notes) if weighed is not None else {},
+            "unheard_seconds": weighed.unheard_seconds if weighed is not None else None,
             "here": situation.contact.value,
             "last": _last_document(situation.last),
             "is_zero_promised": found.decision.loss.is_zero_promised,
             "loss": found.decision.loss.text,
             "reasons": {one.rule: one.value for one in found.decision.reasons},
         }
+
+    def asked_again(self, context: StepContext) -> FailoverInput:
+        """What was asked, with what the plan chose."""
+        given = context.input
+        return FailoverInput(
+            cluster=self._cluster(context).name,
+            to=given["candidate"],
+            primary=given["primary"],
+            accept_loss=given["accept_loss"],
+            automatic=given["automatic"],
+        )
 
     @step(timeout_seconds=900.0, idempotent=True)
     async def fence(self, context: StepContext) -> Mapping[str, Any]:
@@ -189,7 +195,11 @@ class FailOver(Operation[FailoverInput]):
             raise UsageError(f"cluster {cluster.name} has no route {', '.join(sorted(gone))} any more")
         before = {name: RouteState.from_document(one) if one is not None else None for name, one in told.items()}
         address = self.new_primary(context).address
-        return {"to": str(address), "ended": await lead_all(routes, address, before=before)}
+        ended = await lead_all(routes, address, before=before)
+        for name, count in ended.items():
+            if count:
+                await context.note(f"{name}: {counted(count, 'connection')} still went elsewhere, and ended")
+        return {"to": str(address), "ended": ended}
 
     @step(timeout_seconds=_FOLLOW_SECONDS * 3, idempotent=True, attempts=3)
     async def follow(self, context: StepContext) -> Mapping[str, Any]:
