@@ -43,6 +43,11 @@ class Weighing:
         """Whether the evidence allows a failover."""
         return self.judgement.action is Action.FAIL_OVER
 
+    @property
+    def unheard_seconds(self) -> float | None:
+        """For how long none of them has heard the primary; None: none of them ever has."""
+        return min((one.unheard_seconds for one in self.reports.values() if one.unheard_seconds is not None), default=None)
+
 
 def weigh(heard: Sequence[Heard], rules: Rules, *, lease: Lease | None = None) -> Weighing:
     """Judge what the observers of the rules say; reports of others, and stale ones, are not listened to."""
