@@ -166,10 +166,12 @@ def kinds_of(
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
     from dbre.capabilities.ha.drills.operation import Drill
+    from dbre.capabilities.ha.failback.ground import failback_ground
+    from dbre.capabilities.ha.failback.operation import FailBack
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
     from dbre.capabilities.ha.rejoin.operation import Rejoin
-    from dbre.capabilities.ha.review import ha_check
+    from dbre.capabilities.ha.review import ha_checks
     from dbre.capabilities.ha.route.operations import operations as route_operations
     from dbre.capabilities.ha.switchover.operations import operations as switchover_operations
     from dbre.capabilities.review import CheckFleet
@@ -178,7 +180,7 @@ def kinds_of(
     from dbre.capabilities.upgrade.operations import operations as upgrade_operations
 
     slo = _slo_source(statuses) if statuses is not None else None
-    reviews = (ha_check(engines, fleet, clock, switchovers.settings),) if switchovers is not None else ()
+    reviews = ha_checks(engines, fleet, clock, switchovers.settings, store) if switchovers is not None else ()
     return Kinds(
         CheckFleet(fleet=fleet, engines=engines, clock=clock, more=reviews),
         ApplySettings(fleet=fleet, engines=engines, slo=slo),
@@ -189,7 +191,7 @@ def kinds_of(
         *((FailOver(failovers), ReleaseLease(failovers)) if failovers is not None else ()),
         *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
-        *((Rejoin(rejoins),) if rejoins is not None else ()),
+        *((Rejoin(rejoins), FailBack(failback_ground(rejoins, store))) if rejoins is not None else ()),
         *((Drill(drills),) if drills is not None else ()),
         *(upgrade_operations(upgrades) if upgrades is not None else ()),
     )
@@ -248,6 +250,7 @@ def route_ground(config: Config, fleet: Fleet, engines: EngineRegistry) -> "Rout
 def upgrade_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock) -> "UpgradeGround":
     """What rolling restarts and upgrades stand on: the planned change of primary is ``ha``'s."""
     from dbre.capabilities.ha.config_document import HA
+    from dbre.capabilities.ha.patroni.steward import steward_of
     from dbre.capabilities.upgrade.config_document import UPGRADE
     from dbre.capabilities.upgrade.ground import UpgradeGround
 
@@ -257,7 +260,7 @@ def upgrade_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock:
         engines=engines,
         clock=clock,
         settings=config.get(UPGRADE),
-        manager_of=lambda cluster: "Patroni" if settings.of(cluster.name).patroni is not None else None,
+        steward_of=lambda cluster: steward_of(settings, fleet, cluster, clock),
         switch_kind="ha.switchover",
     )
 
@@ -297,6 +300,7 @@ def chaos_ground(
     from dbre.assembly_clients import client_ground
     from dbre.capabilities.chaos.config_document import CHAOS, state_directory
     from dbre.capabilities.chaos.ground import ChaosGround
+    from dbre.capabilities.ha.config_document import HA
 
     around = None
     if store is not None and statuses is not None:
@@ -314,6 +318,7 @@ def chaos_ground(
         clients=ExperimentClients(client_ground(fleet, engines)),
         rules=config.get(CHAOS).rules,
         suites=config.get(CHAOS).suites,
+        kept=frozenset(one.cluster for one in config.get(HA).clusters if one.patroni is not None),
     )
 
 

@@ -23,6 +23,7 @@ from dbre.core.events import EventLog
 from dbre.core.fleet import Fleet
 from dbre.core.gates.asking import Gates
 from dbre.core.operation.context import PlanContext
+from dbre.core.operation.definition import Operation
 from dbre.core.operation.document import OperationsDocument
 from dbre.core.operation.insertion import NewOperation, insert_operation
 from dbre.core.operation.journal import Journal
@@ -108,11 +109,12 @@ class Rejoiner:
 
     store: Store
     ground: RejoinGround
+    kinds: tuple[Operation[Any], ...] = ()  # the first is what is asked for, the others are its children
 
-    async def plan(self, instance: str = "n1", **asked: Any) -> Plan:
+    async def plan(self, instance: str | None = "n1", **asked: Any) -> Plan:
         return (await self._planned(instance, **asked)).plan
 
-    async def submit(self, instance: str = "n1", **asked: Any) -> UUID:
+    async def submit(self, instance: str | None = "n1", **asked: Any) -> UUID:
         planned, clock = await self._planned(instance, **asked), SystemClock()
         journal = Journal(AuditLog(clock), EventLog(clock), clock)
         new = NewOperation(planned=planned, requested_by="alice")
@@ -122,7 +124,7 @@ class Rejoiner:
         clock = SystemClock()
         runner = OperationRunner(
             self.store,
-            _Registry(Rejoin(self.ground)),
+            _Registry(self._kinds()),
             Journal(AuditLog(clock), EventLog(clock), clock),
             Gates((), clock),
             clock,
@@ -142,12 +144,16 @@ class Rejoiner:
             await asyncio.sleep(0.1)
         return record
 
-    async def rejoin(self, instance: str = "n1", **asked: Any) -> OperationRecord:
+    async def rejoin(self, instance: str | None = "n1", **asked: Any) -> OperationRecord:
         return await self.run(await self.submit(instance, **asked))
 
-    async def _planned(self, instance: str, **asked: Any) -> PlannedOperation:
-        operation = Rejoin(self.ground)
-        given = operation.document.model_validate({"cluster": "shop", "instance": instance, **asked})
+    def _kinds(self) -> tuple[Operation[Any], ...]:
+        return self.kinds or (Rejoin(self.ground),)
+
+    async def _planned(self, instance: str | None, **asked: Any) -> PlannedOperation:
+        operation = self._kinds()[0]
+        named = {"instance": instance} if instance is not None else {}
+        given = operation.document.model_validate({"cluster": "shop", **named, **asked})
         plan = await operation.plan(PlanContext(clock=SystemClock(), requested_by="alice"), given)
         made = PlannedOperation(kind=operation.kind, definition_version=1, input=given.model_dump(mode="json"), plan=plan)
         assert operation.missing(plan) == ()
@@ -155,15 +161,14 @@ class Rejoiner:
 
 
 class _Registry:
-    def __init__(self, operation: Rejoin) -> None:
-        self._operation = operation
+    def __init__(self, kinds: tuple[Operation[Any], ...]) -> None:
+        self._kinds = {one.kind: one for one in kinds}
 
     def kinds(self) -> list[str]:
-        return [self._operation.kind]
+        return list(self._kinds)
 
-    def get(self, kind: str) -> Rejoin:
-        assert kind == self._operation.kind
-        return self._operation
+    def get(self, kind: str) -> Operation[Any]:
+        return self._kinds[kind]
 
 
 def results(record: OperationRecord) -> dict[str, Any]:

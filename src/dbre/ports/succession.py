@@ -162,8 +162,11 @@ class SuccessionPort(Protocol):
         """
         ...
 
-    async def keep_log_for(self, slot: str) -> None:
-        """Keep from now on what a follower of that name has not received. Nothing where the engine has no such thing."""
+    async def keep_log_for(self, slot: str) -> bool:
+        """Keep from now on what a follower of that name has not received, and say whether that is new.
+
+        A place whose log is gone already is made anew. False, and nothing is done, where the engine has no such thing.
+        """
         ...
 
     async def drop_log_for(self, slots: Sequence[str]) -> None:

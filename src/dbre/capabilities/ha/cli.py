@@ -8,6 +8,7 @@ from dbre.capabilities.ha.client_settings.cli import app as client_settings_app
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
 from dbre.capabilities.ha.drills.cli import app as drill_app
+from dbre.capabilities.ha.failback.cli import app as failback_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
 from dbre.capabilities.ha.forks.cli import app as forks_app
 from dbre.capabilities.ha.patroni.cli import app as patroni_app
@@ -35,6 +36,7 @@ app.add_typer(route_app)
 app.add_typer(patroni_app)
 app.add_typer(switchover_app)
 app.add_typer(rejoin_app)
+app.add_typer(failback_app)
 
 ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
 
@@ -80,6 +82,7 @@ async def status(
         single=True,
         text=status_text(found, following),
         errors=errors,
+        text_tells_errors=True,
         exit_code=ExitCode.UNREACHABLE if nobody else exit_code_of(found.findings, fail_on=Severity.WARNING),
         plugin=plugin_status(found.topology, found.findings, found.judgement),
     )

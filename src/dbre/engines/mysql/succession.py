@@ -134,8 +134,9 @@ class MySqlSuccession:
         """Log in as a follower would, and look whether that login may receive the log."""
         return await entry_of(self._access, following)
 
-    async def keep_log_for(self, slot: str) -> None:
+    async def keep_log_for(self, slot: str) -> bool:  # noqa: ARG002 - the port's signature
         """Nothing: binary logs are kept by age and size."""
+        return False
 
     async def drop_log_for(self, slots: Sequence[str]) -> None:
         """Nothing was kept."""

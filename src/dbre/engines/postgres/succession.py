@@ -134,10 +134,15 @@ class PostgresSuccession:
         """Log in for replication as a follower would, and leave again."""
         return await entry_of(self._access, following)
 
-    async def keep_log_for(self, slot: str) -> None:
+    async def keep_log_for(self, slot: str) -> bool:
         """A physical slot that reserves from now on; a standby can have one, too."""
-        if slot not in {one.name for one in await self._rows("succession_slots")}:
-            await self._row("succession_keep", slot)
+        found = next((one for one in await self._rows("succession_slots") if one.name == slot), None)
+        if found is not None and (found.is_active or not found.is_lost):
+            return False
+        if found is not None:  # max_slot_wal_keep_size was reached: nobody is ever served by it again
+            await self._row("succession_drop", slot)
+        await self._row("succession_keep", slot)
+        return True
 
     async def drop_log_for(self, slots: Sequence[str]) -> None:
         """Drop physical slots that nobody uses."""

@@ -112,8 +112,9 @@ class RedisSuccession:
         """None: a follower's login is a setting of its own, which is not read; its own FAILOVER tries it before it gives up."""
         return None
 
-    async def keep_log_for(self, slot: str) -> None:
+    async def keep_log_for(self, slot: str) -> bool:  # noqa: ARG002 - the port's signature
         """Nothing: the backlog is one for all."""
+        return False
 
     async def drop_log_for(self, slots: Sequence[str]) -> None:
         """Nothing was kept."""

@@ -56,11 +56,19 @@ class Rejoin(Operation[RejoinInput]):
         """pg_rewind believes a source that has no checkpoint on its timeline yet to be on the old one."""
         case = self._case(context)
         limit = self._ground.servers.limits(case.cluster.name).checkpoint.total_seconds()
+        slot, is_new = context.input["slot"], False
         async with self._ground.servers.server(case.cluster, case.primary, purpose=context.application_name) as server:
-            if (slot := context.input["slot"]) is not None:
-                await server.succession.keep_log_for(slot)
+            if slot is not None:
+                is_new = await server.succession.keep_log_for(slot)
             await server.succession.checkpoint(limit_seconds=limit)
-        return {"slot": slot}
+        return {"slot": slot, "is_new": is_new}
+
+    @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
+    async def unprepare(self, context: StepContext) -> Mapping[str, Any]:
+        """Nobody follows: the primary keeps its log for nobody."""
+        case = self._case(context)
+        await self._forget(context, case, context.result)
+        return {}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def stop(self, context: StepContext) -> Mapping[str, Any]:
@@ -112,10 +120,12 @@ class Rejoin(Operation[RejoinInput]):
         case = self._case(context)
         following = await self._following(context, case)
         await prepare_secrets([case.cluster.password])
-        files = self._ground.files(case.cluster, case.instance)
-        done = await files.align(
-            self._ground.access(case.cluster, case.primary), following, is_clone_wanted=context.input["clone"]
-        )
+        files, source = self._ground.files(case.cluster, case.instance), self._ground.access(case.cluster, case.primary)
+        try:
+            done = await files.align(source, following, is_clone_wanted=context.input["clone"])
+        except DbreError:
+            await self._forget(context, case, context.results["prepare"])  # nobody may start it: it would be kept for ever
+            raise
         if done.detail is not None:
             await context.note(done.detail)
         return {"way": done.way.value, "seconds": round(done.seconds, 3), "detail": done.detail}
@@ -131,9 +141,14 @@ class Rejoin(Operation[RejoinInput]):
         limit = self._ground.servers.limits(case.cluster.name).follow.total_seconds()
         begun = context.clock.monotonic()
         host = self._ground.servers.host(case.cluster, case.instance)
-        await host.start_as_follower(following, limit_seconds=_START_SECONDS / 2)
-        async with self._ground.servers.server(case.cluster, case.instance, purpose=context.application_name) as server:
-            await server.succession.follow(following, limit_seconds=limit)
+        try:
+            await host.start_as_follower(following, limit_seconds=_START_SECONDS / 2)
+            async with self._ground.servers.server(case.cluster, case.instance, purpose=context.application_name) as server:
+                await server.succession.follow(following, limit_seconds=limit)
+        except DbreError:
+            if following.slot is not None:
+                await context.note(f"{case.primary.name} keeps its log for slot {following.slot} until it is used or dropped")
+            raise
         return {"seconds": round(context.clock.monotonic() - begun, 3)}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
@@ -161,9 +176,25 @@ class Rejoin(Operation[RejoinInput]):
             return set()
         return {manner.slot} if manner is not None and manner.slot is not None else set()
 
+    async def _forget(self, context: StepContext, case: _Case, prepared: Mapping[str, Any]) -> None:
+        """Let the primary drop the slot that this operation made; one that was there before is another's to judge."""
+        slot, name = prepared.get("slot"), case.primary.name
+        if slot is None:
+            return
+        if not prepared.get("is_new"):
+            await context.note(f"{name} keeps its log for slot {slot}, which was there before")
+            return
+        try:
+            async with self._ground.servers.server(case.cluster, case.primary, purpose=context.application_name) as server:
+                await server.succession.drop_log_for([slot])
+        except DbreError as error:
+            await context.note(f"{name} keeps its log for slot {slot}, which could not be dropped: {error.message}")
+
     async def _following(self, context: StepContext, case: _Case) -> Following:
         await prepare_secrets([case.cluster.replication_password])
         async with self._ground.servers.server(case.cluster, case.primary, purpose=context.application_name) as server:
+            if (slot := context.input["slot"]) is not None:  # an attempt that failed has taken it away
+                await server.succession.keep_log_for(slot)
             manner = await server.succession.manner()
         return Following(
             upstream=case.primary.address,
@@ -171,7 +202,7 @@ class Rejoin(Operation[RejoinInput]):
             user=case.cluster.replication_user,
             password=case.cluster.replication_password,
             like=manner,
-            slot=context.input["slot"],
+            slot=slot,
         )
 
     def _case(self, context: StepContext) -> _Case:

@@ -93,7 +93,7 @@ def _steps(seen: Rejoining, asked: RejoinInput, way: Way) -> Iterator[Step]:
         "slot": (seen.kinship.own_slot or slot_name(name)) if has_slots else None,
         "clone": asked.clone,
     }
-    yield Step("prepare", summary=f"checkpoint of {to}; it keeps its log for {name}", input=given)
+    yield Step("prepare", summary=f"checkpoint of {to}; it keeps its log for {name}", input=given, undo="unprepare")
     yield Step("stop", summary=f"stop {name}, whatever it is now", input=given)
     if not asked.without_evidence:
         yield Step("evidence", summary=f"write what only {name} committed to a file", input=given | {"work": asked.work})

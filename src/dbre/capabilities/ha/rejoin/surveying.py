@@ -12,7 +12,7 @@ from dbre.ports.rejoin import Kinship
 from dbre.ports.session import Role
 from dbre.ports.succession import HostState, Manner
 
-__all__ = ["Rejoining", "primary_for", "survey"]
+__all__ = ["Rejoining", "is_following", "primary_for", "survey"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
     topology, _ = await read_lag(ground.servers.engines, ground.servers.fleet, cluster)
     primary = primary_for(topology, cluster, instance)
     node = topology.node(name)
-    if node is not None and _follows(topology, name, primary) and not is_clone_wanted:
+    if node is not None and is_following(topology, name, primary) and not is_clone_wanted:
         raise PrecheckFailed(f"{name} follows {primary.name} already, on its timeline", hint=f"dbre ha lag {cluster.name}")
     host = await ground.servers.host(cluster, instance).state()
     async with ground.servers.server(cluster, primary, purpose="dbre:rejoin") as server:
@@ -73,7 +73,8 @@ def primary_for(topology: Topology, cluster: Cluster, instance: Instance) -> Ins
     return found.instance
 
 
-def _follows(topology: Topology, name: str, primary: Instance) -> bool:
+def is_following(topology: Topology, name: str, primary: Instance) -> bool:
+    """Whether it receives from somebody, on the timeline of the primary."""
     node, head = topology.node(name), topology.node(primary.name)
     if node is None or head is None or node.view is None or head.view is None or node.view.role is not Role.REPLICA:
         return False

@@ -106,7 +106,7 @@ SELECT pg_catalog.pg_promote(wait => false) AS is_asked;
 -- facet: succession
 -- versions: >=15
 -- privilege: CONNECT
-SELECT s.slot_name::text AS name, s.active AS is_active
+SELECT s.slot_name::text AS name, s.active AS is_active, COALESCE(s.wal_status = 'lost', false) AS is_lost
   FROM pg_catalog.pg_replication_slots AS s
  WHERE s.slot_type = 'physical';
 

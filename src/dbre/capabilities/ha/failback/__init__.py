@@ -1,0 +1,1 @@
+"""The primary of before follows again, and becomes primary again: one operation."""
