@@ -159,10 +159,13 @@ async def test_an_accounts_network_is_let_in_and_loopback_is_not(
         ({"sites": 0}, "0 sites are not possible"),
         ({"round_trip_seconds": 0.02}, "needs two sites"),
         ({"sites": 2, "round_trip_seconds": 9.0}, "takes 0 to 5 s"),
+        ({"observers": 2}, "on loopback all see the same"),
+        ({"observers": 2, "network": True, "replicas": 0}, "no replica to fail over to"),
+        ({"observers": 10, "network": True}, "0 to 9"),
     ],
-    ids=["too many", "none", "no second", "too far"],
+    ids=["too many", "none", "no second", "too far", "blind observers", "nothing to observe", "too many observers"],
 )
-def test_sites_that_cannot_be_are_refused(given: dict[str, float], message: str) -> None:
+def test_networks_that_cannot_be_are_refused(given: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         LabSpec(**given)  # type: ignore[arg-type]
 

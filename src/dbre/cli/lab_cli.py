@@ -75,6 +75,9 @@ async def up(
     round_trip: Annotated[
         str | None, typer.Option("--round-trip", metavar="TIME", help="Between sites, there and back: 20ms.")
     ] = None,
+    observers: Annotated[
+        int, typer.Option(help="Namespaces for so many dbre ha observe, which the dbre.yaml names. With --network.")
+    ] = 0,
     directory: DirectoryOption = None,
 ) -> View:
     """Start a primary with streaming replicas, and write a dbre.yaml for them.
@@ -86,6 +89,7 @@ async def up(
     from dbre.core.text import counted
     from dbre.core.units import parse_duration
     from dbre.lab import Lab, LabEngine, LabSpec
+    from dbre.lab.observers import observer_commands
 
     wanted = replicas if replicas is not None else 1 if patroni is None else 2
     spec = LabSpec(
@@ -99,6 +103,7 @@ async def up(
         network=network,
         sites=sites,
         round_trip_seconds=parse_duration(round_trip).total_seconds() if round_trip is not None else 0.0,
+        observers=observers,
     )
     chosen = (
         ", with Patroni and etcd" if patroni is not None else f", with {counted(sentinels, 'Sentinel')}" if sentinels else ""
@@ -109,6 +114,7 @@ async def up(
     where = f" --directory {shlex.quote(str(lab.directory))}" if directory is not None else ""
     commands = {
         "watch": f"dbre -c {shlex.quote(str(lab.config_file))} server",
+        **observer_commands(spec, directory=lab.directory, config_file=lab.config_file),
         "load": f"dbre lab load --name {name}{where}",
         "stop": f"dbre lab down --name {name}{where}",
     }

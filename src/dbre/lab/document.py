@@ -18,10 +18,12 @@ def configuration(
     directory: Path,
     patroni: Sequence[str] = (),
     sentinels: Sequence[str] = (),
+    observers: Sequence[str] = (),
 ) -> str:
     """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it.
 
-    ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary, ``sentinels`` those where Sentinels do.
+    ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary, ``sentinels`` those where Sentinels do,
+    ``observers`` those that say who watches it.
     """
     primary = servers[0]
     lines = [
@@ -42,6 +44,7 @@ def configuration(
         *(line for one in servers for line in _instance(one, lab=name, is_controlled=not patroni)),
         *patroni,
         *sentinels,
+        *observers,
         "probe:",
         "  interval: 2s",
         "  total_timeout: 1500ms",

@@ -22,6 +22,7 @@ from dbre.lab.guardian import Guardian
 from dbre.lab.load.model import LoadTarget
 from dbre.lab.model import LabEngine, LabSpec, ServerState, ServerStatus, check_name
 from dbre.lab.network.placing import build_network, places
+from dbre.lab.observers import observer_lines
 from dbre.lab.patroni.document import patroni_section
 from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
 from dbre.lab.sentinel import sentinel_section
@@ -199,6 +200,7 @@ class Lab:
             directory=self.directory,
             patroni=patroni,
             sentinels=sentinels,
+            observers=observer_lines(self.spec, has_section=bool(patroni)),
         )
         self._keep("dbre.yaml", text)
 
@@ -216,6 +218,7 @@ class Lab:
                 "network": spec.network,
                 "sites": spec.sites,
                 "round_trip_seconds": spec.round_trip_seconds,
+                "observers": spec.observers,
             },
             "account": {"name": account.name, "uid": account.uid, "gid": account.gid, "switch": account.switch},
             "blueprint": blueprint.as_document(),

@@ -15,6 +15,7 @@ __all__ = ["MOST_REPLICAS", "LabEngine", "LabSpec", "ServerState", "ServerStatus
 
 MOST_REPLICAS = 8
 SENTINELS = (1, 3, 5, 7)
+MOST_OBSERVERS = 9
 LONGEST_ROUND_TRIP_SECONDS = 5.0
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,30}[a-z0-9])?")
 
@@ -50,7 +51,7 @@ class LabSpec:
 
     ``patroni`` names a preset: Patroni and an etcd of three members then choose the primary; ``sentinels`` is how many choose
     that of Redis. With ``network`` each server is in a network namespace of its own, which needs root; ``sites`` are places
-    that take turns, ``round_trip_seconds`` apart.
+    that take turns, ``round_trip_seconds`` apart; ``observers`` are namespaces beside the servers, for ``dbre ha observe``.
     """
 
     name: str = "lab"
@@ -64,6 +65,7 @@ class LabSpec:
     network: bool = False
     sites: int = 1
     round_trip_seconds: float = 0.0
+    observers: int = 0
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -90,6 +92,16 @@ class LabSpec:
             raise UsageError(f"a round trip takes 0 to {LONGEST_ROUND_TRIP_SECONDS:.0f} s", hint="write --round-trip 20ms")
         if self.round_trip_seconds and self.sites == 1:
             raise UsageError("a round trip needs two sites to lie between", hint="add --sites 2")
+        self._check_observers()
+
+    def _check_observers(self) -> None:
+        if not 0 <= self.observers <= MOST_OBSERVERS:
+            raise UsageError(f"{self.observers} observers are not possible: 0 to {MOST_OBSERVERS}", hint="write --observers 2")
+        if self.observers and not self.is_networked:
+            raise UsageError("observers need paths of their own: on loopback all see the same", hint="add --network")
+        if self.observers and (self.sentinels or not self.replicas):
+            why = "Sentinels decide here" if self.sentinels else "there is no replica to fail over to"
+            raise UsageError(f"observers have nothing to decide: {why}", hint="leave out --observers")
 
     @property
     def is_networked(self) -> bool:
@@ -100,6 +112,11 @@ class LabSpec:
     def server_names(self) -> tuple[str, ...]:
         """The primary and its replicas: ``lab-1``, ``lab-2``."""
         return tuple(f"{self.name}-{1 + number}" for number in range(1 + self.replicas))
+
+    @property
+    def observer_names(self) -> tuple[str, ...]:
+        """Of the observers and of their hosts: ``watch-1``, ``watch-2``."""
+        return tuple(f"watch-{1 + number}" for number in range(self.observers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,14 @@ __all__ = ["build_network", "places"]
 
 
 def build_network(spec: LabSpec, directory: Path) -> None:
-    """Make the network that a lab asks for, with a host for each of its servers; nothing where it is on loopback. It blocks.
+    """Make the network that a lab asks for, a host for each server and observer; nothing where it is on loopback. It blocks.
 
     Raises: Unsupported, NetworkFailed, ServerFailed.
     """
     if not spec.is_networked:
         return
     network = Network.create(directory)
-    for name in spec.server_names:
+    for name in (*spec.server_names, *spec.observer_names):
         network.host(name)
     if spec.sites > 1 and spec.round_trip_seconds > 0:
         start_links(directory, lines_between(directory, _by_site(spec, network), round_trip_seconds=spec.round_trip_seconds))

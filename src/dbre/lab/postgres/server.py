@@ -43,6 +43,7 @@ SETTINGS = {
     "wal_level": "replica",
     "wal_log_hints": "on",  # pg_rewind can bring an old primary back
     "max_slot_wal_keep_size": "1GB",  # a replica that never returns must not fill the disk
+    "wal_receiver_timeout": "10s",  # a silent primary is not dead as long as a replica believes to receive from it: not 60 s
     "wal_retrieve_retry_interval": "200ms",  # a replica comes back soon after its primary, not after 5 s
     "password_encryption": "scram-sha-256",
     "log_line_prefix": "%m [%p] %q%u@%d %a ",
