@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dbre.capabilities.backup.documents import PolicyDocument
     from dbre.capabilities.backup.ground import BackupGround
     from dbre.capabilities.chaos.ground import ChaosGround, SloLook
+    from dbre.capabilities.ha.disaster.ground import DisasterGround
     from dbre.capabilities.ha.drills.ground import DrillGround
     from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.ha.rejoin.ground import RejoinGround
@@ -103,6 +104,7 @@ def gates_of(
     """The gates of this installation; without a store those that need one allow, and what they would say is not known."""
     from dbre.capabilities.backup.drilling.gate import ProvenRestoreGate
     from dbre.capabilities.backup.drilling.gate_documents import PROVEN_RESTORE_POLICIES, proof_policies
+    from dbre.capabilities.ha.disaster.building import disaster_approvals
     from dbre.capabilities.ha.gates.building import replica_gates
     from dbre.capabilities.slo.budget_documents import ERROR_BUDGET_POLICIES, budget_policies
     from dbre.capabilities.slo.budget_gate import BudgetGate
@@ -111,7 +113,10 @@ def gates_of(
     has_identities = not access_from(config.get(ACCESS)).is_embedded
     gates: list[Gate] = [
         FreezeWindowGate(freeze_windows(document), change_windows(document)),
-        ApprovalGate(store, approval_policies(document, has_identities=has_identities)),
+        ApprovalGate(
+            store,
+            (*approval_policies(document, has_identities=has_identities), *disaster_approvals(config, fleet)),
+        ),
         TargetLockGate(store),
         *replica_gates(config, fleet, engines, clock),
     ]
@@ -157,6 +162,7 @@ def kinds_of(
     routes: "RouteGround | None" = None,
     rejoins: "RejoinGround | None" = None,
     drills: "DrillGround | None" = None,
+    disasters: "DisasterGround | None" = None,
     upgrades: "UpgradeGround | None" = None,
 ) -> Kinds:
     """The operations of this installation. Without ``statuses`` nothing can be watched by an SLO, and so nothing run by one.
@@ -165,6 +171,7 @@ def kinds_of(
     """
     from dbre.capabilities.backup.operations import operations as backup_operations
     from dbre.capabilities.chaos.operations import operations as chaos_operations
+    from dbre.capabilities.ha.disaster.operations import operations as disaster_operations
     from dbre.capabilities.ha.drills.operation import Drill
     from dbre.capabilities.ha.failback.ground import failback_ground
     from dbre.capabilities.ha.failback.operation import FailBack
@@ -193,6 +200,7 @@ def kinds_of(
         *(route_operations(routes) if routes is not None else ()),
         *((Rejoin(rejoins), FailBack(failback_ground(rejoins, store))) if rejoins is not None else ()),
         *((Drill(drills),) if drills is not None else ()),
+        *(disaster_operations(disasters) if disasters is not None else ()),
         *(upgrade_operations(upgrades) if upgrades is not None else ()),
     )
 
@@ -269,21 +277,9 @@ def failover_ground(
     config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store | None
 ) -> "FailoverGround":
     """What failovers stand on. Without ``store`` no report of an observer can be read."""
-    from dbre.capabilities.ha.config_document import HA
-    from dbre.capabilities.ha.failover.ground import FailoverGround
-    from dbre.capabilities.ha.route.building import routes_of
-    from dbre.core.programs.account import choose_account
+    from dbre.capabilities.ha.failover import building
 
-    settings = config.get(HA)
-    return FailoverGround(
-        fleet=fleet,
-        engines=engines,
-        clock=clock,
-        settings=settings,
-        store=store,
-        routes=lambda cluster: routes_of(settings, cluster),
-        account=lambda: choose_account(os.environ),
-    )
+    return building.failover_ground(config, fleet, engines, clock, store)
 
 
 def chaos_ground(
@@ -516,6 +512,7 @@ class Ground:
 def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: str | None = None) -> OperationParts:
     """Put it together. ``statuses`` are the live SLOs of a control plane; by default they are read from the store."""
     from dbre.assembly_drills import drill_ground
+    from dbre.capabilities.ha.disaster.building import disaster_ground
     from dbre.capabilities.ha.rejoin.building import rejoin_ground
     from dbre.capabilities.ha.switchover.building import switchover_ground
     from dbre.capabilities.slo import SLOS, definitions_from
@@ -541,6 +538,7 @@ def assemble(ground: Ground, *, statuses: "RecentStatuses | None" = None, zone: 
         routes=route_ground(ground.config, ground.fleet, ground.engines),
         rejoins=rejoin_ground(ground.config, ground.fleet, ground.engines, clock, store),
         drills=drill_ground(ground.config, chaos),
+        disasters=disaster_ground(ground.config, ground.fleet, ground.engines, clock, store),
         upgrades=upgrade_ground(ground.config, ground.fleet, ground.engines, clock),
     )
     gates = gates_of(ground.config, ground.fleet, clock, store, engines=ground.engines, statuses=known)

@@ -7,6 +7,7 @@ import typer
 from dbre.capabilities.ha.client_settings.cli import app as client_settings_app
 from dbre.capabilities.ha.clients.cli import app as clients_app
 from dbre.capabilities.ha.detection.cli import app as detection_app
+from dbre.capabilities.ha.disaster.cli import app as disaster_app
 from dbre.capabilities.ha.drills.cli import app as drill_app
 from dbre.capabilities.ha.failback.cli import app as failback_app
 from dbre.capabilities.ha.failover.cli import app as failover_app
@@ -31,6 +32,7 @@ app.add_typer(forks_app)
 app.add_typer(detection_app)
 app.add_typer(failover_app)
 app.add_typer(drill_app, name="drill")
+app.add_typer(disaster_app, name="dr")
 app.add_typer(watchdog_app, name="watchdog")
 app.add_typer(route_app)
 app.add_typer(patroni_app)
