@@ -9,6 +9,7 @@ from ha_live import Engines, context, fleet_of
 
 from dbre.capabilities.ha.cli import lag, status
 from dbre.capabilities.ha.nodes import Nodes
+from dbre.cli.output import OutputFormat, OutputOptions
 from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import Address, Cluster, Fleet, Instance
 from dbre.core.secrets import Secret
@@ -48,7 +49,9 @@ async def contacts(fleet: Fleet) -> dict[str, str]:
     return {one["name"]: one["contact"] for one in view.items[0]["nodes"]}
 
 
-async def test_silence_and_refusal_hold_up_nobody(postgres18: PostgresServer, black_hole: Address, nobody: Address) -> None:
+async def test_silence_and_refusal_hold_up_nobody(
+    postgres18: PostgresServer, black_hole: Address, nobody: Address, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = Address("no-such-host.invalid", 5432)
     fleet = with_instances(
         fleet_of("postgresql", {"live": postgres18}, database="postgres"), hole=black_hole, gone=nobody, unnamed=name
@@ -58,6 +61,11 @@ async def test_silence_and_refusal_hold_up_nobody(postgres18: PostgresServer, bl
     assert found == {"live": "answered", "hole": "timeout", "gone": "reset", "unnamed": "unknown"}
     assert view.items[0]["primary"] == "live"
     assert (len(view.errors), view.exit_code) == (3, ExitCode.FINDINGS)
+    for form, told_on_stderr in ((OutputFormat.TABLE, 0), (OutputFormat.JSON, 3)):
+        OutputOptions(format=form).show(view)
+        printed = capsys.readouterr()
+        assert printed.err.count("dbre: ") == told_on_stderr, printed.err
+        assert printed.out.count(f"{nobody}: Connection refused") >= 1, "why is said once, with what is wrong"
 
 
 async def test_the_silent_are_asked_first_the_next_time(

@@ -15,6 +15,7 @@ from dbre.core.view import Column, Row, View
 __all__ = ["OutputFormat", "OutputOptions", "drop_stdout", "say"]
 
 T = TypeVar("T")
+_FOR_PEOPLE = (OutputFormat.TABLE, OutputFormat.WIDE)
 
 
 def say(error: DbreError, *, with_hint: bool = True) -> None:
@@ -52,7 +53,7 @@ class OutputOptions:
     @property
     def clears_screen(self) -> bool:
         """Whether ``--watch`` redraws in place instead of appending."""
-        return self.format in (OutputFormat.TABLE, OutputFormat.WIDE)
+        return self.format in _FOR_PEOPLE
 
     def show(self, view: View) -> int:
         """Print ``view`` to stdout, its notes to stderr, and give the exit code. Raises: UsageError for unknown columns."""
@@ -64,7 +65,8 @@ class OutputOptions:
         if not self.quiet:
             for note in shown.notes:
                 sys.stderr.write(f"{printable(note)}\n")
-        for error, following in pairwise([*view.errors, None]):
+        is_told = view.text_tells_errors and shown.text is not None and self.format in _FOR_PEOPLE
+        for error, following in pairwise([*(() if is_told else view.errors), None]):
             if error is not None:  # a remedy that many have in common is told once
                 say(error, with_hint=following is None or following.hint != error.hint)
         return code

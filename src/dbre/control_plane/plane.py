@@ -34,7 +34,7 @@ from dbre.control_plane.parts import run_parts, stop_signals, until_told
 from dbre.control_plane.preflight import check_engines, check_secrets, warn_of_definitions, warn_of_store
 from dbre.control_plane.readiness import find_trouble, readiness
 from dbre.control_plane.stack import stack_checker
-from dbre.control_plane.topology import topology_looks
+from dbre.control_plane.topology import drill_looks, topology_looks
 from dbre.control_plane.web_server import address_of, listen, serve
 from dbre.core.audit.checkpointer import Checkpointer
 from dbre.core.audit.document import AUDIT
@@ -288,6 +288,7 @@ class ControlPlane:
             chaos=chaos,
             sweeps=sweeps,
             switchovers=switchovers,
+            drills=drill_looks(self._config, self._clock, store),
             composites=composites_from(self._config.get(SLO_COMPOSITES)),
             reports=Reports(store, StoredReportSources(self._config, self._fleet, store), self._config.get(REPORT)),
         )

@@ -1,8 +1,9 @@
-"""What the pages show of who is primary, and of who could be next."""
+"""What the pages show of who is primary, of who could be next, and of how it went when that was drilled."""
 
 from datetime import timedelta
 
 from dbre.capabilities.ha.config_document import HA
+from dbre.capabilities.ha.drills.standing import DrillLook, look_at_drills
 from dbre.capabilities.ha.shared import Shared
 from dbre.capabilities.ha.sweeps import Sweeps, sweep
 from dbre.capabilities.ha.switchover.building import switchover_ground
@@ -13,9 +14,10 @@ from dbre.core.fleet import Cluster, Fleet
 from dbre.core.store import Store
 from dbre.ports.engine import EngineRegistry
 
-__all__ = ["topology_looks"]
+__all__ = ["drill_looks", "topology_looks"]
 
 _FORECAST_FRESH = timedelta(seconds=10)  # it asks each server, process and route; who could be next seldom changes
+_DRILLS_FRESH = timedelta(seconds=10)  # it asks Patroni for its settings
 
 
 def topology_looks(
@@ -30,3 +32,8 @@ def topology_looks(
         return await next_switchover(ground, cluster, seen=(status.topology, status.lags))
 
     return sweeps, Shared(forecast, clock, fresh=_FORECAST_FRESH)
+
+
+def drill_looks(config: Config, clock: Clock, store: Store) -> Shared[DrillLook]:
+    """How drills stand, held against what settings promise now."""
+    return Shared(lambda one: look_at_drills(store, config.get(HA), clock, one), clock, fresh=_DRILLS_FRESH)

@@ -48,8 +48,8 @@ class View:
 
     ``kind`` names the document (``SloBudgetList``); ``single`` prints ``items[0]`` as the document itself and, as a table,
     key by key. ``text`` replaces the table form where a table is the wrong shape (SQL, a chart, a script). ``notes`` go to
-    stderr. ``errors`` mark the document as partial. ``exit_code`` is what the process ends with; ``plugin`` says it for
-    ``-o nagios`` where the exit code alone does not.
+    stderr. ``errors`` mark the document as partial, and go to stderr; where ``text_tells_errors``, people have read them.
+    ``exit_code`` is what the process ends with; ``plugin`` says it for ``-o nagios`` where the exit code alone does not.
     """
 
     kind: str
@@ -61,5 +61,6 @@ class View:
     empty: str = "nothing found"
     notes: Sequence[str] = ()
     errors: Sequence[DbreError] = field(default=())
+    text_tells_errors: bool = False
     exit_code: ExitCode = ExitCode.OK
     plugin: PluginStatus | None = None

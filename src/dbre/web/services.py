@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from dbre.capabilities.backup.ground import BackupGround
 from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.ha.drills.standing import DrillLook
 from dbre.capabilities.ha.shared import Shared
 from dbre.capabilities.ha.sweeps import Sweeps
 from dbre.capabilities.ha.switchover.forecast import NextSwitchover
@@ -137,6 +138,7 @@ class Services:
     backups: BackupServices
     sweeps: Sweeps
     switchovers: Shared[NextSwitchover]
+    drills: Shared[DrillLook]
     chaos: ChaosGround
     stack: Callable[[], Sequence[CheckResult]]  # the latest check of each service
     composites: Sequence[Composite] = ()

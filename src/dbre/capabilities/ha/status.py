@@ -139,6 +139,9 @@ def status_text(found: Status, following: NextSwitchover | None = None) -> str:
         lines.extend(("", *following.lines()))
     for finding in found.findings:
         lines.extend(("", f"{finding.severity.value.upper()} {finding.rule}: {finding.summary}"))
+        reason = finding.evidence.get("reason")
+        if reason:
+            lines.append(f"  because: {printable(str(reason), limit=300)}")
         if finding.fix:
             lines.append(f"  fix: {finding.fix}")
     return "\n".join(lines) + "\n"

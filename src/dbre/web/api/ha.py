@@ -1,14 +1,17 @@
-"""High availability: the live topology of a cluster."""
+"""High availability: the live topology of a cluster, and the failovers that were drilled on it."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from dbre.capabilities.ha.lag_view import lag_row
 from dbre.capabilities.ha.status import status_document
 from dbre.web.access import ApiAccess, ApiPrincipal, Wired
+from dbre.web.api.drill_items import DrillItem, DrillReportItem
+from dbre.web.api.listing import Listing, listing
+from dbre.web.drills import drill_for, drills_for
 from dbre.web.problems import ERRORS
 from dbre.web.topology import seen_forecast, seen_sweep
 
@@ -121,3 +124,18 @@ async def show_topology(cluster: str, wired: Wired, principal: ApiPrincipal) -> 
     following = await seen_forecast(wired, principal, cluster)
     document = status_document(found.status, found.at, following)
     return TopologyItem.model_validate({**document, "lags": [lag_row(one) for one in found.status.lags]})
+
+
+@router.get("/ha/{cluster}/drills", responses={code: ERRORS[code] for code in (404, 422)})
+async def list_failover_drills(
+    cluster: str, wired: Wired, principal: ApiPrincipal, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> Listing[DrillItem]:
+    """Failovers that were drilled on one cluster, the newest first."""
+    found = await drills_for(wired, principal, cluster)
+    return listing("DrillList", [DrillItem.of(one) for one in found[:limit]], wired.clock)
+
+
+@router.get("/ha/{cluster}/drills/{drill}", responses={404: ERRORS[404]})
+async def show_failover_drill(cluster: str, drill: str, wired: Wired, principal: ApiPrincipal) -> DrillReportItem:
+    """One drill run by run, by its id or the beginning or end of it."""
+    return DrillReportItem.of(await drill_for(wired, principal, cluster, drill))

@@ -56,36 +56,13 @@ async def list_drills(
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many.")] = 25,
 ) -> View:
     """Drills that were done, the newest first: median and longest outage, what was lost."""
-    from itertools import groupby
-
-    from dbre.capabilities.ha.drills.measures import distribution
     from dbre.capabilities.ha.drills.repository import list_runs
+    from dbre.capabilities.ha.drills.summary import drill_row, summaries
     from dbre.capabilities.ha.drills.view import seconds
 
     parts = runtime(ctx)
     async with parts.open_store() as store, store.read() as connection:
-        found = await list_runs(connection, cluster=cluster)
-    rows: list[Row] = []
-    for operation, group in groupby(sorted(found, key=lambda one: str(one.operation_id)), lambda one: one.operation_id):
-        every = list(group)
-        outages = distribution([one.run.outage_seconds for one in every if one.run.outage_seconds is not None])
-        first = min(every, key=lambda one: one.began_at)
-        rows.append(
-            {
-                "id": str(operation),
-                "cluster": first.cluster,
-                "kind": first.run.kind,
-                "by": first.run.by,
-                "runs": len(every),
-                "p50_seconds": outages.p50,
-                "max_seconds": outages.most,
-                "promised_seconds": first.run.predicted_most_seconds,
-                "lost": sum(one.run.lost or 0 for one in every),
-                "old_acknowledged": sum(one.run.old_acknowledged or 0 for one in every),
-                "began_at": first.began_at.isoformat(),
-            }
-        )
-    rows.sort(key=lambda row: str(row["began_at"]), reverse=True)
+        rows: list[Row] = [drill_row(one) for one in summaries(await list_runs(connection, cluster=cluster))]
     columns = [
         Column(key="id", title="DRILL", tail=True),
         Column(key="cluster", title="CLUSTER"),
@@ -121,19 +98,13 @@ async def show_drill(
 async def check_drills(ctx: typer.Context, cluster: ClusterName) -> View:
     """What drills say of a cluster as it is set now: never done, too old, or promised otherwise by now. Ends with 3 then."""
     from dbre.capabilities.ha.config_document import HA
-    from dbre.capabilities.ha.drills.config_document import DrillDocument
-    from dbre.capabilities.ha.drills.findings import drill_findings, standings
-    from dbre.capabilities.ha.drills.promises import promises_now
-    from dbre.capabilities.ha.drills.repository import list_runs
+    from dbre.capabilities.ha.drills.standing import look_at_drills
     from dbre.core.checks import Severity, exit_code_of
 
     parts = runtime(ctx)
-    settings = parts.config.get(HA).of(parts.fleet.cluster(cluster).name)
-    promises = await promises_now(settings.patroni) if settings.patroni is not None else {}
-    async with parts.open_store() as store, store.read() as connection:
-        found = standings(await list_runs(connection, cluster=cluster), promises)
-    rules = settings.drill or DrillDocument.model_validate({})
-    told = list(drill_findings(cluster, found, now=parts.clock.now(), max_age=rules.max_age))
+    wanted = parts.fleet.cluster(cluster)
+    async with parts.open_store() as store:
+        told = (await look_at_drills(store, parts.config.get(HA), parts.clock, wanted)).findings
     rows: list[Row] = [
         {"rule": one.rule, "severity": one.severity.value, "finding": one.summary, "fix": one.fix} for one in told
     ]

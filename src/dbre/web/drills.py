@@ -1,0 +1,68 @@
+"""What is shown of failovers that were drilled, and of work on the servers of a cluster, and to whom."""
+
+import asyncio
+from collections.abc import Sequence
+
+from dbre.capabilities.ha.drills.repository import NoSuchDrill, find_drill, list_runs
+from dbre.capabilities.ha.drills.standing import DrillLook
+from dbre.capabilities.ha.drills.summary import DrillSummary, summaries, summary_of
+from dbre.core.fleet import Cluster
+from dbre.core.identity.model import Principal
+from dbre.core.operation.desk import OperationFilter
+from dbre.core.operation.model import OperationRecord
+from dbre.core.text import quoted
+from dbre.web.problems import NotFound
+from dbre.web.services import Services
+from dbre.web.sight import seen_clusters
+
+__all__ = ["drill_for", "drill_look", "drills_for", "work_on"]
+
+_PATIENCE_SECONDS = 1.0  # for what Patroni promises now: what is not there by then comes with the next look
+_WORK = ("ha.", "upgrade.")  # kinds of operations that change who is primary, or restart servers
+_LOOKED_AT, _SHOWN = 100, 10
+
+
+async def drills_for(wired: Services, principal: Principal, name: str) -> list[DrillSummary]:
+    """The drills of a cluster, the newest first. Raises: NotFound, also where the principal may not see it."""
+    cluster = _seen(wired, principal, name)
+    async with wired.store.read() as connection:
+        return summaries(await list_runs(connection, cluster=cluster.name))
+
+
+async def drill_for(wired: Services, principal: Principal, name: str, text: str) -> DrillSummary:
+    """One drill of a cluster. Raises: NotFound, also where it is of another cluster."""
+    cluster = _seen(wired, principal, name)
+    missing = NotFound(f"{cluster.name} has no drill {quoted(text, limit=60)}", hint=f"/ha/{cluster.name} lists them")
+    try:
+        async with wired.store.read() as connection:
+            found = summary_of(await find_drill(connection, text))
+    except NoSuchDrill:
+        raise missing from None
+    if found.cluster != cluster.name:
+        raise missing
+    return found
+
+
+async def drill_look(wired: Services, principal: Principal, name: str) -> DrillLook | None:
+    """How the drills of a cluster stand now; None: it is still being asked what its settings promise. Raises: NotFound."""
+    cluster = _seen(wired, principal, name)
+    asking = asyncio.create_task(wired.drills.of(cluster))
+    await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
+    if asking.done():
+        return asking.result()
+    asking.cancel()  # the look itself goes on
+    return wired.drills.last(cluster)
+
+
+async def work_on(wired: Services, principal: Principal, name: str) -> Sequence[OperationRecord]:
+    """The newest operations that changed the primary of a cluster or restarted its servers, or are about to."""
+    wanted = OperationFilter(target=f"cluster/{_seen(wired, principal, name).name}", limit=_LOOKED_AT)
+    found = await wired.desk(principal).list(wanted)
+    return [one for one in found if one.planned.kind.startswith(_WORK)][:_SHOWN]
+
+
+def _seen(wired: Services, principal: Principal, name: str) -> Cluster:
+    found = next((one for one in seen_clusters(wired, principal) if one.name == name), None)
+    if found is None:
+        raise NotFound(f"the inventory has no cluster {quoted(name, limit=100)}", hint="dbre fleet list names them")
+    return found
