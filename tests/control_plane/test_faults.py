@@ -104,7 +104,7 @@ async def _page(plane: ControlPlaneProcess, path: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)])
 async def test_stops_in_order_and_soon_although_databases_hang(
     number: signal.Signals, tmp_path: Path, fresh_postgres: PostgresServer
 ) -> None:
@@ -166,7 +166,7 @@ async def test_database_that_accepts_and_never_answers_disturbs_no_other(
     silent.close()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.skipif(
     FAKETIME is None and os.environ.get("DBRE_REQUIRE_ALL") != "1", reason="the package libfaketime is not installed"
 )

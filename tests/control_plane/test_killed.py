@@ -83,6 +83,7 @@ async def test_killed_before_the_page_could_be_delivered(fresh_postgres: Postgre
             await told_once(plane, fresh_postgres, pager)
 
 
+@pytest.mark.soak
 async def test_killed_again_and_again(fresh_postgres: PostgresServer, tmp_path: Path) -> None:
     with Pager(new_secret()) as pager:
         async with watching(tmp_path, fresh_postgres, pager) as plane:

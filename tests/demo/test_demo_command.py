@@ -1,7 +1,6 @@
 """``dbre demo`` as a user types it: on real servers, to the end, and when it is told to stop or killed half-way."""
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -45,21 +44,6 @@ async def gone(directory: Path) -> bool:
 def place(lab_site, tmp_path: Path) -> Path:
     """A directory that does not exist yet, where servers of another account can run."""
     return lab_site.directory / f"demo-{tmp_path.name}"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-async def test_demo_keeps_all_its_promises_and_leaves_nothing(postgres18: PostgresServer, place: Path, tmp_path: Path) -> None:
-    child = await demo("-o", "json", "--directory", str(place), "--freeze", "8s", directory=tmp_path)
-    output, errors = await child.communicate()
-    assert child.returncode == 0, (output + errors).decode()
-    document = json.loads(output)
-    assert document["kind"] == "DemoResult"
-    assert len(document["items"]) == 9
-    assert all(one["is_kept"] for one in document["items"])
-    assert "SIGSTOP" in errors.decode()
-    assert "promises were kept" in (tmp_path / "dbre-demo.html").read_text()
-    assert await gone(place)
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-COUNT = int(os.environ.get("DBRE_PROOF_OPERATIONS", "300"))
-KILLED = 12
+COUNT = int(os.environ.get("DBRE_PROOF_OPERATIONS", "150"))
+KILLED = 6
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The wheel is whole: in an empty environment, outside the checkout, it does what the checkout does."""
 
+import json
 import os
 import re
 import shutil
@@ -145,6 +146,12 @@ def test_a_broker_without_the_extra_is_refused_with_the_command_that_installs_it
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_demo_runs_from_the_wheel(installed: Path) -> None:
-    done = run(installed / ".venv/bin/dbre", "demo", cwd=installed, timeout=300)
+def test_the_demo_runs_from_the_wheel_and_keeps_all_its_promises(installed: Path) -> None:
+    done = run(installed / ".venv/bin/dbre", "demo", "-o", "json", cwd=installed, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+    document = json.loads(done.stdout)
+    assert document["kind"] == "DemoResult"
+    assert len(document["items"]) == 9
+    assert all(one["is_kept"] for one in document["items"])
+    assert "SIGSTOP" in done.stderr
+    assert "promises were kept" in (installed / "dbre-demo.html").read_text(encoding="utf-8")
