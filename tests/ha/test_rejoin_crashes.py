@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kill_kit import Failpoints
 from rejoin_kit import Rejoiner, diverge, entries, forkable, ground_of, receives, results, run
-from switchover_kit import Failpoints
 
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Fleet
