@@ -175,9 +175,6 @@ async def test_what_is_in_the_way_is_said_before_anything_is_done(trio: Servers,
         await walker.submit("upgrade.parameters", set={"max_connections": "200", "max_worker_processes": "4"})
     with pytest.raises(ValidationError, match="exclude each other"):
         await walker.submit("upgrade.restart", in_place=True, back=True)
-    managed = Walker(store=walker.store, ground=Ground.of(fleet_of(trio), manager="Patroni"))
-    with pytest.raises(PrecheckFailed, match="Patroni"):
-        await managed.submit("upgrade.restart")
     replica = next(name for name, role in (await roles(trio)).items() if role is Role.REPLICA)
     await trio[replica].stop()
     try:

@@ -98,8 +98,10 @@ class SettingsPort(Protocol):
         """One parameter as a new session sees it, and as it is stored. Raises: UsageError, Denied, Unsupported."""
         ...
 
-    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+    async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
         """What ``change`` would do; only looks. ``None`` takes away what the server stores, so that its files or default count.
+
+        ``is_kept_elsewhere``: not the server stores it, but whoever starts it, and nothing is asked of our login.
 
         Raises: UsageError for an unknown name or a value of the wrong form, SettingRefused with the reason, Denied without the
         privilege, Unsupported where the engine cannot change parameters.

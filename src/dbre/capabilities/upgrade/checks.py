@@ -37,11 +37,14 @@ class RollCheck:
 
 def checks_of(seen: Survey) -> list[RollCheck]:
     """Everything that speaks for or against restarting the servers of a cluster one after the other."""
-    found = [_unmanaged(seen), *_answer(seen), _one_primary(seen)]
+    found = [*_by_steward(seen), *_answer(seen), _one_primary(seen)]
     for one in seen.nodes.values():
-        found.append(_controlled(one))
+        if seen.steward is None:
+            found.append(_controlled(one))
         if seen.primary is not None and one.view is not None and not one.is_primary:
-            found += [_receives(one), *_lag(one, seen.primary), *_enough(one, seen.primary)]
+            found += [_receives(one), *_lag(one, seen.primary)]
+            # a steward starts a replica with as much as its primary has, whatever it keeps for it
+            found += _enough(one, seen.primary) if seen.steward is None else ()
     if seen.primary is not None:
         found += [*_confirmed(seen), *_redundant(seen)]
     return found
@@ -52,18 +55,19 @@ def _check(rule: str, subject: str, is_met: bool, value: str, limit: str, source
     return RollCheck(rule=rule, subject=subject, state=state, value=value, limit=limit, source=source, remedy=remedy)
 
 
-def _unmanaged(seen: Survey) -> RollCheck:
-    who = seen.manager
-    remedy = f"restart its servers through {who}: it would take the stop of one for its death" if who else ""
-    return _check(
-        "not_managed",
-        seen.cluster.name,
-        who is None,
-        who or "nobody else starts its servers",
-        "nobody else",
-        "section ha",
-        remedy,
-    )
+def _by_steward(seen: Survey) -> Iterator[RollCheck]:
+    """What is said by who starts and stops the servers, where somebody beside dbre does."""
+    for one in seen.obstacles:
+        state = CheckState.OK if one.is_met else CheckState.FAIL if one.is_blocking else CheckState.WARN
+        yield RollCheck(
+            rule=one.rule,
+            subject=one.subject,
+            state=state,
+            value=one.value,
+            limit=one.limit,
+            source=one.source,
+            remedy=one.remedy,
+        )
 
 
 def _answer(seen: Survey) -> Iterator[RollCheck]:

@@ -17,14 +17,24 @@ def _listed(value: object) -> object:
 
 
 class InstanceCommands(Document):
-    """How the programs of one instance are replaced, and put back; run while its server is stopped, without a shell."""
+    """How the programs of one instance are replaced, and put back; run without a shell while its server is stopped.
+
+    Where Patroni starts and stops it, while it runs: the restart afterwards takes the new ones.
+    """
 
     instance: Name = Field(description="of the cluster")
-    install: Argv = Field(
-        description="replaces the programs; done again it changes nothing: [/usr/bin/ssh, db1, sudo, apt-get, ...]"
+    install: Argv | None = Field(
+        default=None,
+        description="replaces the programs; done again it changes nothing: [/usr/bin/ssh, db1, sudo, apt-get, ...]; "
+        "without it they are replaced beforehand",
     )
     put_back: Argv | None = Field(
         default=None, description="puts the programs of before back; without it nothing is taken back"
+    )
+    version: Argv | None = Field(
+        default=None,
+        description="prints the version that its next start runs: [/usr/bin/ssh, db1, /usr/lib/postgresql/15/bin/postgres, "
+        "--version]; default: the program on this machine is asked",
     )
     limit: Duration = Field(timedelta(seconds=600), description="how long each may take")
 
@@ -51,6 +61,11 @@ class UpgradeClusterDocument(Document):
     def commands_of(self, instance: str) -> InstanceCommands | None:
         """Those of an instance; None where its programs are replaced by others."""
         return next((one for one in self.commands if one.instance == instance), None)
+
+    def installs(self, instance: str) -> bool:
+        """Whether a command replaces its programs."""
+        found = self.commands_of(instance)
+        return found is not None and found.install is not None
 
 
 class UpgradeDocument(Document):

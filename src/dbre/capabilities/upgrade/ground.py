@@ -9,6 +9,7 @@ from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet, Instance
 from dbre.core.secrets import prepare_secrets
 from dbre.ports.engine import Access, EngineRegistry, Server, Timeouts
+from dbre.ports.steward import Steward
 from dbre.ports.succession import HostPort
 
 __all__ = ["UpgradeGround"]
@@ -24,7 +25,7 @@ class UpgradeGround:
     engines: EngineRegistry
     clock: Clock
     settings: UpgradeDocument
-    manager_of: Callable[[Cluster], str | None]  # who starts and stops the servers of a cluster beside dbre
+    steward_of: Callable[[Cluster], Steward | None]  # who starts and stops the servers of a cluster beside dbre
     switch_kind: str  # the operation that makes another instance the primary
 
     def limits(self, cluster: str) -> UpgradeClusterDocument:

@@ -1,18 +1,14 @@
 """Programs of one instance replaced, or put back, by the operator's own command, and seen to run afterwards."""
 
-import os
-import pwd
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
+from dbre.capabilities.upgrade.installed import installed_version, run_command
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.capabilities.upgrade.versions import is_same_series
 from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.fleet import Cluster
-from dbre.core.programs.account import Account
-from dbre.core.programs.run import run
 from dbre.ports.versions import format_version
 
 __all__ = ["Replacing"]
@@ -33,10 +29,14 @@ class Replacing:
         async with self._ground.server(self._cluster, self._member.instance, purpose=self._purpose) as server:
             return (await server.succession.standing()).version
 
+    async def installed(self) -> tuple[int, ...] | None:
+        """What its next start runs; None where nobody can tell."""
+        return await installed_version(self._ground, self._cluster, self._member.instance)
+
     async def install(self) -> None:
         """Run the command of the configuration. Raises: ProgramFailed with what it printed."""
-        if self._commands is not None:
-            await self._run(self._commands.install)
+        if self._commands is not None and self._commands.install is not None:
+            await run_command(self._commands.install, limit_seconds=self._commands.limit.total_seconds())
 
     async def put_back(self) -> None:
         """Likewise, the other way. Raises: NotWhole where none is configured."""
@@ -45,11 +45,11 @@ class Replacing:
                 f"nobody says how the programs of {self._member.instance.name} are put back",
                 hint="put them back by hand, start it, and set upgrade: clusters: commands: put_back",
             )
-        await self._run(self._commands.put_back)
+        await run_command(self._commands.put_back, limit_seconds=self._commands.limit.total_seconds())
 
     async def require_installed(self, before: tuple[int, ...]) -> Mapping[str, Any]:
         """See that what runs is what is installed, and of the same series. Raises: NotWhole."""
-        now, installed = await self.running(), await self._member.host.installed_version()
+        now, installed = await self.running(), await self.installed()
         name = self._member.instance.name
         if installed is not None and now != installed:
             raise NotWhole(f"{name} runs {format_version(now)} after its restart, {format_version(installed)} is installed")
@@ -58,10 +58,6 @@ class Replacing:
                 f"{name} ran {format_version(before)} and runs {format_version(now)}: that is no minor step",
                 hint="only the last number may differ",
             )
+        if now < before:
+            raise NotWhole(f"{name} ran {format_version(before)} and runs {format_version(now)}: that is an older one")
         return {"version": format_version(now), "before": format_version(before)}
-
-    async def _run(self, words: tuple[str, ...]) -> None:
-        entry = pwd.getpwuid(os.geteuid())
-        account = Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switch=False)
-        limit = self._commands.limit.total_seconds() if self._commands is not None else 0.0
-        await run(words, account=account, directory=Path(entry.pw_dir), timeout_seconds=limit)

@@ -7,6 +7,8 @@ from dbre.capabilities.upgrade.ground import UpgradeGround
 from dbre.capabilities.upgrade.wholeness import NotWhole, primary_of, wait_primary, wait_replica
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
+from dbre.ports.session import Role
+from dbre.ports.steward import Steward
 from dbre.ports.succession import HostPort
 
 __all__ = ["Member", "mark_of"]
@@ -18,11 +20,14 @@ Between = Callable[[], Awaitable[None]]
 
 async def mark_of(ground: UpgradeGround, cluster: Cluster, instance: Instance, *, purpose: str) -> dict[str, Any]:
     """What tells this run of a server from a later one: its main process, and when it was started by its own word."""
-    state = await ground.host(cluster, instance).state()
+    process = None
+    if ground.steward_of(cluster) is None:
+        state = await ground.host(cluster, instance).state()
+        process = state.processes[0] if state.processes else None
     async with ground.server(cluster, instance, purpose=purpose) as server:
         started = (await server.session.identify()).started_at
     return {
-        "process": state.processes[0] if state.processes else None,
+        "process": process,
         "started": started.timestamp() if started is not None else None,
     }
 
@@ -36,6 +41,8 @@ class Member:
         self.instance = instance
         self._purpose = purpose
         self._limits = ground.limits(cluster.name)
+        self._steward = ground.steward_of(cluster)
+        self._role: Role | None = None  # what it was found to be
 
     @property
     def host(self) -> HostPort:
@@ -68,6 +75,7 @@ class Member:
         One that does not answer was stopped by this operation before it was interrupted, or fell: it is started again.
         Raises: NotWhole where it is not, and then it is not stopped.
         """
+        self._role = Role.PRIMARY if is_primary else Role.REPLICA
         if is_primary:
             if await self.is_up() and (found := await self.primary()).name != self.instance.name:
                 raise self._changed(found)
@@ -82,7 +90,15 @@ class Member:
         return await primary_of(self._ground, self._cluster, purpose=self._purpose)
 
     async def restart(self, *, between: Between | None = None) -> None:
-        """Stop it in order, do what is to be done while it is stopped, start it."""
+        """Stop it in order, do what is to be done while it is stopped, start it.
+
+        A steward does both at once, so ``between`` is done while the server still runs.
+        """
+        if self._steward is not None:
+            if between is not None:
+                await between()
+            await self._by_steward(self._steward)
+            return
         host = self.host
         await host.stop(limit_seconds=self._limits.stop.total_seconds())
         if between is not None:
@@ -91,6 +107,9 @@ class Member:
 
     async def start(self) -> None:
         """Start it where it is stopped."""
+        if self._steward is not None:
+            await self._by_steward(self._steward)
+            return
         await self.host.start(limit_seconds=self._limits.start.total_seconds())
 
     async def wait_whole(self, primary: Instance | None) -> Mapping[str, Any]:
@@ -98,6 +117,10 @@ class Member:
         if primary is None:
             return await wait_primary(self._ground, self._cluster, self.instance, purpose=self._purpose)
         return await wait_replica(self._ground, self._cluster, self.instance, primary, purpose=self._purpose)
+
+    async def _by_steward(self, steward: Steward) -> None:
+        seconds = (self._limits.stop + self._limits.start).total_seconds()
+        await steward.restart(self._cluster, self.instance, role=self._role, limit_seconds=seconds)
 
     def _changed(self, primary: Instance) -> NotWhole:
         return NotWhole(

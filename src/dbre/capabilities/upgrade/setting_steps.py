@@ -1,7 +1,7 @@
 """Which settings change on which server, and in which order: pure rules over what every server said."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dbre.capabilities.upgrade.documents import ParametersInput
@@ -12,7 +12,7 @@ from dbre.core.operation.plan import Change, Step
 from dbre.core.text import printable
 from dbre.ports.settings import Applies, SettingForecast, SettingState
 
-__all__ = ["Wanted", "is_lowering", "setting_changes", "setting_steps", "state_from"]
+__all__ = ["Wanted", "is_lowering", "kept_elsewhere", "setting_changes", "setting_steps", "state_from"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,13 @@ def state_from(document: Mapping[str, Any]) -> SettingState:
     return SettingState(**document)
 
 
+def kept_elsewhere(told: SettingForecast, kept: Mapping[str, str]) -> SettingForecast:
+    """The forecast where not the server stores it, but whoever starts it, who keeps ``kept`` now."""
+    now = replace(told.now, stored=kept.get(told.now.name))
+    is_already = told.is_already and not now.is_pending_restart and now.stored in (None, told.stored)
+    return replace(told, now=now, stored=now.stored if is_already else told.stored, is_already=is_already)
+
+
 def is_lowering(seen: Survey, wanted: Sequence[Wanted]) -> bool:
     """Whether the primary must go first, since replicas need at least as much as it has. Raises: UsageError for both."""
     primary = seen.primary
@@ -74,6 +81,8 @@ def setting_steps(seen: Survey, asked: ParametersInput, wanted: Sequence[Wanted]
     old = seen.primaries[0]
     primary = [_change_step(due[old], as_primary=True)] if old in due else []
     replicas = [_change_step(due[name], as_primary=False) for name in seen.replicas if name in due]
+    if seen.steward is not None and due:
+        yield _keep_step(seen.steward, [due[name] for name in seen.nodes if name in due])
     if is_lowered:
         yield from (*primary, *replicas)
         return
@@ -83,12 +92,13 @@ def setting_steps(seen: Survey, asked: ParametersInput, wanted: Sequence[Wanted]
     if not is_switched(seen, asked):
         yield from primary
         return
-    yield Step(
-        f"store:{old}",
-        summary=f"store the same on {old}, for its next start",
-        input={"instance": old, "changes": due[old].changes(), "as_primary": True},
-        undo="forget",
-    )
+    if seen.steward is None:
+        yield Step(
+            f"store:{old}",
+            summary=f"store the same on {old}, for its next start",
+            input={"instance": old, "changes": due[old].changes(), "as_primary": True},
+            undo="forget",
+        )
     yield switch_step(old, is_final=True)
     yield _change_step(due[old], as_primary=False)
     if asked.back:
@@ -112,6 +122,17 @@ def _change_step(one: Wanted, *, as_primary: bool) -> Step:
         summary=printable(f"{verb} {one.instance} as {'primary' if as_primary else 'replica'}: {shown}", limit=500),
         input={"instance": one.instance, "changes": one.changes(), "as_primary": as_primary},
         undo="take-back",
+    )
+
+
+def _keep_step(steward: str, due: Sequence[Wanted]) -> Step:
+    shown = "; ".join(sorted({f"{told.now.name} = {told.value}" for one in due for told in one.due}))
+    changes = {change["name"]: change for one in due for change in one.changes()}  # what is kept is the same for all
+    return Step(
+        "keep",
+        summary=printable(f"have {steward} keep it for all servers, without a restart: {shown}", limit=500),
+        input={"instance": due[0].instance, "changes": list(changes.values())},
+        undo="unkeep",
     )
 
 

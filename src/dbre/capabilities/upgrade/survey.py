@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
+from dbre.capabilities.upgrade.installed import installed_version
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.ports.session import Role, ServerIdentity
 from dbre.ports.settings import Setting
-from dbre.ports.succession import HostState, Standing
+from dbre.ports.succession import HostState, Obstacle, Standing
 from dbre.ports.topology import NodeView
 
 __all__ = ["NodeLook", "Survey", "survey"]
@@ -48,7 +49,8 @@ class Survey:
 
     cluster: Cluster
     nodes: Mapping[str, NodeLook]
-    manager: str | None
+    steward: str | None = None  # who starts and stops them beside dbre
+    obstacles: tuple[Obstacle, ...] = ()  # by the steward's word
 
     @property
     def primaries(self) -> list[str]:
@@ -69,16 +71,22 @@ class Survey:
 
 async def survey(ground: UpgradeGround, cluster: Cluster, *, purpose: str) -> Survey:
     """Look at everything side by side; only looks. Raises: SecretUnavailable."""
+    steward = ground.steward_of(cluster)
     found = await asyncio.gather(*(_node(ground, cluster, one, purpose) for one in cluster.instances))
-    return Survey(cluster=cluster, nodes={one.name: one for one in found}, manager=ground.manager_of(cluster))
+    return Survey(
+        cluster=cluster,
+        nodes={one.name: one for one in found},
+        steward=steward.name if steward is not None else None,
+        obstacles=tuple(await steward.check(cluster)) if steward is not None else (),
+    )
 
 
 async def _node(ground: UpgradeGround, cluster: Cluster, instance: Instance, purpose: str) -> NodeLook:
     state, installed, host_error = None, None, None
     try:
-        host = ground.host(cluster, instance)
-        state = await host.state()
-        installed = await host.installed_version() if state.is_seen else None
+        if instance.control is not None or ground.steward_of(cluster) is None:
+            state = await ground.host(cluster, instance).state()
+        installed = await installed_version(ground, cluster, instance)
     except DbreError as error:
         host_error = error
     try:

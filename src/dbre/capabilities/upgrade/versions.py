@@ -20,13 +20,13 @@ def is_same_series(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 def due(seen: Survey, document: UpgradeClusterDocument) -> list[str]:
     """Whose programs are replaced by a command, or were replaced already and do not run yet."""
-    return [one.name for one in seen.nodes.values() if document.commands_of(one.name) is not None or _is_replaced(one)]
+    return [one.name for one in seen.nodes.values() if document.installs(one.name) or _is_replaced(one)]
 
 
 def version_checks(seen: Survey, document: UpgradeClusterDocument) -> Iterator[RollCheck]:
     """Each server: what runs against what is installed, extensions and collations against their libraries."""
     for one in seen.nodes.values():
-        yield _minor(one, has_command=document.commands_of(one.name) is not None)
+        yield _minor(one, has_command=document.installs(one.name))
 
 
 def _is_replaced(one: NodeLook) -> bool:
@@ -36,7 +36,10 @@ def _is_replaced(one: NodeLook) -> bool:
 def _minor(one: NodeLook, *, has_command: bool) -> RollCheck:
     running, installed = one.version, one.installed
     value = f"runs {version_text(running)}, {version_text(installed)} is installed"
-    is_met = running is not None and installed is not None and is_same_series(running, installed)
+    if installed is None:
+        is_met = running is not None and has_command  # what its command installs is looked at when it runs
+    else:
+        is_met = running is not None and is_same_series(running, installed)
     if is_met and running is not None and installed is not None and installed < running and not has_command:
         is_met, value = False, f"{value}: an older one"
     return RollCheck(
@@ -46,5 +49,6 @@ def _minor(one: NodeLook, *, has_command: bool) -> RollCheck:
         value=value,
         limit="only the last number of the version differs, and does not fall",
         source="the program on this machine, and the server",
-        remedy="control: data_directory (and bindir) of the instance say which program; a major version is another matter",
+        remedy="control: data_directory (and bindir) of the instance, or version: in its commands, say which program; "
+        "a major version is another matter",
     )

@@ -101,9 +101,11 @@ class SettingChanges:
         """One parameter as a new session sees it; MariaDB stores none."""
         return _state(await self._look(name))
 
-    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+    async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
         """What a change would do; only looks."""
         found = await self._look(name)
+        if is_kept_elsewhere and value is not None:
+            return _forecast_elsewhere(found, self._checked(found, value))
         after = self._check(found, value)
         is_already = same_value(found["value"], after, found)
         notes = [] if is_already else [_file_line(found["name"], None if value is None else after)]
@@ -157,15 +159,19 @@ class SettingChanges:
 
     def _check(self, found: Row, value: str | None) -> str:
         name = found["name"]
-        reason, subject = _refusal_of(name, None), name
-        if reason is None and (found["is_static"] == "YES" or found["scope"] not in ("GLOBAL", "SESSION")):
+        if _refusal_of(name, None) is None and _is_static(found):
             raise SettingRefused(
                 f"MySQL at {self._link.access.address}: {name} is read when the server starts, and cannot be set while it runs",
                 hint=f"write it below [mysqld] of my.cnf, and restart: {name} = {printable(value or 'DEFAULT', limit=100)}",
             )
+        return self._checked(found, value)
+
+    def _checked(self, found: Row, value: str | None) -> str:
+        """The value as the server would have it. Raises: UsageError, SettingRefused."""
+        name, after = found["name"], ""
+        reason, subject = _refusal_of(name, None), name
         if value is None and found["default_value"] is None:
             reason = reason or "the server tells no default"
-        after = ""
         if reason is None:
             after = found["default_value"] if value is None else normalised(value, found)
             reason, subject = _refusal_of(name, after), f"{name}={printable(after, limit=100)}"
@@ -203,6 +209,23 @@ class SettingChanges:
             connection.abort()
         except FAULTS.raised as error:
             raise FAULTS.translate(error, self._link.access) from error
+
+
+def _is_static(found: Row) -> bool:
+    return bool(found["is_static"] == "YES" or found["scope"] not in ("GLOBAL", "SESSION"))
+
+
+def _forecast_elsewhere(found: Row, after: str) -> SettingForecast:
+    """What becomes of it once its configuration file says so, and the server was started again."""
+    return SettingForecast(
+        now=_state(found),
+        value=after,
+        stored=after,
+        applies=Applies.RESTART if _is_static(found) else Applies.SESSION,
+        is_already=same_value(found["value"], after, found),
+        is_lasting=True,
+        danger=_SEVERE.get((found["name"], after)),
+    )
 
 
 def _set_global(name: str) -> NamedQuery:

@@ -30,9 +30,10 @@ class MySqlSettings:
         """One parameter as a new session sees it; MariaDB stores none."""
         return await self._changes.state((await self.get(name)).name)
 
-    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+    async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
         """What ``change`` would do; only looks."""
-        return await self._changes.foresee((await self.get(name)).name, value)
+        found = await self.get(name)
+        return await self._changes.foresee(found.name, value, is_kept_elsewhere=is_kept_elsewhere)
 
     async def change(self, name: str, value: str | None) -> SettingState:
         """SET GLOBAL, until the next restart; with None the server's default."""

@@ -126,9 +126,13 @@ class SettingChanges:
         """One parameter as a new session sees it, and as it is stored."""
         return (await self._look(name)).state
 
-    async def foresee(self, name: str, value: str | None) -> SettingForecast:
+    async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
         """What a change would do; only looks."""
         look = await self._look(name)
+        if is_kept_elsewhere and value is not None:
+            self._check_allowed(look, value)
+            self._check_seen(look)
+            return _forecast_elsewhere(look, value)
         self._check(look, value)
         return _forecast(look, value)
 
@@ -181,9 +185,8 @@ class SettingChanges:
             context={"address": str(access.address), "privilege": privilege},
         )
 
-    def _check(self, look: _Look, value: str | None) -> None:
-        one, where = look.detail, f"PostgreSQL at {self._link.access.address}"
-        name = printable(one.name, limit=100)
+    def _check_allowed(self, look: _Look, value: str | None) -> None:
+        one, name = look.detail, printable(look.detail.name, limit=100)
         reason, subject = refusal_of(one.name, None, category=one.category), name  # a refused value may be a secret
         if reason is None and look.applies is Applies.NEVER:
             reason = "it was fixed when the server or its data directory was built"
@@ -192,6 +195,21 @@ class SettingChanges:
             reason, subject = refusal_of(one.name, wanted, category=one.category), f"{name}={printable(wanted, limit=100)}"
         if reason is not None:
             raise SettingRefused(f"dbre does not set {subject}: {reason}", hint="an administrator can, without dbre")
+
+    def _check_seen(self, look: _Look) -> None:
+        """That no value of the server's own hides what is kept elsewhere; its command line is not its own."""
+        if look.stored is None or look.detail.source in _HIDES:
+            return
+        name = printable(look.detail.name, limit=100)
+        raise SettingRefused(
+            f"PostgreSQL at {self._link.access.address} stores a value of {name} itself, which hides what is kept elsewhere",
+            hint=f"take it away first: ALTER SYSTEM RESET {name}",
+        )
+
+    def _check(self, look: _Look, value: str | None) -> None:
+        self._check_allowed(look, value)
+        one, where = look.detail, f"PostgreSQL at {self._link.access.address}"
+        name = printable(one.name, limit=100)
         if one.source in _HIDES and value is not None:
             raise SettingRefused(
                 f"{where} has {name} from its {one.source}, which hides whatever is stored",
@@ -291,6 +309,20 @@ def _forecast(look: _Look, value: str | None) -> SettingForecast:
         danger=None if is_already else danger_of(look.detail.name, after),
         notes=() if is_already else tuple(_notes(look)),
         replica_raises=direction,
+    )
+
+
+def _forecast_elsewhere(look: _Look, value: str) -> SettingForecast:
+    """What becomes of it once somebody else has it stored, and has reloaded or restarted the server."""
+    after, now = normalised(value, look.rule), look.state
+    return SettingForecast(
+        now=now,
+        value=after,
+        stored=after,
+        applies=look.applies,
+        is_already=same_value(now.value, after, look.rule),
+        is_lasting=True,
+        danger=danger_of(look.detail.name, after),
     )
 
 

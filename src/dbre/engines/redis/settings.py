@@ -31,7 +31,13 @@ class RedisSettings:
             name=found.name, value=found.value or "", stored=None, source=found.source, is_pending_restart=False
         )
 
-    async def foresee(self, name: str, value: str | None) -> SettingForecast:  # noqa: ARG002 - the port's signature
+    async def foresee(
+        self,
+        name: str,
+        value: str | None,  # noqa: ARG002 - the port's signature
+        *,
+        is_kept_elsewhere: bool = False,  # noqa: ARG002 - likewise
+    ) -> SettingForecast:
         """Raises: Unsupported: without types and limits of its parameters nothing could be checked before."""
         raise self._unsupported((await self.get(name)).name)
 

@@ -118,9 +118,15 @@ class PatroniClient:
         """Let the cluster be, or take it up again. Raises: Denied, Unreachable, PatroniRefused."""
         await self.configure({"pause": True if wanted else None})
 
-    async def restart(self, member: str, *, timeout_seconds: float = 120.0) -> str:
-        """Restart PostgreSQL of one member; returns what Patroni says. Raises: Denied, Unreachable, PatroniRefused."""
-        return await self._at(member, "POST", "/restart", {}, timeout_seconds=timeout_seconds)
+    async def restart(self, member: str, *, role: str | None = None, timeout_seconds: float = 120.0) -> str:
+        """Restart PostgreSQL of one member, ``role``: only where it is ``primary`` or ``replica``; returns what Patroni says.
+
+        Raises: Denied, NotAsked, NoAnswer where nobody can tell what became of it, PatroniRefused.
+        """
+        asked: dict[str, Any] = {"timeout": max(1, round(timeout_seconds))}
+        if role is not None:
+            asked["role"] = role
+        return await self._at(member, "POST", "/restart", asked, timeout_seconds=timeout_seconds)
 
     async def reinitialize(self, member: str, *, is_forced: bool = False) -> str:
         """Have a replica made anew from the leader. Raises: Denied, Unreachable, PatroniRefused."""

@@ -107,6 +107,7 @@ class NodeState:
     server_version: int | None
     dcs_last_seen: int | None  # Unix seconds
     watchdog_failed: bool
+    waits_for_restart: frozenset[str] = frozenset()  # the settings, in lower case; versions before 4 tell none
 
     @classmethod
     def read(cls, url: str, given: Mapping[str, Any]) -> Self:
@@ -124,6 +125,7 @@ class NodeState:
             server_version=_number(given.get("server_version")),
             dcs_last_seen=_number(given.get("dcs_last_seen")),
             watchdog_failed=bool(given.get("watchdog_failed")),
+            waits_for_restart=frozenset(_text(name).lower() for name in given.get("pending_restart_reason") or ()),
         )
 
 

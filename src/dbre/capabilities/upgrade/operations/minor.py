@@ -62,7 +62,7 @@ class RollingMinor(RollingOperation[MinorInput]):
         primary = await member.require_role(is_primary=context.input["as_primary"])
         how = "already restarted"
         try:
-            if context.input["by_command"] or not await self._runs_installed(replacing, context):
+            if context.input["by_command"] or not await self._runs_installed(replacing):
                 await member.restart(between=replacing.install)
                 how = "upgraded"
             told = await member.wait_whole(primary)
@@ -83,9 +83,9 @@ class RollingMinor(RollingOperation[MinorInput]):
         await member.wait_whole(primary)
         return {"instance": context.input["instance"], "version": format_version(await replacing.running())}
 
-    async def _runs_installed(self, replacing: Replacing, context: StepContext) -> bool:
+    async def _runs_installed(self, replacing: Replacing) -> bool:
         try:
-            return await replacing.running() == await self.member(context, context.input["instance"]).host.installed_version()
+            return await replacing.running() == await replacing.installed()
         except DbreError:
             return False  # it does not answer: it is started
 
@@ -119,10 +119,13 @@ class RollingMinor(RollingOperation[MinorInput]):
             yield switch_back_step(old)
 
     def _replace_step(self, seen: Survey, name: str, *, as_primary: bool) -> Step:
-        commands, one = self._ground.limits(seen.cluster.name).commands_of(name), seen.nodes[name]
+        limits, one = self._ground.limits(seen.cluster.name), seen.nodes[name]
+        commands, by_command = limits.commands_of(name), limits.installs(name)
         can_put_back = commands is not None and commands.put_back is not None
         before = format_version(one.version or ())
-        verb = "replace its programs while it is stopped" if commands is not None else "start what is installed"
+        verb = "start what is installed"
+        if by_command:
+            verb = "replace its programs" + ("" if seen.steward is not None else " while it is stopped")
         return Step(
             f"replace:{name}",
             summary=f"{name} as {'primary' if as_primary else 'replica'}: {verb}, and wait until it is whole",
@@ -130,7 +133,7 @@ class RollingMinor(RollingOperation[MinorInput]):
                 "instance": name,
                 "before": before,
                 "as_primary": as_primary,
-                "by_command": commands is not None,
+                "by_command": by_command,
                 "can_put_back": can_put_back,
             },
             undo="put-back" if can_put_back else None,
@@ -139,7 +142,7 @@ class RollingMinor(RollingOperation[MinorInput]):
     def _changes(self, seen: Survey, wanted: list[str]) -> Iterator[Change]:
         for name in wanted:
             one = seen.nodes[name]
-            by_command = self._ground.limits(seen.cluster.name).commands_of(name) is not None
+            by_command = self._ground.limits(seen.cluster.name).installs(name)
             after = "what its command installs" if by_command else format_version(one.installed or ())
             yield Change(subject=f"{name}: version", before=format_version(one.version or ()), after=after)
 

@@ -9,7 +9,8 @@ from dbre.capabilities.upgrade.documents import ParametersInput
 from dbre.capabilities.upgrade.plan_parts import blast_radius, is_switched, refuse_failed, warnings_of
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.setting_acts import SettingActs
-from dbre.capabilities.upgrade.setting_steps import Wanted, is_lowering, setting_changes, setting_steps
+from dbre.capabilities.upgrade.setting_steps import Wanted, is_lowering, kept_elsewhere, setting_changes, setting_steps
+from dbre.capabilities.upgrade.steward_settings import StewardSettings
 from dbre.capabilities.upgrade.survey import Survey, survey
 from dbre.capabilities.upgrade.wholeness import not_whole_with
 from dbre.core.errors import Conflict, DbreError, PrecheckFailed, UsageError
@@ -36,7 +37,9 @@ class RollingParameters(RollingOperation[ParametersInput]):
         checks = checks_of(seen)
         if seen.primary is None or any(one.error is not None for one in seen.nodes.values()):
             refuse_failed(seen, checks, what="the change of settings")
-        wanted = await asyncio.gather(*(self._foresee(cluster, one, asked, purpose) for one in cluster.instances))
+        steward = self._ground.steward_of(cluster)
+        kept = await steward.settings(cluster) if steward is not None else None
+        wanted = await asyncio.gather(*(self._foresee(cluster, one, asked, kept, purpose) for one in cluster.instances))
         is_lowered = is_lowering(seen, wanted)
         if is_lowered:
             _require_consent(seen, asked)
@@ -100,16 +103,26 @@ class RollingParameters(RollingOperation[ParametersInput]):
         await self._acts(context).put_back(context.input["changes"], None, restarts=False)
         return {"instance": context.input["instance"]}
 
-    async def _foresee(self, cluster: Cluster, instance: Instance, asked: ParametersInput, purpose: str) -> Wanted:
+    async def _foresee(
+        self, cluster: Cluster, instance: Instance, asked: ParametersInput, kept: Mapping[str, str] | None, purpose: str
+    ) -> Wanted:
         async with self._ground.server(cluster, instance, purpose=purpose) as server:
-            found = [(value, await server.settings.foresee(name, value)) for name, value in asked.set.items()]
+            is_elsewhere = kept is not None
+            found = [
+                (value, await server.settings.foresee(name, value, is_kept_elsewhere=is_elsewhere))
+                for name, value in asked.set.items()
+            ]
+        if kept is not None:
+            found = [(value, kept_elsewhere(told, kept)) for value, told in found]
         return Wanted(
             instance=instance.name,
             forecasts=tuple(told for _, told in found),
             requested={told.now.name: value for value, told in found},
         )
 
-    async def _put_back(self, context: StepContext, acts: SettingActs, primary: Instance | None, error: DbreError) -> None:
+    async def _put_back(
+        self, context: StepContext, acts: SettingActs | StewardSettings, primary: Instance | None, error: DbreError
+    ) -> None:
         name = context.input["instance"]
         await context.note(f"{name}: {error.message}; its settings are put back")
         try:
@@ -117,8 +130,28 @@ class RollingParameters(RollingOperation[ParametersInput]):
         except DbreError as problem:
             raise OutcomeUnknown(f"{error.message}; and {name} cannot be put back: {problem.message}") from problem
 
-    def _acts(self, context: StepContext) -> SettingActs:
-        member = self.member(context, context.input["instance"])
+    @step(timeout_seconds=600.0, idempotent=True)
+    async def keep(self, context: StepContext) -> Mapping[str, Any]:
+        """Have whoever starts the servers keep it for all of them; nothing is restarted."""
+        await self._kept(context).keep(context.input["changes"])
+        return {"kept": {one["name"]: one["stored"] for one in context.input["changes"]}}
+
+    @step(timeout_seconds=600.0, idempotent=True)
+    async def unkeep(self, context: StepContext) -> Mapping[str, Any]:
+        """What it kept before."""
+        await self._kept(context).forget(context.input["changes"])
+        return {"kept": {one["name"]: one["before"]["stored"] for one in context.input["changes"]}}
+
+    def _kept(self, context: StepContext) -> StewardSettings:
+        acts = self._acts(context)
+        if not isinstance(acts, StewardSettings):
+            raise Conflict("nobody beside dbre keeps settings of this cluster any more", hint="plan again")
+        return acts
+
+    def _acts(self, context: StepContext) -> SettingActs | StewardSettings:
+        member, cluster = self.member(context, context.input["instance"]), self.cluster(context)
+        if (steward := self._ground.steward_of(cluster)) is not None:
+            return StewardSettings(self._ground, cluster, member, steward, purpose=context.application_name)
         return SettingActs(self._ground, self.cluster(context), member, purpose=context.application_name)
 
 

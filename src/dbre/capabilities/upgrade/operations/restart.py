@@ -15,6 +15,7 @@ from dbre.capabilities.upgrade.plan_parts import (
 )
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.survey import Survey, survey
+from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import step
 from dbre.core.operation.plan import Change, Plan, Risk, Step
@@ -55,7 +56,11 @@ class RollingRestart(RollingOperation[RestartInput]):
         if not await member.is_restarted_since(context.results["stand"][name]):
             await member.restart()
             how = "restarted"
-        return {"instance": name, "how": how, **await member.wait_whole(primary)}
+        told = await member.wait_whole(primary)
+        mark = context.results["stand"][name]
+        if any(mark.values()) and not await member.is_restarted_since(mark):
+            raise NotWhole(f"{name} answers, and is the same process as before: it was not restarted", hint="see its log")
+        return {"instance": name, "how": how, **told}
 
 
 def _steps(seen: Survey, asked: RestartInput) -> Iterator[Step]:

@@ -87,7 +87,7 @@ class Ground:
     switchovers: SwitchoverGround
 
     @classmethod
-    def of(cls, fleet: Fleet, *, settings: Mapping[str, Any] | None = None, manager: str | None = None) -> "Ground":
+    def of(cls, fleet: Fleet, *, settings: Mapping[str, Any] | None = None) -> "Ground":
         config: Any = SimpleNamespace(get=lambda section: section.default())
         switchovers = switchover_ground(config, fleet, Engines(), SystemClock(), None)
         document = UpgradeDocument.model_validate({"clusters": [{"cluster": "shop", **(settings or {})}]})
@@ -96,7 +96,7 @@ class Ground:
             engines=Engines(),
             clock=SystemClock(),
             settings=document,
-            manager_of=lambda _: manager,
+            steward_of=lambda _: None,
             switch_kind="ha.switchover",
         )
         return cls(upgrades=upgrades, switchovers=switchovers)
