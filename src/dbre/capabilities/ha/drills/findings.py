@@ -34,10 +34,15 @@ def standings(runs: Sequence[StoredRun], promises: Mapping[str, Predicted]) -> l
         key = (one.run.kind, one.run.by)
         if key not in found:
             same = [other.run for other in runs if other.operation_id == one.operation_id]
-            worst = max(same, key=lambda run: run.outage_seconds if run.outage_seconds is not None else float("inf"))
+            worst = max(same, key=_outage)
             now = promises.get(one.run.kind) if one.run.by == "patroni" else None
             found[key] = Standing(kind=one.run.kind, last=one, runs=same, worst=worst, now=now)
     return list(found.values())
+
+
+def _outage(run: RunMeasures) -> float:
+    """Its rank among runs: where nothing was measured, there is nothing to hold promises against."""
+    return run.outage_seconds if run.outage_seconds is not None else -1.0
 
 
 def drill_findings(cluster: str, found: Sequence[Standing], *, now: datetime, max_age: timedelta) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from math import comb
 from typing import Any, Self
 
 from dbre.capabilities.ha.clients.timing import quantile
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 
 __all__ = ["Distribution", "RunMeasures", "distribution", "problems_of"]
@@ -97,11 +98,11 @@ def problems_of(run: RunMeasures) -> list[str]:
         return [f"the run failed: {run.failure}"]
     found = []
     if run.old_acknowledged:
-        found.append(f"{run.old_acknowledged} writes acknowledged by {run.old_primary} after the promotion")
+        found.append(f"{counted(run.old_acknowledged, 'write')} acknowledged by {run.old_primary} after the promotion")
     if run.overlap:
-        found.append(f"{run.overlap} writes acknowledged by an old node after a new one had begun")
+        found.append(f"{counted(run.overlap, 'write')} acknowledged by an old node after a new one had begun")
     if run.lost:
-        found.append(f"{run.lost} acknowledged writes lost")
+        found.append(f"{counted(run.lost, 'acknowledged write')} lost")
     if run.outage_seconds is None or run.verdict == "unknown":
         found.append("what clients saw could not be judged")
     elif run.is_outage_open:

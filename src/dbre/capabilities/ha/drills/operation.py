@@ -10,6 +10,7 @@ from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.repository import keep_run
+from dbre.capabilities.ha.drills.reviving import revive
 from dbre.capabilities.ha.drills.running import DrillRun
 from dbre.core.errors import DbreError, PrecheckFailed, StoreError, Unsupported, UsageError
 from dbre.core.fleet import Cluster
@@ -92,12 +93,13 @@ class Drill(Operation[DrillInput]):
 
     @run.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
-        """Whoever ran it is dead: faults are taken back, and what was measured is lost."""
+        """Whoever ran it is dead: faults are taken back, what they killed is started, and what was measured is lost."""
+        await revive(self._ground, context, self._ground.fleet.cluster(_asked(context).cluster))
         return {"is_interrupted": True, "healed": await self._ground.faults.heal(context.token.operation_id)}
 
     @step(timeout_seconds=3 * 3600.0, idempotent=True)
     async def restore(self, context: StepContext) -> Mapping[str, Any]:
-        """See that as many replicas follow as before, and keep the run. Raises: DrillFailed where they do not."""
+        """Keep the run, and see that as many replicas follow as before. Raises: DrillFailed where they do not."""
         asked, ground = _asked(context), self._ground
         cluster = ground.fleet.cluster(asked.cluster)
         measured = context.results[f"run:{context.input['number']}"]
@@ -107,14 +109,14 @@ class Drill(Operation[DrillInput]):
                 hint=f"see how {cluster.name} stands: dbre ha status {cluster.name}; then drill again",
             )
         run = RunMeasures.of(measured)
+        if ground.store is not None:  # before the wait: what was measured stays, whatever becomes of the rest
+            await keep_run(ground.store, context.token.operation_id, cluster.name, run)
         began, limit = ground.clock.monotonic(), asked.whole.total_seconds()
         while True:
             lacking = (await find_health(ground, cluster)).lacks(replicating=context.input["replicating"])
             if lacking is None or ground.clock.monotonic() - began > limit:
                 break
             await ground.clock.sleep(_LOOK_SECONDS)
-        if ground.store is not None:
-            await keep_run(ground.store, context.token.operation_id, cluster.name, run)
         if lacking is not None:
             raise DrillFailed(
                 f"{cluster.name} is not whole after {format_duration(limit)}: {lacking}; no further run was begun",

@@ -56,8 +56,9 @@ def done_view(record: OperationRecord) -> View:
     """What became of a drill."""
     found: dict[int, dict[str, Any]] = {}
     for one in record.steps:
-        if one.name.startswith("run:") and one.phase == "do" and one.result:
-            found[int(one.name.partition(":")[2])] = dict(one.result)
+        is_measured = one.result is not None and not one.result.get("is_interrupted")
+        if one.name.startswith("run:") and one.phase == "do" and is_measured:
+            found[int(one.name.partition(":")[2])] = dict(one.result or {})
     return drill_view(
         [RunMeasures.of(found[number]) for number in sorted(found)], operation=str(record.id), code=record.exit_code
     )

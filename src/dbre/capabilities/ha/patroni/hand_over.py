@@ -63,10 +63,12 @@ class PatroniHandOver:
                 hint="plan it again: dbre ha switchover --check",
             )
         async with patroni_of(self._document) as patroni:
-            answer = await patroni.switchover(leader=leader, candidate=candidate.name)
-        if answer.outcome is SwitchoverOutcome.REFUSED:
-            raise PatroniRefused(f"Patroni does not switch {word.scope} over: {answer.text}", hint="dbre ha status says why")
-        await self._wait(cluster, new, answer, limit_seconds=limit_seconds)
+            asking = asyncio.create_task(patroni.switchover(leader=leader, candidate=candidate.name))
+            try:
+                await self._wait(cluster, new, asking, limit_seconds=limit_seconds)
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
 
     async def has_happened(self, cluster: Cluster, old: Instance, new: Instance) -> bool | None:
         """Whether the new one leads; None while a request is under way, nobody leads, or nobody answers."""
@@ -79,15 +81,31 @@ class PatroniHandOver:
         is_old_back = word.leader is not None and word.instance_of(word.leader) == old.name and _runs(word, word.leader)
         return False if is_old_back and is_quiet else None
 
-    async def _wait(self, cluster: Cluster, new: Instance, answer: SwitchoverAnswer, *, limit_seconds: float) -> None:
-        """Until the new one leads, or until it is certain that nothing will come of it."""
+    async def _wait(
+        self, cluster: Cluster, new: Instance, asking: "asyncio.Task[SwitchoverAnswer]", *, limit_seconds: float
+    ) -> None:
+        """Until the new one leads, or until it is certain that nothing will come of it.
+
+        Patroni looks once a second before it answers: the cluster is looked at meanwhile, for clients may be waiting. Its
+        answer comes within a time of its own; the limit is for what is seen after it.
+        """
         stays = 0
         try:
-            async with asyncio.timeout(limit_seconds):
+            async with asyncio.timeout(None) as limit:
                 while True:
                     word = await self._word(cluster)
                     if _leads(word, new):
                         return
+                    if not asking.done():
+                        await asyncio.wait([asking], timeout=_LOOK_SECONDS)
+                        continue
+                    answer = asking.result()
+                    if limit.when() is None:
+                        limit.reschedule(asyncio.get_running_loop().time() + limit_seconds)
+                    if answer.outcome is SwitchoverOutcome.REFUSED:
+                        raise PatroniRefused(
+                            f"Patroni does not switch {word.scope} over: {answer.text}", hint="dbre ha status says why"
+                        )
                     other = word.instance_of(word.leader) if word.leader is not None else None
                     is_settled = word.leader is not None and _runs(word, word.leader) and not _is_pending(word, answer)
                     stays = stays + 1 if is_settled else 0
@@ -98,7 +116,7 @@ class PatroniHandOver:
                         )
                     await asyncio.sleep(_LOOK_SECONDS)
         except TimeoutError as error:
-            raise OutcomeUnknown(f"nobody leads after {limit_seconds:g} s; Patroni said: {answer.text}") from error
+            raise OutcomeUnknown(f"nobody leads after {limit_seconds:g} s; Patroni said: {asking.result().text}") from error
 
     async def _word(self, cluster: Cluster) -> PatroniWord:
         await prepare(self._document)
