@@ -8,6 +8,9 @@ import psycopg
 import pytest
 from switchover_kit import Walker, controlled, entries, ground_of
 
+from dbre.capabilities.ha.switchover.assessment import assess
+from dbre.capabilities.ha.switchover.checks import CheckState
+from dbre.capabilities.ha.switchover.ground import SwitchoverGround
 from dbre.core.clock import SystemClock
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
@@ -39,7 +42,8 @@ async def test_there_and_back_without_an_error(postgres_pair: PostgresPair, stor
         access = ConsoleAccess(address=pooler.address, user=pooler.superuser, password=pooler.password)
         route = PgBouncerRoute("pool", access, ["postgres"], file=pooler.databases_file)
         fleet = controlled("postgresql", {"n1": old, "n2": new})
-        walker = Walker(store=store, ground=ground_of(fleet, routes=(route,)))
+        walker = Walker(store=store, ground=ground_of(fleet, routes=(route,), store=store))
+        assert await rehearsed(walker.ground, to="n2") == (CheckState.WARN, "1 route, never turned by dbre")
         acknowledged: list[str] = []
         writing = asyncio.create_task(_write(pooler.conninfo(database="postgres", user=old.superuser), acknowledged))
         try:
@@ -53,7 +57,17 @@ async def test_there_and_back_without_an_error(postgres_pair: PostgresPair, stor
             writing.cancel()
             (ended,) = await asyncio.gather(writing, return_exceptions=True)
         assert isinstance(ended, asyncio.CancelledError), ended
+        state, value = await rehearsed(walker.ground, to="n2")
+        assert state is CheckState.OK
+        assert f"operation {record.id}" in value
     assert set(acknowledged) <= set(await entries(old))
+
+
+async def rehearsed(ground: SwitchoverGround, *, to: str) -> tuple[CheckState, str]:
+    """What is told of routes that were turned before."""
+    seen = await assess(ground, ground.fleet.cluster("shop"), to=to, purpose="dbre:test")
+    (found,) = [one for one in seen.checks if one.rule == "routes_rehearsed"]
+    return found.state, found.value
 
 
 async def _write(conninfo: str, acknowledged: list[str]) -> None:
