@@ -58,24 +58,37 @@ class Exposure:
 
 def exposure_of(topology: Topology, lags: Sequence[ReplicaLag]) -> dict[str, Exposure]:
     """Of each replica that follows somebody; asked with the primary, so that it may look worse than it is, never better."""
-    ages = {one.replica: one.seconds_at_most for one in lags}
+    behind = {one.replica: one for one in lags}
     found: dict[str, Exposure] = {}
     for edge in topology.edges:
         root = topology.node(topology.root_of(edge.downstream))
         written = root.view.position if root is not None and root.is_primary and root.view is not None else None
         received = _received(topology, edge)
-        lack = received.bytes_behind(written) if received is not None and written is not None else None
-        missing = received.transactions_behind(written) if received is not None and written is not None else None
-        lack = max(lack, 0) if lack is not None else None
+        lag = behind.get(edge.downstream)
+        lack = _least(_bytes(received, written), lag.total_bytes if lag is not None else None)
+        missing = _least(_transactions(received, written), lag.transactions if lag is not None else None)
         is_nothing = (lack is not None or missing is not None) and not lack and not missing
         found[edge.downstream] = Exposure(
             replica=edge.downstream,
             is_receiving=bool(edge.told.is_receiving),
             bytes=lack,
             transactions=missing,
-            seconds=0.0 if is_nothing else ages.get(edge.downstream),
+            seconds=0.0 if is_nothing else lag.seconds_at_most if lag is not None else None,
         )
     return found
+
+
+def _least(*bounds: int | None) -> int | None:
+    """What it had received at first, and what it had applied a moment later: both are bounds, the lower one counts."""
+    return min((max(one, 0) for one in bounds if one is not None), default=None)
+
+
+def _bytes(behind: LogPosition | None, ahead: LogPosition | None) -> int | None:
+    return behind.bytes_behind(ahead) if behind is not None and ahead is not None else None
+
+
+def _transactions(behind: LogPosition | None, ahead: LogPosition | None) -> int | None:
+    return behind.transactions_behind(ahead) if behind is not None and ahead is not None else None
 
 
 def _received(topology: Topology, edge: Edge) -> LogPosition | None:

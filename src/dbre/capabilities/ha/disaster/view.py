@@ -117,6 +117,7 @@ def plan_view(found: DisasterSurvey) -> View:
             )
         rows += [{"site": site.name, "instance": name, "role": "observer"} for name in site.observers]
     goals = found.plan.objectives
+    rto, rpo = (format_duration(one.total_seconds()) for one in (goals.rto, goals.rpo))
     return View(
         kind="DisasterPlan",
         items=rows,
@@ -128,8 +129,7 @@ def plan_view(found: DisasterSurvey) -> View:
             Column(key="loss", title="PROMOTING IT NOW LOSES", format=lambda value: str(value) if value else "-"),
         ],
         notes=[
-            f"promised: at most {format_duration(goals.rto.total_seconds())} without writes, "
-            + f"and at most {format_duration(goals.rpo.total_seconds())} of writes lost",
+            f"promised: at most {rto} without writes, and at most {rpo} of writes lost",
             *(
                 f"{action.value}: {one.began_at:%Y-%m-%d %H:%M} UTC, "
                 + (printable("; ".join(problems_of(one.run)), limit=300) or "well")
