@@ -111,6 +111,7 @@ class Walker:
 
     async def run(self, operation_id: UUID, *, hooks: Any = None) -> OperationRecord:
         clock = SystemClock()
+        lease = "30s" if hooks is None else "5s"  # short only where it dies, and somebody waits for what it held
         runner = OperationRunner(
             self.store,
             Registry(Switchover(self.ground)),
@@ -119,7 +120,7 @@ class Walker:
             clock,
             worker=this_worker(),
             fleet=Fleet(clusters=()),
-            settings=OperationsDocument.model_validate({"lease": "2s", "renewal": "1s"}),
+            settings=OperationsDocument.model_validate({"lease": lease, "renewal": "1s"}),
             limits=WalkLimits(forward_rounds=2, undo_rounds=2),
             **({"hooks": hooks} if hooks is not None else {}),
         )
