@@ -19,11 +19,12 @@ def configuration(
     patroni: Sequence[str] = (),
     sentinels: Sequence[str] = (),
     observers: Sequence[str] = (),
+    disaster: Sequence[str] = (),
 ) -> str:
     """A ``dbre.yaml`` with the fleet and objectives to begin with; the password stays in its own file beside it.
 
     ``patroni`` are the lines of the section ``ha`` where Patroni chooses the primary, ``sentinels`` those where Sentinels do,
-    ``observers`` those that say who watches it.
+    ``observers`` those that say who watches it, ``disaster`` those of the plan for the loss of a site.
     """
     primary = servers[0]
     lines = [
@@ -45,6 +46,7 @@ def configuration(
         *patroni,
         *sentinels,
         *observers,
+        *disaster,
         "probe:",
         "  interval: 2s",
         "  total_timeout: 1500ms",

@@ -28,6 +28,7 @@ from dbre.lab.place import base_directory, claim, is_lab, labs_in, remove
 from dbre.lab.sentinel import sentinel_section
 from dbre.lab.server import LabServer, Login
 from dbre.lab.site import Site
+from dbre.lab.sites import disaster_lines
 from dbre.ports.lease_settings import PRESETS
 from dbre.ports.session import Role
 
@@ -193,6 +194,7 @@ class Lab:
             await asyncio.gather(*(one.start() for one in self.sentinels))
         patroni = patroni_section(self.cluster, self.spec) if self.cluster is not None else ()
         sentinels = sentinel_section(self.sentinels, self.spec)
+        observers = observer_lines(self.spec, has_section=bool(patroni))
         text = configuration(
             name=self.name,
             servers=self.servers,
@@ -200,7 +202,8 @@ class Lab:
             directory=self.directory,
             patroni=patroni,
             sentinels=sentinels,
-            observers=observer_lines(self.spec, has_section=bool(patroni)),
+            observers=observers,
+            disaster=disaster_lines(self.spec, has_section=bool(patroni or sentinels or observers)),
         )
         self._keep("dbre.yaml", text)
 

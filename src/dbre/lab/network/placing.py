@@ -7,6 +7,7 @@ from dbre.lab.model import LabSpec
 from dbre.lab.network.links import lines_between, start_links
 from dbre.lab.network.network import Network
 from dbre.lab.site import Site
+from dbre.lab.sites import servers_by_site
 
 __all__ = ["build_network", "places"]
 
@@ -34,9 +35,8 @@ def places(spec: LabSpec, site: Site) -> Sequence[Site]:
 
 
 def _by_site(spec: LabSpec, network: Network) -> dict[str, dict[str, str]]:
-    """Servers take turns: the first in the first site, the second in the second."""
-    found: dict[str, dict[str, str]] = {}
-    for number, name in enumerate(spec.server_names):
-        host = network.hosts[name]
-        found.setdefault(str(number % spec.sites), {})[str(host.namespace)] = host.address
-    return found
+    hosts = network.hosts
+    return {
+        site: {str(hosts[name].namespace): hosts[name].address for name in names}
+        for site, names in servers_by_site(spec).items()
+    }
