@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
 
 from dbre.capabilities.chaos.surroundings import Around, BackupWord, Burn, HealthWord, IncidentWord
 from dbre.core.checks import Severity
@@ -96,9 +98,11 @@ class StoredSurroundings:
 
     async def around(self, cluster: str, *, since: datetime, until: datetime) -> Around:
         """SLOs over a span, and the incidents that began in it."""
+        signs = [*await self._alerts(cluster, since, until), *await self._failovers(cluster, since, until)]
         slos = [one for one in await self._sources.compliance(since=since, until=until) if one.cluster == cluster]
         incidents = [one for one in await self._sources.incidents(since=since, until=until) if cluster in one.clusters]
         return Around(
+            signs=signs,
             slos=[
                 {
                     "slo": one.id,
@@ -121,6 +125,39 @@ class StoredSurroundings:
                 for one in incidents
             ],
         )
+
+    async def bereft(self, cluster: str) -> Sequence[str]:
+        """By the newest report of each observer; one that reaches nobody says nothing."""
+        from dbre.capabilities.ha.detection.reports import read_reports
+
+        return [
+            one.observer
+            for one in await read_reports(self._store, cluster)
+            if one.primary is not None and not one.contact.is_alive and not one.is_isolated
+        ]
+
+    async def _alerts(self, cluster: str, since: datetime, until: datetime) -> list[dict[str, str]]:
+        from dbre.capabilities.slo.tables import slo_alerts
+
+        row = slo_alerts.c
+        wanted = select(row.slo, row.severity, row.fired_at).where(
+            row.cluster == cluster, row.fired_at >= since, row.fired_at < until
+        )
+        async with self._store.read() as connection:
+            found = (await connection.execute(wanted)).all()
+        return [{"by": f"alert {slo} ({severity})", "at": at.isoformat()} for slo, severity, at in found]
+
+    async def _failovers(self, cluster: str, since: datetime, until: datetime) -> list[dict[str, str]]:
+        from dbre.capabilities.ha.failover.surveying import KIND
+        from dbre.core.operation.tables import operation
+
+        row = operation.c
+        wanted = select(row.id, row.created_at).where(
+            row.kind == KIND, row.target_key == f"cluster/{cluster}", row.created_at >= since, row.created_at < until
+        )
+        async with self._store.read() as connection:
+            found = (await connection.execute(wanted)).all()
+        return [{"by": f"failover {number}", "at": at.isoformat()} for number, at in found]
 
     def _policy_of(self, cluster: str) -> "PolicyDocument | None":
         from dbre.capabilities.backup.documents import BACKUP
@@ -169,13 +206,15 @@ class _AtWork:
 
     def __init__(self, fleet: "ProbeFleet") -> None:
         self._fleet = fleet
+        self._marked: tuple[float, datetime] | None = None  # by the clock of the history, and by that of people
 
     @property
     def silent_seconds(self) -> float | None:
         return self._fleet.pulse.silent_seconds
 
     def mark(self) -> None:
-        self._fleet.mark()
+        at = self._fleet.mark()
+        self._marked = self._marked or (at, datetime.now(UTC))
 
     async def truth(self) -> dict[str, Any]:
         """What they saw, as JSON; the rows that they wrote are deleted."""
@@ -203,7 +242,19 @@ class _AtWork:
             "resurrected": len(kept.resurrected) if kept is not None else None,
             "overlap": truth.overlap,
             "anomalies": sum(one.count for one in truth.verdict.anomalies if one.is_violation and one.name not in of_loss),
+            "first_bad_at": self._first_bad(),
             "verdict": truth.verdict.verdict,
             "history": str(self._fleet.history),
             "warnings": [printable(one, limit=300) for one in warnings],
         }
+
+    def _first_bad(self) -> str | None:
+        """When a client was first told that something went wrong, since something was done."""
+        from dbre.capabilities.ha.clients.records import acts_of
+
+        if self._marked is None:
+            return None
+        mark, at = self._marked
+        ended = (act.ended_at for act in acts_of(self._fleet.history) if act.is_bad and act.ended_at is not None)
+        first = min((one for one in ended if one >= mark), default=None)
+        return (at + timedelta(seconds=first - mark)).isoformat() if first is not None else None

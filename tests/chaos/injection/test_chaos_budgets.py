@@ -42,6 +42,9 @@ class Said:
     async def health(self, cluster: str) -> HealthWord:
         raise NotImplementedError(cluster)
 
+    async def bereft(self, cluster: str) -> Any:
+        raise NotImplementedError(cluster)
+
     async def around(self, cluster: str, *, since: Any, until: Any) -> Around:
         raise NotImplementedError(cluster, since, until)
 

@@ -79,6 +79,11 @@ class Installation:
                 await desk.run_here(record.id)
             return await desk.get(record.id)
 
+    async def record(self, number: UUID) -> OperationRecord:
+        """An operation that was submitted before."""
+        async with self.desk() as desk:
+            return await desk.get(number)
+
 
 def freeze(seconds: float, **more: Any) -> dict[str, Any]:
     """An experiment that freezes the replica."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from resilience_kit import BEGAN, at, made_run
 
 from dbre.capabilities.chaos.documents import Experiment
-from dbre.capabilities.chaos.runs.measures import detection_of
+from dbre.capabilities.chaos.runs.measures import detection_of, signs_of
 from dbre.capabilities.chaos.runs.model import RunState
 from dbre.capabilities.chaos.runs.score import cluster_score, run_score
 from dbre.capabilities.chaos.suite.required import REQUIRED, entry_of
@@ -79,6 +79,32 @@ def test_a_run_that_says_nothing_has_no_score_and_covers_nothing(state: RunState
     run = made_run(state=state)
     assert run_score(run) is None
     assert cluster_score("orders", [run], BEGAN).coverage == 0
+
+
+def test_whoever_notices_first_is_named_and_the_others_after_it() -> None:
+    run = made_run(
+        clients={"first_bad_at": at(0.8), "failed": 3},  # between the act and the proof that it is on
+        bereft={"east": at(3), "west": at(5)},
+        paged={"orders-writes": at(31)},
+        during=[{"probe": "one primary", "bad": 2, "good": 1, "first_bad_at": at(4)}],
+    )
+    run = replace(run, surroundings={"signs": [{"by": "failover 7", "at": at(6)}, {"by": "alert of before", "at": at(-9)}]})
+    assert [(one.by, round(one.seconds, 1)) for one in signs_of(run)] == [
+        ("a client", 0.0),
+        ("observer east", 2.0),
+        ("probe one primary", 3.0),
+        ("observer west", 4.0),
+        ("failover 7", 5.0),
+        ("a page of orders-writes", 30.0),
+    ]
+    assert detection_of(run) == signs_of(run)[0]
+
+
+def test_recovery_after_an_early_end_counts_where_it_was_measured() -> None:
+    blind, seen = (run_score(made_run(state=RunState.ABORTED, settled_at=one)) for one in (None, at(12)))
+    assert blind is not None
+    assert seen is not None
+    assert (blind.recovery, seen.recovery) == (0.0, 1.0)
 
 
 def test_what_was_never_tried_counts_nothing_and_evidence_fades() -> None:

@@ -14,8 +14,9 @@ from dbre.capabilities.chaos.runs.repository import list_runs
 from dbre.capabilities.chaos.suite.choosing import choose
 from dbre.capabilities.chaos.suite.documents import AskedSuite, SuiteDocument, check_entries
 from dbre.capabilities.chaos.suite.recovery import NotRecovered, until_whole
-from dbre.capabilities.chaos.suite.required import REQUIRED, entry_of
-from dbre.core.errors import UsageError
+from dbre.capabilities.chaos.suite.required import REQUIRED, Entry, entry_of
+from dbre.core.errors import ExitCode, UsageError
+from dbre.core.fleet import Address, Cluster
 from dbre.core.operation.errors import ConfirmationMissing
 from dbre.core.operation.schedule.model import Schedule
 from dbre.core.operation.schedule.scheduler import submission_of
@@ -28,13 +29,19 @@ BALLAST = {"disk-pressure": {"fault": "disk-ballast", "parameters": {"directory"
 
 async def test_each_question_is_asked_and_what_cannot_be_is_told(installation: Installation) -> None:
     installation.write(suites=[{**FAST, "entries": BALLAST}])
-    asked = {"cluster": "orders", "only": ["leader-failure", "disk-pressure", "latency"]}
+    asked = {"cluster": "orders", "only": ["leader-failure", "replica-lag", "disk-pressure", "latency"]}
     record = await installation.run("chaos.suite", asked)
     assert record.state is OperationState.SUCCEEDED, record.error
-    assert "latency: it needs to be told how" in " ".join(record.planned.plan.warnings)
+    (untold,) = record.planned.plan.warnings
+    assert untold.endswith("entries: replica-lag; redis does not make replica-lag and replay-pause")
     async with installation.application.open_store() as store, store.read() as connection:
         runs = {one.entry: one for one in await list_runs(connection, suite_id=record.id)}
-    assert set(runs) == {"leader-failure", "disk-pressure"}
+        refused = await installation.record(runs["disk-pressure"].id)
+        assert (refused.state, refused.exit_code) == (OperationState.FAILED, ExitCode.REFUSED)  # nothing was begun
+    assert set(runs) == {"leader-failure", "disk-pressure", "latency"}
+    assert runs["latency"].state is RunState.HELD
+    (stuttered,) = runs["latency"].observed["faults"]
+    assert (stuttered["fault"], stuttered["is_reverted"]) == ("stutter", True)
     assert runs["leader-failure"].state is RunState.HELD  # a second without a primary is within the objective
     (during,) = [one for one in runs["leader-failure"].observed["during"] if one["probe"] == "there is one primary"]
     assert during["bad"] + during["good"] > 0
@@ -74,10 +81,26 @@ def test_what_is_chosen_without_a_word_answers_its_question(entry: Any, installa
     roles = {"a": "primary", "b": "replica"}
     found = choose(entry, cluster, SuiteDocument(name="s"), roles)
     if not found.can_run:
-        assert entry.name in ("disk-pressure", "latency")
+        assert entry.name == "disk-pressure"
         return
     document = Experiment.model_validate(dict(found.experiment or {}))
     assert entry_of(document, roles) == entry.name
+
+
+def test_what_is_chosen_depends_on_who_runs_the_servers_and_on_their_addresses(installation: Installation) -> None:
+    cluster = installation.application.fleet.cluster("orders")
+    apart = [replace(one, address=Address(f"10.0.0.{n}", 6379)) for n, one in enumerate(cluster.instances, 1)]
+    failure, cut = (next(one for one in REQUIRED if one.name == name) for name in ("leader-failure", "partition"))
+
+    def chosen(entry: Entry, cluster: Cluster, *, is_kept: bool = False) -> tuple[Any, Any]:
+        found = choose(entry, cluster, SuiteDocument(name="s"), {"a": "primary", "b": "replica"}, is_kept=is_kept)
+        (fault,) = (found.experiment or {})["faults"]
+        return fault["fault"], fault["parameters"]
+
+    assert chosen(failure, cluster) == ("freeze", {})  # nobody would start it again
+    assert chosen(failure, cluster, is_kept=True) == ("crash", {})  # a freeze may be over before a lease is
+    assert chosen(cut, cluster) == ("partition", {"peers": ["everyone"]})  # both are 127.0.0.1
+    assert chosen(cut, replace(cluster, instances=tuple(apart))) == ("partition", {})
 
 
 def test_bad_input() -> None:

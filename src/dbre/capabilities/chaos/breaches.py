@@ -14,7 +14,7 @@ from dbre.core.operation.context import StepContext
 from dbre.core.text import printable
 from dbre.core.units import format_duration, format_percent
 
-__all__ = ["DEFAULT_SPENDS", "LOOK_SECONDS", "Breach", "Budgets", "held", "probed", "switched"]
+__all__ = ["DEFAULT_SPENDS", "LOOK_SECONDS", "Breach", "Budgets", "bereft", "held", "probed", "switched"]
 
 LOOK_SECONDS = 0.25
 DEFAULT_SPENDS = 0.1
@@ -77,6 +77,24 @@ async def probed(ground: ChaosGround, experiment: Experiment, tally: Tally) -> B
             why = f"{printable(tally.probe.name)} failed {tally.in_a_row} times in a row: {tally.first_bad}"
             return Breach(why, is_finding=True)
         await ground.clock.sleep(_PROBE_SECONDS)
+
+
+async def bereft(ground: ChaosGround, cluster: str, seen: dict[str, str]) -> Breach:
+    """Note when each observer first said that the primary is gone, who did not say so before; never ends anything."""
+    before: frozenset[str] | None = None
+    while ground.surroundings is not None:
+        try:
+            said = await ground.surroundings.bereft(cluster)
+        except (DbreError, TimeoutError):  # what observers say is told, and nothing depends on it
+            said = ()
+        else:
+            before = before if before is not None else frozenset(said)
+        for name in said:
+            if before is not None and name not in before:
+                seen.setdefault(name, ground.clock.now().isoformat())
+        await ground.clock.sleep(LOOK_SECONDS)
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 class Budgets:

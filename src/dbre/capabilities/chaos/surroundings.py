@@ -52,6 +52,7 @@ class Around:
 
     slos: Sequence[Mapping[str, Any]]  # slo, objective_ratio, good, total, ratio, remaining_ratio
     incidents: Sequence[Mapping[str, Any]]  # name, title, severity, started_at, detected_at
+    signs: Sequence[Mapping[str, Any]] = ()  # by, at: alerts that fired, failovers that were begun
 
 
 class Surroundings(Protocol):
@@ -71,6 +72,10 @@ class Surroundings(Protocol):
 
     async def health(self, cluster: str) -> HealthWord:
         """Who is primary, who replicates, what is wrong."""
+        ...
+
+    async def bereft(self, cluster: str) -> Sequence[str]:
+        """Observers by whose newest report the primary gives no sign of life, while others do."""
         ...
 
     async def around(self, cluster: str, *, since: datetime, until: datetime) -> Around:

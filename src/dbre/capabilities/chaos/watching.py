@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dbre.capabilities.chaos.breaches import LOOK_SECONDS, Breach, Budgets, held, probed, switched
+from dbre.capabilities.chaos.breaches import LOOK_SECONDS, Breach, Budgets, bereft, held, probed, switched
 from dbre.capabilities.chaos.documents import Experiment, FaultOrder, When
 from dbre.capabilities.chaos.ground import ChaosGround
-from dbre.capabilities.chaos.injection.model import NotReverted
+from dbre.capabilities.chaos.injection.model import InjectionFailed, InjectionRefused, NotReverted
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.capabilities.chaos.injection.record import new_fault_id
 from dbre.capabilities.chaos.injection.supervising import Injection
@@ -50,6 +50,7 @@ class Watch:
         self._clock = ground.clock
         self._began = self._clock.monotonic()
         self._budgets = Budgets(ground, experiment)
+        self._bereft: dict[str, str] = {}  # observers that miss the primary, and since when
         self._moments: dict[str, dict[str, str]] = {}  # of each fault, by its id
         self._tasks: set[asyncio.Task[Any]] = set()
         self._waiting = sorted(experiment.faults, key=lambda one: one.start_seconds)
@@ -64,6 +65,7 @@ class Watch:
             held(self._context),
             switched(self._ground),
             self._budgets.watch(),
+            bereft(self._ground, self._experiment.cluster, self._bereft),
             *(probed(self._ground, self._experiment, one) for one in self.tallies),
         ):
             self._start(watcher)
@@ -102,6 +104,8 @@ class Watch:
         found: dict[str, Any] = {"faults": faults, "during": [one.document() for one in self.tallies]}
         if self._budgets.paged:
             found["paged"] = dict(self._budgets.paged)
+        if self._bereft:
+            found["bereft"] = dict(self._bereft)
         if self.reason is not None:
             found |= {"reason": printable(self.reason, limit=1000), "revert_seconds": self.revert_seconds}
         return found
@@ -159,7 +163,12 @@ class Watch:
         if self._first_is_on is not None:
             self._first_is_on()
             self._first_is_on = None
-        await injection.wait_until_on()
+        try:
+            await injection.wait_until_on()
+        except InjectionRefused as error:
+            if any(one.is_on for one in self.injections):  # something was begun: it is no refusal of the whole
+                raise InjectionFailed(error.message, hint=error.hint) from error
+            raise
         self._moments[order.id] = {"on_at": self._clock.now().isoformat()}
         await self._context.note(f"{asked.fault} on {asked.instance} is on: {printable(injection.detail)}")
 

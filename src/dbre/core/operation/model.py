@@ -139,6 +139,8 @@ class OperationRecord:
     @property
     def exit_code(self) -> ExitCode:
         """What a command that waited for the operation ends with; PENDING while it goes on."""
+        if self.state is OperationState.FAILED and ((self.error or {}).get("context") or {}).get("is_refusal"):
+            return ExitCode.REFUSED  # a step looked before it did anything, and nothing was begun
         return _EXIT_CODES.get(self.state, ExitCode.PENDING)
 
 

@@ -1,13 +1,19 @@
 """Whether the engine of a cluster knows the faults that are asked for, before anything is begun."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dbre.capabilities.chaos.injection.catalogue import CATALOGUE, fault_kind
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Cluster
 from dbre.ports.engine import Access, EngineRegistry
 
-__all__ = ["check_engine"]
+__all__ = ["check_engine", "makes"]
+
+
+def makes(cluster: Cluster, engines: EngineRegistry) -> Callable[[str], bool]:
+    """Whether the engine of a cluster knows a fault, by its name."""
+    deeds = engines.get(cluster.engine).mischief(Access.to(cluster, cluster.instances[0].address)).deeds
+    return lambda name: (deed := fault_kind(name).deed) is None or deed in deeds
 
 
 def check_engine(faults: Iterable[str], cluster: Cluster, engines: EngineRegistry) -> None:

@@ -45,7 +45,7 @@ async def hold(engines: EngineRegistry, clock: Clock) -> int:
         fault = fault_kind(order.fault).make(order.scene(engines))
         inverse = await _while_held(fault.prepare(), lease)
     except Exception as error:  # noqa: BLE001 - whatever it is, nothing was begun, and the runner is told
-        _say(state="failed", detail=_told(error), hint=_hint(error))
+        _say(state="failed", detail=_told(error), hint=_hint(error), is_refusal=isinstance(error, DbreError) and not lease.over)
         return 1
     return await _Holding(order, fault, lease, clock, inverse, threads).run()
 

@@ -13,13 +13,30 @@ from dbre.core.fleet import Address
 from dbre.ports.engine import Access, EngineRegistry
 from dbre.ports.mischief import Deed
 
-__all__ = ["Fault", "FaultKind", "InjectionFailed", "NotReverted", "Parameters", "Phase", "Scene", "Sighting"]
+__all__ = [
+    "Fault",
+    "FaultKind",
+    "InjectionFailed",
+    "InjectionRefused",
+    "NotReverted",
+    "Parameters",
+    "Phase",
+    "Scene",
+    "Sighting",
+]
 
 
 class InjectionFailed(DbreError):
     """A fault did not come about; whatever had begun of it was taken back."""
 
     code = "chaos.injection_failed"
+
+
+class InjectionRefused(InjectionFailed):
+    """A fault looked at its target and did not begin."""
+
+    code = "chaos.refused"
+    exit_code = ExitCode.REFUSED
 
 
 class NotReverted(DbreError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dbre.capabilities.chaos.injection.lease import LEASE_SECONDS, RENEWAL_SECONDS
-from dbre.capabilities.chaos.injection.model import InjectionFailed, NotReverted
+from dbre.capabilities.chaos.injection.model import InjectionFailed, InjectionRefused, NotReverted
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.core.programs.starting import start
 
@@ -39,6 +39,7 @@ class Injection:
         self.is_reverted = False
         self._failure: str | None = None
         self._hint: str | None = None  # what may help against it
+        self._is_refusal = False  # whether it looked, and did not begin
         self._changed = asyncio.Event()
         self._heard = asyncio.get_running_loop().time()
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._renew())]
@@ -77,7 +78,7 @@ class Injection:
         return asyncio.get_running_loop().time() - self._heard
 
     async def wait_until_on(self) -> None:
-        """Wait until the fault was seen. Raises: InjectionFailed with the reason."""
+        """Wait until the fault was seen. Raises: InjectionFailed with the reason; InjectionRefused where nothing was begun."""
         try:
             async with asyncio.timeout(_STARTING_SECONDS):
                 while not self.is_on and not self.has_ended:
@@ -85,7 +86,10 @@ class Injection:
         except TimeoutError as error:
             raise InjectionFailed(f"{self._name} was not on within {_STARTING_SECONDS:.0f} s") from error
         if not self.is_on:
-            raise InjectionFailed(f"{self._name}: {self._failure or self._died()}", hint=self._hint or "see dbre chaos faults")
+            message, hint = f"{self._name}: {self._failure or self._died()}", self._hint or "see dbre chaos faults"
+            if self._is_refusal:
+                raise InjectionRefused(message, hint=hint, context={"is_refusal": True})
+            raise InjectionFailed(message, hint=hint)
 
     async def end(self, *, limit_seconds: float) -> None:
         """Ask for the way back and wait for its proof. Raises: NotReverted after the limit; the injector goes on trying."""
@@ -170,3 +174,4 @@ class Injection:
             case "failed":
                 self._failure = self.detail
                 self._hint = str(said["hint"]) if said.get("hint") else None
+                self._is_refusal = said.get("is_refusal") is True

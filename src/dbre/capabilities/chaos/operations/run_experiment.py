@@ -58,7 +58,13 @@ class RunExperiment(Operation[Experiment]):
     @step(timeout_seconds=300.0, idempotent=True)
     async def baseline(self, context: StepContext) -> Mapping[str, Any]:
         """Heal what is left over, check again what may have changed since, and ask the hypothesis. Raises: PrecheckFailed."""
-        experiment = _experiment(context)
+        try:
+            return await self._baseline(context, _experiment(context))
+        except PrecheckFailed as error:
+            error.context["is_refusal"] = True  # nothing was begun
+            raise
+
+    async def _baseline(self, context: StepContext, experiment: Experiment) -> Mapping[str, Any]:
         healed = await self._heal()
         left = [one for one in healed if one.outcome in ("stuck", "held") and one.record.cluster == experiment.cluster]
         if left:
@@ -90,8 +96,8 @@ class RunExperiment(Operation[Experiment]):
                 if isinstance(error, NotReverted):
                     await self._heal()  # what a dead injector left; the error stays
                 await recording.failed(watch.document(), error)
-                if clients is not None and isinstance(error, ExperimentAborted):
-                    await recording.note(await self._truth(clients, experiment))
+                if isinstance(error, ExperimentAborted):
+                    await self._note_aftermath(recording, experiment, clients, is_finding=error.is_finding)
                 raise
             if clients is not None:
                 found |= await self._settled(experiment)  # before clients take their time
@@ -169,6 +175,15 @@ class RunExperiment(Operation[Experiment]):
         history = directory / f"{token.operation_id}.{token.attempt}.{new_fault_id()}.history.jsonl"
         async with self._ground.clients(experiment.cluster, experiment.clients, history) as clients:
             yield clients
+
+    async def _note_aftermath(
+        self, recording: Recording, experiment: Experiment, clients: Clients | None, *, is_finding: bool
+    ) -> None:
+        """How long it takes until all is well again is told of an early end too; not to people who wanted one: they wait."""
+        if is_finding:
+            await recording.note(await self._settled(experiment))
+        if clients is not None:
+            await recording.note(await self._truth(clients, experiment))
 
     async def _settled(self, experiment: Experiment) -> dict[str, Any]:
         limit = experiment.settle.total_seconds()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.chaos.injection.fitting import makes
 from dbre.capabilities.chaos.preflight.gathering import roles_of
 from dbre.capabilities.chaos.runs.model import Run, RunState
 from dbre.capabilities.chaos.runs.repository import NoSuchRun, find_run
@@ -11,9 +12,10 @@ from dbre.capabilities.chaos.runs.score import run_score
 from dbre.capabilities.chaos.suite.choosing import Choice, choose
 from dbre.capabilities.chaos.suite.documents import AskedSuite, SuiteDocument, suite_for
 from dbre.capabilities.chaos.suite.recovery import standing_of, until_whole
-from dbre.capabilities.chaos.suite.required import REQUIRED
+from dbre.capabilities.chaos.suite.required import REQUIRED, Entry
 from dbre.capabilities.chaos.switching.switch import Switch, read_switch
 from dbre.core.errors import DbreError, PrecheckFailed
+from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.model import OperationRecord
@@ -36,9 +38,15 @@ def choices_for(ground: ChaosGround, asked: AskedSuite, roles: Mapping[str, str 
     """What would be done about each question."""
     cluster = ground.fleet.cluster(asked.cluster)
     suite = suite_for(ground.suites, dict(cluster.labels))
-    is_kept = cluster.name in ground.kept
     wanted = [one for one in REQUIRED if not asked.only or one.name in asked.only]
-    return [choose(one, cluster, suite, roles, is_kept=is_kept) for one in wanted]
+    return [_choose(ground, one, cluster, suite, roles) for one in wanted]
+
+
+def _choose(
+    ground: ChaosGround, entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[str, str | None]
+) -> Choice:
+    is_kept = cluster.name in ground.kept
+    return choose(entry, cluster, suite, roles, is_kept=is_kept, can_be=makes(cluster, ground.engines))
 
 
 class RunSuite(Operation[AskedSuite]):
@@ -100,7 +108,7 @@ class RunSuite(Operation[AskedSuite]):
         cluster = self._ground.fleet.cluster(context.input["cluster"])
         entry = next(one for one in REQUIRED if one.name == context.input["entry"])
         roles = await roles_of(self._ground, cluster, context.application_name)
-        found = choose(entry, cluster, _suite(context), roles, is_kept=cluster.name in self._ground.kept)
+        found = _choose(self._ground, entry, cluster, _suite(context), roles)
         return {"experiment": found.experiment, "reason": found.reason}
 
     @step(timeout_seconds=_LONGEST_SECONDS, idempotent=True)

@@ -32,6 +32,7 @@ async def collect(surroundings: Surroundings, run: Run, now: datetime) -> dict[s
         "during": list(during.slos),
         "after": list(after.slos),
         "incidents": list(incidents.values()),
+        "signs": [*during.signs, *after.signs],
         "read_at": now.isoformat(),
     }
 

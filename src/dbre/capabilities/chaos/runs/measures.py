@@ -6,7 +6,7 @@ from typing import Any
 
 from dbre.capabilities.chaos.runs.model import Run, moment
 
-__all__ = ["Detection", "Slice", "detection_of", "outage_seconds", "recovery_seconds", "slices_of", "was_felt"]
+__all__ = ["Detection", "Slice", "detection_of", "outage_seconds", "recovery_seconds", "signs_of", "slices_of", "was_felt"]
 
 
 _FELT_SECONDS = 1.0  # between two answers to clients: less is how often they ask
@@ -40,16 +40,26 @@ class Slice:
 
 
 def detection_of(run: Run) -> Detection | None:
-    """The first sign: an alert that paged, an incident, or a probe of the experiment; None: nothing noticed."""
+    """The first sign, by whomever it was; None: nothing noticed."""
+    signs = signs_of(run)
+    return signs[0] if signs else None
+
+
+def signs_of(run: Run) -> list[Detection]:
+    """Everybody who noticed, the first one first: pages, alerts, incidents, failovers, observers, clients, probes."""
     on = run.on_at
     if on is None:
-        return None
+        return []
+    around, clients = run.surroundings or {}, run.observed.get("clients") or {}
     told = [(at, f"a page of {slo}") for slo, at in (run.observed.get("paged") or {}).items()]
-    told += [(one.get("detected_at"), f"incident {one.get('name')}") for one in (run.surroundings or {}).get("incidents", ())]
+    told += [(one.get("detected_at"), f"incident {one.get('name')}") for one in around.get("incidents", ())]
+    told += [(one.get("at"), str(one.get("by"))) for one in around.get("signs", ())]
+    told += [(at, f"observer {name}") for name, at in (run.observed.get("bereft") or {}).items()]
     told += [(one.get("first_bad_at"), f"probe {one.get('probe')}") for one in run.observed.get("during") or ()]
-    signs = [(seen, by) for at, by in told if (seen := moment(at)) is not None]
-    first = min((one for one in signs if one[0] >= on), default=None)
-    return Detection(seconds=(first[0] - on).total_seconds(), by=first[1]) if first is not None else None
+    seen = [(at, by) for text, by in told if (at := moment(text)) is not None and at >= on]
+    if (failed := moment(clients.get("first_bad_at"))) is not None:  # since it was begun, which is before it was seen
+        seen.append((max(failed, on), "a client"))
+    return [Detection(seconds=(at - on).total_seconds(), by=by) for at, by in sorted(seen)]
 
 
 def outage_seconds(run: Run) -> float | None:

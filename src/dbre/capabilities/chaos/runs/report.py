@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.chaos.runs.findings import lessons_of
-from dbre.capabilities.chaos.runs.measures import detection_of, outage_seconds, recovery_seconds, slices_of
+from dbre.capabilities.chaos.runs.measures import detection_of, outage_seconds, recovery_seconds, signs_of, slices_of
 from dbre.capabilities.chaos.runs.model import Run, moment
 from dbre.capabilities.chaos.runs.score import RunScore, run_score
 
@@ -40,6 +40,7 @@ def report_of(run: Run, previous: Run | None) -> dict[str, Any]:
             "seconds": found.seconds if found is not None else None,
             "by": found.by if found is not None else None,
             "objective_seconds": limit,
+            "signs": [{"seconds": one.seconds, "by": one.by} for one in signs_of(run)],
         },
         "recovery": {
             "outage_seconds": outage_seconds(run),

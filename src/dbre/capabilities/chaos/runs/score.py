@@ -63,7 +63,7 @@ def run_score(run: Run) -> RunScore | None:
         return None
     objectives = run.document.objectives
     longest = max((one for one in (outage_seconds(run), recovery_seconds(run)) if one is not None), default=None)
-    recovered = run.state in (RunState.HELD, RunState.DEVIATED) and run.observed.get("settled_at") is not None
+    recovered = run.state in (RunState.HELD, RunState.DEVIATED, RunState.ABORTED) and run.observed.get("settled_at") is not None
     goal = objectives.recovery.total_seconds()
     recovery = (min(1.0, goal / longest) if longest else 1.0) if recovered else 0.0
     found = detection_of(run)

@@ -24,6 +24,7 @@ Section = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 def sections_of(report: Mapping[str, Any]) -> list[Section]:
     """The tables of a report, as text for people; the same in every form."""
     found: list[Section] = [("Findings", ("severity", "what", "remedy"), _findings(report)), _numbers(report)]
+    found.append(("Noticed by", ("who", "after"), _signs(report)))
     found.append(("Hypothesis", ("probe", "when", "held", "seen"), _hypothesis(report)))
     found.append(("Faults", ("fault", "instance", "on for", "gone", "seen"), _faults(report)))
     found.append(("SLOs", ("SLO", "objective", "before", "meanwhile", "after", "bad", "budget spent", "left"), _slos(report)))
@@ -89,6 +90,10 @@ def _numbers(report: Mapping[str, Any]) -> Section:
     if score is not None:
         rows.append(("budgets lasted and hypothesis held", "yes" if score["slo_kept"] else "no", "yes"))
     return ("Numbers", ("what", "measured", "objective"), rows)
+
+
+def _signs(report: Mapping[str, Any]) -> list[Sequence[str]]:
+    return [(str(one["by"]), _seconds(one["seconds"])) for one in report["detection"].get("signs") or ()]
 
 
 def _hypothesis(report: Mapping[str, Any]) -> list[Sequence[str]]:

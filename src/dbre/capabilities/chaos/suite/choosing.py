@@ -1,6 +1,6 @@
 """Which experiment puts a question to a cluster as it is now, or why none can: pure rules."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,20 +33,27 @@ class Choice:
 
 
 def choose(
-    entry: Entry, cluster: Cluster, suite: SuiteDocument, roles: Mapping[str, str | None], *, is_kept: bool = False
+    entry: Entry,
+    cluster: Cluster,
+    suite: SuiteDocument,
+    roles: Mapping[str, str | None],
+    *,
+    is_kept: bool = False,
+    can_be: Callable[[str], bool] = lambda _: True,
 ) -> Choice:
     """``roles``: what each instance says of itself; None: it does not answer. ``is_kept``: whether something like Patroni runs
-    the servers, and starts one that was killed."""
+    the servers, and starts one that was killed; ``can_be``: whether the engine makes a fault."""
     given = suite.entries.get(entry.name, EntryDocument())
     instance = given.instance or _instance(entry, roles)
     if instance is None:
         return Choice(entry=entry, experiment=None, reason=f"no {entry.role or 'primary'} answers")
     if instance not in roles:
         return Choice(entry=entry, experiment=None, reason=f"chaos.suites names {instance}, which {cluster.name} does not have")
-    fault = given.fault or next((one for one in entry.faults if _fits(one, entry, is_kept=is_kept)), None)
+    fault = given.fault or next((one for one in entry.faults if can_be(one) and _fits(one, entry, is_kept=is_kept)), None)
     if fault is None:
-        where = f"chaos.suites: entries: {entry.name}"
-        return Choice(entry=entry, experiment=None, reason=f"it needs to be told how: fault and parameters under {where}")
+        where, lacks = f"chaos.suites: entries: {entry.name}", [one for one in entry.faults if not can_be(one)]
+        why = f"; {cluster.engine} does not make {' and '.join(lacks)}" if lacks else ""
+        return Choice(entry=entry, experiment=None, reason=f"it needs to be told how: fault and parameters under {where}{why}")
     parameters = {**_defaults(fault, cluster, instance), **given.parameters}
     try:
         parameters_of(fault, parameters)

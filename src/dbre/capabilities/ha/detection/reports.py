@@ -11,7 +11,7 @@ from dbre.capabilities.ha.detection.weighing import Heard, Rules, Weighing, weig
 from dbre.core.clock import Clock
 from dbre.core.store import Store
 
-__all__ = ["Listener", "forget_report", "last_report", "write_report"]
+__all__ = ["Listener", "forget_report", "last_report", "read_reports", "write_report"]
 
 _LOOK_SECONDS = 0.1
 _row = ha_report.c
@@ -47,6 +47,11 @@ async def last_report(store: Store, cluster: str, observer: str) -> Report | Non
     found = await _read(store, cluster)
     own = next((one for one in found if one.observer == observer), None)
     return own or next((one for one in found if one.primary is not None), None)
+
+
+async def read_reports(store: Store, cluster: str) -> Sequence[Report]:
+    """What each observer of a cluster said last."""
+    return await _read(store, cluster)
 
 
 async def _read(store: Store, cluster: str) -> Sequence[Report]:
