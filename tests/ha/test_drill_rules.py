@@ -14,7 +14,8 @@ from dbre.capabilities.ha.drills.findings import drill_findings, standings
 from dbre.capabilities.ha.drills.measures import RunMeasures, distribution, problems_of
 from dbre.capabilities.ha.drills.predicting import predicted
 from dbre.capabilities.ha.drills.repository import StoredRun
-from dbre.core.errors import UsageError
+from dbre.capabilities.ha.drills.view import drill_view
+from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import Address, Cluster, Instance, TlsMode
 from dbre.ports.lease_settings import PRESETS
 
@@ -71,13 +72,25 @@ def test_the_median_lies_within_its_interval(count: int, ranks: tuple[int, int] 
         ({"is_outage_open": True}, "until the end"),
         ({"verdict": "unknown"}, "could not be judged"),
         ({"outage_seconds": None}, "could not be judged"),
+        ({"outage_seconds": None, "failure": "nobody was promoted"}, "the run failed: nobody was promoted"),
     ],
-    ids=["good", "lost", "two-primaries", "overlap", "late", "open", "unknown", "unmeasured"],
+    ids=["good", "lost", "two-primaries", "overlap", "late", "open", "unknown", "unmeasured", "failed"],
 )
 def test_what_a_run_showed(changed: dict[str, Any], word: str | None) -> None:
     found = problems_of(replace(RUN, **changed))
     assert (found == []) if word is None else any(word in one for one in found)
     assert RunMeasures.of(replace(RUN, **changed).document() | {"later": 1}) == replace(RUN, **changed)
+
+
+def test_runs_that_failed_are_counted_and_measure_nothing() -> None:
+    failed = replace(RUN, number=2, new_primary=None, outage_seconds=None, lost=None, failure="nobody was promoted")
+    found = drill_view([RUN, failed, replace(RUN, number=3, outage_seconds=12.0)], operation="x")
+    assert found.exit_code == ExitCode.FINDINGS
+    assert found.notes[0] == "1 of 3 runs failed: 2"
+    assert "2 runs: outage p50 10.0s" in found.notes[1]
+    assert "not known of" not in found.notes[2]
+    (only,) = drill_view([failed], operation="x", code=ExitCode.FAILED).notes[:1]
+    assert only == "1 of 1 runs failed: 2"
 
 
 def test_faults_name_the_right_programs() -> None:
