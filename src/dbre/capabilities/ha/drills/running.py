@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from dbre.capabilities.ha.clients.fleet import ProbeFleet, probe_fleet
 from dbre.capabilities.ha.clients.records import acts_of, is_write
@@ -15,7 +16,7 @@ from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_o
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
 from dbre.capabilities.ha.drills.faults import DrillFault, Held, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
-from dbre.capabilities.ha.drills.locating import Agents, Health, find_agents, find_health, require_health
+from dbre.capabilities.ha.drills.locating import Agents, find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.predicting import predicted
 from dbre.capabilities.ha.drills.watch import PrimaryWatch
@@ -61,12 +62,9 @@ class DrillRun:
     async def run(self) -> RunMeasures:
         """From the first write to the last read. Raises: PrecheckFailed, DrillFailed; no fault is left then."""
         ground, context = self._ground, self._context
-        health = await self._health()
-        old = self._old = health.primaries[0]
-        agents = await find_agents(ground, self._cluster, old)
-        faults = faults_of(self._asked.kind, self._cluster, old, agent=agents.agent, stores=agents.stores)
         operation = context.token.operation_id
-        await ground.faults.check(self._cluster, faults, operation=operation)
+        old, agents, faults = await self._ready(operation)
+        self._old = old
         await asyncio.to_thread(ground.directory.mkdir, mode=0o700, parents=True, exist_ok=True)
         history = ground.directory / f"{operation}.{self._number}.{secrets.token_hex(4)}.history.jsonl"
         async with probe_fleet(ground.clients, self._cluster, self._spec, history=history) as clients:
@@ -169,16 +167,22 @@ class DrillRun:
                 for one in faults
             ]
 
-    async def _health(self) -> Health:
+    async def _ready(self, operation: UUID) -> tuple[str, Agents, Sequence[DrillFault]]:
         """A busy machine may be late to answer once: a run begins when the cluster is seen to be whole."""
-        end = self._ground.clock.monotonic() + _BASELINE_SECONDS
+        ground, cluster = self._ground, self._cluster
+        end = ground.clock.monotonic() + _BASELINE_SECONDS
         while True:
             try:
-                return await require_health(self._ground, self._cluster)
+                primary = (await require_health(ground, cluster)).primaries[0]
+                agents = await find_agents(ground, cluster, primary)
+                faults = faults_of(self._asked.kind, cluster, primary, agent=agents.agent, stores=agents.stores)
+                await ground.faults.check(cluster, faults, operation=operation)
             except PrecheckFailed:
-                if self._ground.clock.monotonic() > end:
+                if ground.clock.monotonic() > end:
                     raise
-            await self._ground.clock.sleep(1.0)
+            else:
+                return primary, agents, faults
+            await ground.clock.sleep(1.0)
 
     async def _until_at_work(self, clients: ProbeFleet) -> None:
         end = self._ground.clock.monotonic() + _BASELINE_SECONDS
