@@ -90,7 +90,7 @@ class Member:
         return await primary_of(self._ground, self._cluster, purpose=self._purpose)
 
     async def restart(self, *, between: Between | None = None) -> None:
-        """Stop it in order, do what is to be done while it is stopped, start it.
+        """Stop it in order, do what is to be done while it is stopped, start it; also where that failed, before it is told.
 
         A steward does both at once, so ``between`` is done while the server still runs.
         """
@@ -102,7 +102,7 @@ class Member:
         host = self.host
         await host.stop(limit_seconds=self._limits.stop.total_seconds())
         if between is not None:
-            await between()
+            await self._do_while_stopped(host, between)
         await host.start(limit_seconds=self._limits.start.total_seconds())
 
     async def start(self) -> None:
@@ -117,6 +117,16 @@ class Member:
         if primary is None:
             return await wait_primary(self._ground, self._cluster, self.instance, purpose=self._purpose)
         return await wait_replica(self._ground, self._cluster, self.instance, primary, purpose=self._purpose)
+
+    async def _do_while_stopped(self, host: HostPort, between: Between) -> None:
+        try:
+            await between()
+        except DbreError as error:
+            try:  # it may be the primary, and nobody can write while it is down: what was there before is tried
+                await host.start(limit_seconds=self._limits.start.total_seconds())
+            except DbreError as problem:
+                error.add_note(f"and it does not start as it is: {problem.message}")
+            raise
 
     async def _by_steward(self, steward: Steward) -> None:
         seconds = (self._limits.stop + self._limits.start).total_seconds()
