@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -193,6 +196,19 @@ class Shop:
             kind=operation.kind, definition_version=operation.version, input=given.model_dump(mode="json"), plan=plan
         )
         return PlannedOperation.from_document(made.document())
+
+
+async def freeze_recovery(directory: Path, *, seconds: float = 60.0) -> int | None:
+    """Freeze the process that recovers the data of a directory as soon as there is one; None: none was seen in time."""
+    place, end = str(directory.resolve()), time.monotonic() + seconds
+    while time.monotonic() < end:
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if b": startup" in (path / "cmdline").read_bytes() and str((path / "cwd").readlink()) == place:
+                    os.kill(int(path.name), signal.SIGSTOP)
+                    return int(path.name)
+        await asyncio.sleep(0)
+    return None
 
 
 class _Registry:

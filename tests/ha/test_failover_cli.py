@@ -98,6 +98,10 @@ async def test_what_cannot_be_asked_for(redis_server: RedisServer, store: Store)
         await failover(here, "shop", automatic=True)
     with pytest.raises(UnknownInstance, match="no instance 'nq'"):
         await failover(here, "shop", primary="nq", check=True)
+    with pytest.raises(UnknownInstance, match="no instance 'n9'"):
+        await failover(here, "shop", to="n9", check=True)
+    with pytest.raises(UsageError, match="cannot take over from itself"):
+        await failover(here, "shop", to="n1", primary="n1", check=True)
     asked = await failover(here, "shop", to="n1")
     assert isinstance(asked, Act)
     assert asked.kind == "ha.failover"

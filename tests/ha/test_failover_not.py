@@ -1,6 +1,7 @@
 """A primary whose disk is full, or that recovers from a crash, is not failed over, and it is said why."""
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -11,14 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from failover_kit import CLOCK, Shop, fleet_with_control
+from failover_kit import CLOCK, Shop, fleet_with_control, freeze_recovery
 from ha_live import until
 
 from dbre.capabilities.ha.detection.weighing import Weighing
 from dbre.capabilities.ha.failover.surveying import FailoverRefused
 from dbre.capabilities.ha.verdict import Action
 from dbre.core.programs.account import give
-from dbre.core.programs.processes import Process
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.processes import send
@@ -137,33 +137,20 @@ async def test_a_server_that_recovers_from_a_crash_is_waited_for(shop: Shop, pos
             with pytest.raises(FailoverRefused, match="primary_silent: starting"):
                 await shop.plan(accept_loss=True)
         finally:
-            send(startup, signal.SIGCONT)
+            os.kill(startup, signal.SIGCONT)
         await shop.until_healthy()
 
 
-async def held_in_recovery(server: PostgresServer) -> Process:
+async def held_in_recovery(server: PostgresServer) -> int:
     """Crash one backend, and freeze the process that recovers: clients are told that the server is in recovery mode."""
     async with await server.connect() as admin:
-        await admin.execute(
-            "CREATE TABLE IF NOT EXISTS much AS SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) AS g"
-        )
+        await admin.execute("CREATE TABLE much AS SELECT g, repeat('x', 1000) FROM generate_series(1, 50000) AS g")
     for _ in range(20):
         async with await server.connect() as victim:
             pid = victim.info.backend_pid
-            backend = next(one for one in server.processes() if one.pid == pid)
-            send(backend, signal.SIGKILL)
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            found = next((one for one in server.processes() if is_startup(one.pid)), None)
-            if found is not None:
-                send(found, signal.SIGSTOP)
-                return found
+            send(next(one for one in server.processes() if one.pid == pid), signal.SIGKILL)
+        found = await freeze_recovery(server.data_directory, seconds=20)
+        if found is not None:
+            return found
         await until(server.role, lambda role: role is Role.PRIMARY)  # it was quicker than we
     pytest.fail("the recovery was never seen")
-
-
-def is_startup(pid: int) -> bool:
-    try:
-        return b": startup" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False

@@ -80,8 +80,42 @@ async def test_mariadb_applies_what_it_has_before_it_takes_over(mariadb: MariaDb
             assessed = results(record)["assess"]
             assert (assessed["waiting"], assessed["left"], assessed["lost_transactions"]) == ("20 transactions", None, 0)
             assert assessed["seconds"] > 0
+            assert assessed["waiting_transactions"] == 20
+            assert assessed["waiting_bytes"] > 0
+            predicted = record.planned.plan.observed["drain"]
+            assert (predicted["transactions"], predicted["seconds"]) == (20, None)  # it was at a standstill, so nobody can tell
             assert await ask(second, "SELECT COUNT(*) FROM orders.paid") == [(20,)]
             await ask(second, "INSERT INTO orders.paid VALUES (99)")
+
+
+@pytest.mark.soak
+async def test_mariadb_tells_before_how_long_a_lagging_replica_will_take(
+    mariadb: MariaDbServer, lab_site: Site, store: Store
+) -> None:
+    async with (
+        running(MariaDbServer("fo-l1", lab_site, program=mariadb.program)) as first,
+        running(MariaDbServer("fo-l2", lab_site, program=mariadb.program, replica_of=first)) as second,
+    ):
+        shop = Shop(fleet=fleet_with_control("mysql", {"n1": first, "n2": second}), store=store)
+        shop.failover |= {"drain": "10m", "max_lost_transactions": 1_000_000}
+        await ask(first, "CREATE DATABASE orders", "CREATE TABLE orders.paid (number INT, text TEXT)")
+        async with shop.observed():
+            await shop.until_healthy()
+            await ask(second, "STOP SLAVE SQL_THREAD")
+            for _ in range(20):
+                await ask(first, *["INSERT INTO orders.paid VALUES (1, REPEAT('x', 1000))"] * 1000)
+            written = (await ask(first, "SELECT @@gtid_binlog_pos"))[0][0]
+            await until(lambda: ask(second, "SHOW ALL SLAVES STATUS"), lambda rows: any(written in str(one) for one in rows[0]))
+            await first.kill()
+            await shop.until_dead()
+            await ask(second, "START SLAVE SQL_THREAD")
+            record = await shop.fail_over(accept_loss=True)
+            assert record.state is OperationState.SUCCEEDED, record.error
+            assessed, predicted = results(record)["assess"], record.planned.plan.observed["drain"]
+            assert (await ask(second, "SELECT COUNT(*) FROM orders.paid")) == [(20_000,)]
+            assert 0 < assessed["waiting_transactions"] <= predicted["transactions"] < 20_000
+            assert predicted["seconds"] > 0
+            assert assessed["waiting_bytes"] < predicted["bytes"]
 
 
 async def test_redis_takes_over_and_the_others_follow(redis_server: RedisServer, lab_site: Site, store: Store) -> None:

@@ -22,6 +22,7 @@ def plan_of(
     primary, cluster = situation.primary.name, situation.cluster.name
     who = {"primary": primary, "candidate": chosen.name}
     rungs = ", then ".join(one.name for one in found.ladder.rungs)
+    to_apply = f" ({found.drain.text})" if found.drain is not None else ""
     steps = [
         Step(
             "confirm", summary=f"see once more that {primary} is dead and {chosen.name} may take over", input=_asked(asked, who)
@@ -32,7 +33,9 @@ def plan_of(
         summary = f"have every later start of {primary} make it a follower, never a primary"
         steps.append(Step("bar", summary=summary, input=who, undo="unbar"))
     steps += [
-        Step("assess", summary=f"let {chosen.name} apply what it has, and see what is lost", input=_asked(asked, who)),
+        Step(
+            "assess", summary=f"let {chosen.name} apply what it has{to_apply}, and see what is lost", input=_asked(asked, who)
+        ),
         Step("promote", summary=f"promote {chosen.name}", input=who, irreversible=True),
     ]
     if routes:
@@ -63,6 +66,7 @@ def plan_of(
             "candidate": chosen.name,
             "ranking": [f"{one.name}: {decision.ranked.reasons[one.name]}" for one in decision.ranked.order],
             "fences": [one.name for one in found.ladder.rungs],
+            "drain": found.drain.as_document() if found.drain is not None else None,
         },
         tags=("failover",) if is_within else (),
     )

@@ -8,7 +8,8 @@ from typing import Any
 from dbre.capabilities.ha.failover.candidates import Candidate, LastWord, Loss, loss_of
 from dbre.capabilities.ha.failover.deciding import Asked
 from dbre.capabilities.ha.failover.document import FailoverInput
-from dbre.capabilities.ha.failover.draining import Drained, drain
+from dbre.capabilities.ha.failover.drain_forecast import drain_reason, forecast_drain
+from dbre.capabilities.ha.failover.draining import Drained, drain, missing_transactions
 from dbre.capabilities.ha.failover.failover_plan import PROMOTE_SECONDS, plan_of
 from dbre.capabilities.ha.failover.fences import ladder_of, see_fenced
 from dbre.capabilities.ha.failover.ground import FailoverGround
@@ -51,11 +52,6 @@ class FailOver(Operation[FailoverInput]):
     async def plan(self, context: PlanContext, asked: FailoverInput) -> Plan:  # noqa: ARG002 - sweeps name themselves
         """Look, listen, decide. Raises: FailoverRefused with every reason against it; UsageError for unknown names."""
         cluster = self._ground.fleet.cluster(asked.cluster)
-        for name in (asked.to, asked.primary):
-            if name is not None:
-                instance_of(cluster, name)
-        if asked.to is not None and asked.to == asked.primary:
-            raise UsageError(f"{asked.to} cannot take over from itself")
         found = await self.survey(asked)
         refuse(found)
         chosen = found.decision.ranked.best
@@ -67,22 +63,40 @@ class FailOver(Operation[FailoverInput]):
         return plan_of(asked, found, chosen, can_bar=can_bar, routes=routes)
 
     async def survey(self, asked: FailoverInput) -> Survey:
-        """Everything for and against it, as it is now."""
-        return await self.look(asked)
+        """Everything for and against it, as it is now, and how long the candidate will be applying what it has."""
+        found = await self.look(asked)
+        best, cluster = found.decision.ranked.best, found.situation.cluster
+        node = found.situation.topology.node(best.name) if best is not None else None
+        if node is None or node.view is None or not missing_transactions(node.view):
+            return found
+        async with self._server(cluster, node.instance, "dbre:failover") as server:
+            forecast = await forecast_drain(server, self._ground.clock)
+        limit = self._ground.failover_of(cluster.name).drain.total_seconds()
+        reasons = (*found.decision.reasons, drain_reason(node.name, forecast, limit_seconds=limit))
+        return replace(found, drain=forecast, decision=replace(found.decision, reasons=reasons))
 
     async def look(self, asked: FailoverInput, *, is_release: bool = False) -> Survey:
-        """What the servers and the observers say."""
+        """What the servers and the observers say. Raises: UsageError for names that cannot be."""
         cluster = self._ground.fleet.cluster(asked.cluster)
+        for name in (asked.to, asked.primary):
+            if name is not None:
+                instance_of(cluster, name)
+        if asked.to is not None and asked.to == asked.primary:
+            raise UsageError(f"{asked.to} cannot take over from itself")
         await prepare_secrets([cluster.password])
         wanted = Asked(is_automatic=asked.automatic, to=asked.to, accepts_loss=asked.accept_loss, is_release=is_release)
         return await survey(self._ground, cluster, wanted, primary=asked.primary, fence_id=_PLANNING)
+
+    async def look_again(self, context: StepContext, asked: FailoverInput) -> Survey:  # noqa: ARG002 - others look at the plan
+        """Everything as it is now. Raises: PlanChanged where the plan is not the one that fits any more."""
+        return await self.survey(asked)
 
     @step(timeout_seconds=120.0, idempotent=True)
     async def confirm(self, context: StepContext) -> Mapping[str, Any]:
         """Listen and look again: only what is so now counts. Raises: FailoverRefused, PlanChanged."""
         given = context.input
         asked = self.asked_again(context)
-        found = await self.survey(asked)
+        found = await self.look_again(context, asked)
         refuse(found)
         situation, chosen = found.situation, found.decision.ranked.best
         if chosen is None or given["candidate"] not in (None, chosen.name):

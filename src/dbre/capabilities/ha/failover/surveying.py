@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 
 from dbre.capabilities.ha.failover.deciding import Asked, Decision, Surroundings, decide
+from dbre.capabilities.ha.failover.drain_forecast import DrainForecast
 from dbre.capabilities.ha.failover.fences import Ladder, ladder_of
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.situation import Situation, look_around
@@ -43,6 +44,7 @@ class Survey:
     situation: Situation
     decision: Decision
     ladder: Ladder
+    drain: DrainForecast | None = None  # of the candidate; None: nothing has to be applied before it is promoted
 
 
 async def survey(ground: FailoverGround, cluster: Cluster, asked: Asked, *, primary: str | None, fence_id: str) -> Survey:
