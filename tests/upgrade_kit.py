@@ -39,6 +39,8 @@ from dbre.engines.postgres import PostgresEngine
 from dbre.engines.redis import RedisEngine
 from dbre.lab.server import LabServer
 
+SHORT_LEASE = 5  # of those who are killed: others wait until it is over
+
 
 class Engines:
     """The registry of an installation that has them all."""
@@ -122,6 +124,7 @@ class Walker:
 
     store: Store
     ground: Ground
+    lease: int = 30  # seconds: on a busy machine a renewal comes late
 
     async def submit(self, kind: str, **asked: Any) -> UUID:
         operation, clock = Registry(self.ground).get(kind), SystemClock()
@@ -144,7 +147,7 @@ class Walker:
             clock,
             worker=this_worker(),
             fleet=Fleet(clusters=()),
-            settings=OperationsDocument.model_validate({"lease": "2s", "renewal": "1s"}),
+            settings=OperationsDocument.model_validate({"lease": f"{self.lease}s", "renewal": "1s"}),
             limits=WalkLimits(forward_rounds=2, undo_rounds=2),
             **({"hooks": hooks} if hooks is not None else {}),
         )
@@ -194,7 +197,7 @@ def run_and_die(url: str, ground: Ground, operation_id: UUID, number: int) -> bo
 
 async def _run(url: str, ground: Ground, operation_id: UUID, number: int) -> None:
     async with open_store(url, clock=SystemClock()) as store:
-        await Walker(store=store, ground=ground).run(operation_id, hooks=Failpoints(number))
+        await Walker(store=store, ground=ground, lease=SHORT_LEASE).run(operation_id, hooks=Failpoints(number))
 
 
 def steps_of(record: OperationRecord, phase: str = "do") -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from upgrade_kit import Ground, Walker, fleet_of, run_and_die
 
 from dbre.core.clock import SystemClock
 from dbre.core.operation.states import OperationState
@@ -12,6 +11,7 @@ from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
 from dbre.ports.session import Role
 from dbre.testing.fixtures import PostgresPair
+from upgrade_kit import SHORT_LEASE, Ground, Walker, fleet_of, run_and_die
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def killed_and_resumed(pair: PostgresPair, url: str, number: int) -> bool:
     if not run_and_die(url, ground, operation, number):
         return False
     async with open_store(url, clock=SystemClock()) as opened:
-        record = await Walker(store=opened, ground=ground).run(operation)
+        record = await Walker(store=opened, ground=ground, lease=SHORT_LEASE).run(operation)
     assert record.state is OperationState.SUCCEEDED, (number, record.error)
     for one in servers.values():
         assert await ask(one, "SELECT current_setting('max_connections')") == wanted
