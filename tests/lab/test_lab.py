@@ -13,6 +13,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from dbre.capabilities.chaos.config_document import CHAOS
 from dbre.capabilities.observe import PROBE
 from dbre.capabilities.slo.documents import SLOS
 from dbre.core.config import load
@@ -47,10 +48,11 @@ async def test_a_lab_is_a_primary_with_replicas_and_a_configuration_that_loads(
         ("orders-1", Role.PRIMARY, ServerState.RUNNING),
         ("orders-2", Role.REPLICA, ServerState.RUNNING),
     ]
-    config = load([orders.config_file], sections=[FLEET, SLOS, PROBE, STATE], environment={}, flags={})
+    config = load([orders.config_file], sections=[FLEET, SLOS, PROBE, STATE, CHAOS], environment={}, flags={})
     (cluster,) = build_fleet(config, default_ports={"postgresql": 5432}).clusters
     assert [str(one.address) for one in cluster.instances] == [str(one.address) for one in orders.servers]
     assert len(config.get(SLOS)) == 4
+    assert set(config.get(CHAOS).suites[0].entries) == {"disk-pressure"}  # what the suite has to be told
     assert cluster.password is not None
     connection = await psycopg.AsyncConnection.connect(
         host="127.0.0.1",
