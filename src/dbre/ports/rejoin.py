@@ -36,6 +36,7 @@ class Way(StrEnum):
     NOTHING = "nothing"
     REWIND = "rewind"
     CLONE = "clone"
+    RESYNC = "resync"  # a running server is filled anew by its upstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class Standing:
     version_text: str
     needs_login: bool  # who begins to follow must be told as whom, by ``Manner`` or by the inventory
     can_hand_over: bool  # the engine has a command that does the whole change by itself
+    forgets_own: bool = False  # who begins to follow is filled anew by its upstream, whatever it has
     at_least: Mapping[str, int] = field(default_factory=dict)  # settings of which a follower needs as much as its upstream
     at_least_next: Mapping[str, int] = field(default_factory=dict)  # those that its next start makes another number of
     alike: Mapping[str, str] = field(default_factory=dict)  # settings that should not differ between the two
@@ -258,9 +259,14 @@ class HostPort(Protocol):
         """The version of the program that its next start runs; None where nobody can tell. Raises: NoControl."""
         ...
 
+    async def kept_settings(self) -> Mapping[str, str] | None:
+        """What the file of settings of this server holds, by names in lower case; None where dbre writes none for it."""
+        ...
+
     async def keep_settings(self, stored: Mapping[str, str | None]) -> None:
         """Have the next start of a stopped server find these values stored; None: nothing is stored of that name.
 
-        For servers that do not start with what they were given. Raises: Unsupported where servers store no settings; NotDone.
+        For servers that do not start with what they were given, and, running or not, for those with a file of settings.
+        Raises: Unsupported where servers store no settings; NotDone.
         """
         ...

@@ -20,6 +20,7 @@ __all__ = [
     "Slot",
     "TopologyPort",
     "Upstream",
+    "WriterLog",
 ]
 
 
@@ -80,6 +81,7 @@ class Upstream:
     is_applying: bool | None  # None: cannot be told apart from waiting
     behind_bytes: int | None = None  # received and not applied, where only the node itself can tell
     user_timeout_ms: int | None = None  # how long what was sent may stay unacknowledged; 0: the kernel's quarter of an hour
+    gives_up_seconds: float | None = None  # how long it believes in an upstream that is silent; 0: for ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,17 @@ class HeartbeatStamp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WriterLog:
+    """How far the log of a node has come with what one server wrote. All text is printable."""
+
+    stream: str  # numbers only grow within it: a domain of MariaDB
+    writer: str
+    newest: int
+    name: str  # of both, to be shown
+    unit: str = "transactions"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
     """One server process as it sees itself. Unknown is None, never 0."""
 
@@ -151,6 +164,8 @@ class NodeView:
     min_apply_delay_seconds: float | None = None
     synchronous_replicas: int | None = None  # how many must confirm a commit; None: unknown
     heartbeat: HeartbeatStamp | None = None
+    writer: str | None = None  # how logs name what this node writes itself
+    writers: tuple[WriterLog, ...] = ()  # all that its log knows, where logs name who wrote; else none
     measured_at: datetime  # server clock, UTC
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from dbre.capabilities.ha.errant import errant_of, told_of_errants
 from dbre.capabilities.ha.model import Topology
 from dbre.core.checks import Finding, Severity
 
@@ -11,6 +12,7 @@ __all__ = ["edge_findings"]
 def edge_findings(topology: Topology) -> Iterator[Finding]:
     """Findings about edges."""
     yield from _timelines(topology)
+    yield from _errants(topology)
     for edge in topology.edges:
         if edge.is_confirmed is False:
             yield Finding(
@@ -55,4 +57,31 @@ def _timelines(topology: Topology) -> Iterator[Finding]:
                 ),
                 evidence={"timeline": view.timeline, "primary": primary.name, "primary_timeline": primary.view.timeline},
                 fix="rewind it to the primary's history (pg_rewind), or build it anew",
+            )
+
+
+def _errants(topology: Topology) -> Iterator[Finding]:
+    primary = topology.primary
+    if primary is None or primary.view is None or primary.view.may_have_peers:
+        return
+    if sum(one.instance.cluster == primary.instance.cluster for one in topology.primaries) != 1:
+        return  # which of them has too much, nobody knows yet
+    for node in topology.nodes:
+        if node.view is None or node.name == primary.name or node.instance.cluster != primary.instance.cluster:
+            continue
+        if any(edge.upstream is None for edge in topology.edges_of(node.name)):
+            continue  # what it has besides may be another server's
+        if found := errant_of(node.view, primary.view):
+            yield Finding(
+                rule="ha.errant_transactions",
+                severity=Severity.ERROR,
+                subject=node.name,
+                summary=f"{node.name} has what primary {primary.name} does not: {told_of_errants(found)}",
+                evidence={
+                    "primary": primary.name,
+                    "ranges": [
+                        {"log": one.log.name, "unit": one.log.unit, "first": one.first, "last": one.log.newest} for one in found
+                    ],
+                },
+                fix=f"do not promote it; see what brings it back: dbre ha rejoin {topology.cluster} {node.name} --check",
             )

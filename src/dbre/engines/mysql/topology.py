@@ -9,7 +9,7 @@ from dbre.core.text import printable
 from dbre.engines.mysql.connection import Row
 from dbre.engines.mysql.facts import READ_HEARTBEAT
 from dbre.engines.mysql.faults import FAULTS
-from dbre.engines.mysql.gtid import sequences_of
+from dbre.engines.mysql.gtid import sequences_of, writers_of
 from dbre.engines.mysql.link import Conversation, Link
 from dbre.engines.mysql.replication import in_new_words, replay_lag_bytes
 from dbre.engines.mysql.session import is_switched_on, role_of, server_time
@@ -79,6 +79,8 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         is_replay_paused=any(row["replica_sql_running"] != "Yes" for row in upstreams) if is_replica else None,
         min_apply_delay_seconds=max(float(row.get("sql_delay") or 0) for row in upstreams) if is_replica else None,
         heartbeat=stamp,
+        writer=printable(str(found["writer"]), limit=100).lower(),
+        writers=writers_of(str(found["logged"] or ""), str(found["applied"] or "")) if has_gtids else (),
         measured_at=server_time(identity["measured_at"]),
     )
 

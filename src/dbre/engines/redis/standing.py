@@ -24,6 +24,7 @@ def standing_of(info: Mapping[str, str], settings: Mapping[str, str], *, guard: 
         version_text=printable(text, limit=50),
         needs_login=False,
         can_hand_over=True,
+        forgets_own=True,
         alike={name: printable(settings[name], limit=200) for name in _ALIKE if name in settings},
         oldest_transaction_seconds=0.0,  # a transaction is one command
         obstacles=tuple(_obstacles(info, settings, guard)),

@@ -1,7 +1,7 @@
 """Facet ``topology`` of Redis and Valkey: who follows whom, in bytes of the replication stream."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from dbre.core.errors import DbreError
@@ -12,7 +12,7 @@ from dbre.engines.redis.link import Conversation, Link
 from dbre.engines.redis.session import role_of, server_time
 from dbre.ports.liveness import contact_of
 from dbre.ports.session import Role
-from dbre.ports.topology import Contact, Downstream, HeartbeatStamp, LogPosition, NodeView, Upstream
+from dbre.ports.topology import Contact, Downstream, HeartbeatStamp, LogPosition, NodeView, Upstream, WriterLog
 
 __all__ = ["CONTACTS", "RedisTopology"]
 
@@ -66,8 +66,29 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         upstreams=(_upstream(info),) if is_replica else (),
         downstreams=tuple(_downstream(value, info) for name, value in sorted(info.items()) if _DOWNSTREAM.fullmatch(name)),
         heartbeat=stamp,
+        writer=_history(info.get("master_replid")),
+        writers=tuple(_writers(info, applied)),
         measured_at=server_time(await conversation.ask("time")),
     )
+
+
+def _writers(info: Mapping[str, str], applied: str | None) -> Iterator[WriterLog]:
+    """Its stream, and the one that it left for it when it was promoted, up to where it had come."""
+    for history, last in ((info.get("master_replid"), _number(applied)), (info.get("master_replid2"), _left_at(info))):
+        name = _history(history)
+        if name is not None and last is not None and last > 0:
+            yield WriterLog(stream=name, writer=name, newest=last, name=f"stream {name[:8]}", unit="bytes")
+
+
+def _left_at(info: Mapping[str, str]) -> int | None:
+    """Source: redis.conf, server.h: second_replid_offset is the first that the former stream does not serve any more."""
+    first = _number(info.get("second_repl_offset"))
+    return first - 1 if first is not None and first > 0 else None
+
+
+def _history(text: str | None) -> str | None:
+    found = printable(text or "", limit=40)
+    return found if found.strip("0") else None
 
 
 def _stamp(score: object) -> HeartbeatStamp | None:

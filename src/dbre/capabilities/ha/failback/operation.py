@@ -55,8 +55,9 @@ class FailBack(Operation[FailbackInput]):
         evidence = done.get("evidence", {})
         return {
             "operation": str(record.id),
-            "way": done.get("align", {}).get("way"),
-            "seconds": done.get("align", {}).get("seconds"),
+            "way": (done.get("align") or done.get("follow", {})).get("way"),
+            "seconds": (done.get("align") or done.get("follow", {})).get("seconds"),
+            "lost": [one["text"] for one in done.get("compare", {}).get("lost", ())],
             "lost_transactions": evidence.get("transactions"),
             "lost_writes": evidence.get("file"),
         }

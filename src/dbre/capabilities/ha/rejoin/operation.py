@@ -8,6 +8,7 @@ from typing import Any
 from dbre.capabilities.ha.forks.extracting import write_lost
 from dbre.capabilities.ha.rejoin.document import RejoinInput
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
+from dbre.capabilities.ha.rejoin.online_acts import OnlineSteps
 from dbre.capabilities.ha.rejoin.rejoin_plan import plan_of
 from dbre.capabilities.ha.rejoin.surveying import survey
 from dbre.capabilities.ha.rejoin.verifying import verify_rejoin
@@ -15,7 +16,7 @@ from dbre.capabilities.ha.switchover.switchover_plan import slot_name
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
-from dbre.core.operation.definition import Operation, Verification, step
+from dbre.core.operation.definition import Verification, step
 from dbre.core.operation.plan import Plan
 from dbre.core.secrets import prepare_secrets
 from dbre.core.text import counted
@@ -37,7 +38,7 @@ class _Case:
     primary: Instance
 
 
-class Rejoin(Operation[RejoinInput]):
+class Rejoin(OnlineSteps):
     """Nothing of it is taken back: the instance is stopped until it follows, and was no use to anybody before."""
 
     kind, version = "ha.rejoin", 1

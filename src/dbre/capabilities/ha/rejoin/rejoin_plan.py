@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dbre.capabilities.ha.rejoin.document import RejoinInput
+from dbre.capabilities.ha.rejoin.online import online_steps, refuse_online, told_of_online
 from dbre.capabilities.ha.rejoin.surveying import Rejoining
 from dbre.capabilities.ha.switchover.switchover_plan import slot_name
 from dbre.core.errors import PrecheckFailed
@@ -24,6 +25,7 @@ _DOES = {
     Way.NOTHING: "leave the data as it is",
     Way.REWIND: "rewind the data to where the histories part, and copy what changed since",
     Way.CLONE: "copy the data anew, and put the copy in its place",
+    Way.RESYNC: "throw it away: the primary fills it anew",
 }
 
 
@@ -49,11 +51,15 @@ def plan_of(seen: Rejoining, asked: RejoinInput) -> Plan:
 
 def way_of(seen: Rejoining, asked: RejoinInput) -> Way:
     """How its data would be brought to the history of the primary."""
+    if seen.online is not None:
+        return Way.RESYNC if seen.online.forgets_own else Way.NOTHING
     return seen.kinship.way(is_clone_wanted=asked.clone)
 
 
 def told_of(seen: Rejoining) -> str:
     """What its data is, in one sentence."""
+    if seen.online is not None:
+        return told_of_online(seen.online, seen.primary.name)
     found = seen.kinship
     where = f", from {found.fork} of timeline {found.timeline} on" if found.relation is Relation.DIVERGED and found.fork else ""
     return _TOLD[found.relation] + where
@@ -61,6 +67,11 @@ def told_of(seen: Rejoining) -> str:
 
 def _refuse(seen: Rejoining, asked: RejoinInput) -> None:
     found, name = seen.kinship, seen.instance.name
+    if seen.online is not None:
+        if asked.clone or asked.work is not None:
+            raise PrecheckFailed(f"{name} follows while it runs: it is not copied", hint="leave out --clone and --work")
+        refuse_online(seen.online, seen.cluster, name, seen.primary.name)
+        return
     if seen.host.is_answering and not seen.host.processes:
         raise NoControl(
             f"{name} answers at {seen.instance.address}, and no process of it is seen on this machine",
@@ -86,6 +97,9 @@ def _refuse(seen: Rejoining, asked: RejoinInput) -> None:
 
 def _steps(seen: Rejoining, asked: RejoinInput, way: Way) -> Iterator[Step]:
     name, to = seen.instance.name, seen.primary.name
+    if seen.online is not None:
+        yield from online_steps(seen.online, {"instance": name, "primary": to, "way": way.value})
+        return
     has_slots = seen.kinship.own_slot is not None or (seen.manner is not None and seen.manner.slot is not None)
     given: dict[str, Any] = {
         "instance": name,
@@ -103,6 +117,8 @@ def _steps(seen: Rejoining, asked: RejoinInput, way: Way) -> Iterator[Step]:
 
 
 def _blast_radius(seen: Rejoining, way: Way) -> Iterator[str]:
+    if seen.online is not None and seen.online.is_primary:
+        yield f"{seen.instance.name} is closed to writes, and its clients are cut off; it stays closed, whatever comes then"
     if seen.host.processes:
         yield f"{seen.instance.name} is stopped, and its clients are cut off"
     if way is not Way.NOTHING:
@@ -113,6 +129,10 @@ def _blast_radius(seen: Rejoining, way: Way) -> Iterator[str]:
 def _warnings(seen: Rejoining, asked: RejoinInput, *, lost: bool) -> Iterator[str]:
     if seen.is_writable:
         yield f"{seen.instance.name} takes writes besides {seen.primary.name}: what its clients wrote goes"
+    if seen.online is not None:
+        if seen.online.forgets_own:
+            yield f"all that {seen.instance.name} has is replaced: {told_of(seen)}; no file of it is written"
+        return
     if lost and asked.without_evidence:
         yield f"what only {seen.instance.name} committed goes, and no file of it is written"
     if way_of(seen, asked) is Way.CLONE and seen.kinship.why_no_rewind:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from dbre.capabilities.ha.looking import read_lag, seeds_of
 from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
+from dbre.capabilities.ha.rejoin.online import Online, online_between
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.text import printable
-from dbre.ports.rejoin import Kinship
+from dbre.ports.rejoin import Kinship, Relation
 from dbre.ports.session import Role
-from dbre.ports.succession import HostState, Manner
+from dbre.ports.succession import GivesUp, HostState, Manner, Standing
 
 __all__ = ["Rejoining", "is_following", "primary_for", "survey"]
 
@@ -27,6 +28,7 @@ class Rejoining:
     kinship: Kinship
     manner: Manner | None  # how the primary followed when it last did: the pattern
     is_writable: bool  # it takes writes now: a second primary
+    online: Online | None = None  # it follows while it runs; then nothing is known of its files
 
 
 async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_wanted: bool) -> Rejoining:
@@ -38,9 +40,12 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
     node = topology.node(name)
     if node is not None and is_following(topology, name, primary) and not is_clone_wanted:
         raise PrecheckFailed(f"{name} follows {primary.name} already, on its timeline", hint=f"dbre ha lag {cluster.name}")
-    host = await ground.servers.host(cluster, instance).state()
     async with ground.servers.server(cluster, primary, purpose="dbre:rejoin") as server:
+        standing = await server.succession.standing()
+        if standing.gives_up is GivesUp.BY_CLOSING:
+            return _running(cluster, instance, primary, topology, standing)
         manner = await server.succession.manner()
+    host = await ground.servers.host(cluster, instance).state()
     kinship = await ground.files(cluster, instance).look(ground.access(cluster, primary))
     return Rejoining(
         cluster=cluster,
@@ -51,6 +56,37 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
         kinship=kinship,
         manner=manner,
         is_writable=node is not None and node.view is not None and node.is_primary and node.view.is_writable,
+    )
+
+
+def _running(cluster: Cluster, instance: Instance, primary: Instance, topology: Topology, standing: Standing) -> Rejoining:
+    """Raises: PrecheckFailed where it does not answer."""
+    mine, theirs = topology.node(instance.name), topology.node(primary.name)
+    if mine is None or mine.view is None or theirs is None or theirs.view is None:
+        raise PrecheckFailed(
+            f"{instance.name} does not answer, and follows only while it runs",
+            hint="start it such that it takes no writes before it is asked: read-only, or where no client reaches it",
+        )
+    online = online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
+    relation = Relation.DIVERGED if online.errants else Relation.SAME
+    return Rejoining(
+        cluster=cluster,
+        instance=instance,
+        primary=primary,
+        topology=topology,
+        host=HostState(is_seen=False, processes=(), is_answering=True),
+        kinship=Kinship(
+            relation=relation,
+            timeline=None,
+            upstream_timeline=theirs.view.timeline or 0,
+            fork=None,
+            own_slot=None,
+            why_no_rewind=None,
+            why_no_clone=None,
+        ),
+        manner=None,
+        is_writable=mine.is_primary and mine.view.is_writable,
+        online=online,
     )
 
 

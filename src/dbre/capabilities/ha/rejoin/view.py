@@ -38,6 +38,7 @@ def check_view(seen: "Rejoining", asked: "RejoinInput") -> View:
         "why_no_rewind": found.why_no_rewind,
         "why_no_clone": found.why_no_clone,
         "leftovers": list(found.leftovers),
+        "only_it_has": [one.text for one in seen.online.errants] if seen.online is not None else [],
         "may_rejoin": why is None,
         "reason": why.message if why is not None else None,
     }
@@ -65,8 +66,9 @@ def done_view(record: OperationRecord) -> View:
     row: dict[str, Any] = {
         "instance": observed["instance"],
         "primary": observed["primary"],
-        "way": results.get("align", {}).get("way"),
-        "seconds": results.get("align", {}).get("seconds"),
+        "way": (results.get("align") or results.get("follow", {})).get("way"),
+        "seconds": (results.get("align") or results.get("follow", {})).get("seconds"),
+        "lost": [one["text"] for one in results.get("compare", {}).get("lost", ())],
         "lost_transactions": evidence.get("transactions"),
         "lost_writes": evidence.get("file"),
         "state": record.state.value,

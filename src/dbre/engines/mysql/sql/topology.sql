@@ -6,6 +6,8 @@
 -- versions: >=10.5
 -- privilege: USAGE
 SELECT CONCAT('server-id ', @@GLOBAL.server_id) AS node_id,
+       @@GLOBAL.server_id AS writer,
+       @@GLOBAL.gtid_binlog_state AS logged,
        CONCAT_WS('/', @@hostname, @@port, @@datadir) AS process_id,
        @@GLOBAL.gtid_binlog_pos AS written,
        @@GLOBAL.gtid_slave_pos AS applied,
@@ -19,6 +21,8 @@ SELECT CONCAT('server-id ', @@GLOBAL.server_id) AS node_id,
 -- versions: >=8.0.22
 -- privilege: USAGE
 SELECT @@server_uuid AS node_id,
+       @@server_uuid AS writer,
+       @@GLOBAL.gtid_executed AS logged,
        CONCAT_WS('/', @@server_uuid, @@hostname, @@port) AS process_id,
        @@GLOBAL.gtid_executed AS written,
        @@GLOBAL.gtid_executed AS applied,

@@ -1,0 +1,85 @@
+"""A server that follows while it runs: what it has of its own is compared by the word of both logs, not by files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dbre.capabilities.ha.errant import Errant, errant_of, told_of_errants
+from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Cluster
+from dbre.core.operation.plan import Step
+from dbre.ports.rejoin import NotAligned
+from dbre.ports.succession import NoControl, Standing
+from dbre.ports.topology import NodeView
+
+__all__ = ["Online", "online_between", "online_steps", "refuse_online", "require_kin", "told_of_online"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Online:
+    """How it stands to the primary."""
+
+    errants: tuple[Errant, ...]
+    is_comparable: bool  # both logs tell who wrote how far
+    forgets_own: bool  # whoever follows is filled anew by its upstream, whatever it has
+    is_primary: bool  # it calls itself primary, so it is closed to writes first
+    needs_login: bool
+
+
+def online_between(node: NodeView, primary: NodeView, standing: Standing, *, is_primary: bool) -> Online:
+    """From one look at both."""
+    return Online(
+        errants=errant_of(node, primary),
+        is_comparable=bool(node.writers and primary.writers),
+        forgets_own=standing.forgets_own,
+        is_primary=is_primary,
+        needs_login=standing.needs_login,
+    )
+
+
+def told_of_online(found: Online, to: str) -> str:
+    """What its data is to that of the primary, in one sentence."""
+    if found.errants:
+        return f"it has what {to} does not: {told_of_errants(found.errants)}"
+    if not found.is_comparable:
+        return f"nobody can tell whether it has what {to} does not"
+    return f"its log has nothing that {to} lacks"
+
+
+def refuse_online(found: Online, cluster: Cluster, name: str, to: str) -> None:
+    """Raises: PrecheckFailed, NoControl."""
+    if not found.forgets_own and not found.is_comparable:
+        raise PrecheckFailed(
+            f"{name} does not tell by transaction what is in its log, or {to} does not",
+            hint="switch GTIDs on; until then make the replica anew",
+        )
+    if found.needs_login and found.is_primary and cluster.replication_user is None:
+        raise NoControl(
+            f"nobody knows as whom {name} is to follow {to}",
+            hint="set replication_user and replication_password of the cluster in dbre.yaml",
+        )
+    try:
+        require_kin(found, name, to)
+    except NotAligned as error:
+        raise PrecheckFailed(error.message, hint=error.hint, context=error.context) from error
+
+
+def require_kin(found: Online, name: str, to: str) -> None:
+    """Raises: NotAligned naming every range; nothing is ever skipped or written in its place."""
+    if found.errants and not found.forgets_own:
+        raise NotAligned(
+            f"{name} has what {to} does not, and would keep it for ever beside the data of {to}: "
+            + told_of_errants(found.errants),
+            hint="read these transactions in its binary log, write to the primary what must stay, and make it anew from a copy",
+            context={"ranges": [one.text for one in found.errants]},
+        )
+
+
+def online_steps(found: Online, given: dict[str, Any]) -> Iterator[Step]:
+    """Close, compare, follow."""
+    name, to = given["instance"], given["primary"]
+    if found.is_primary:
+        yield Step("close", summary=f"close {name} to writes, and cut off its clients", input=given)
+    yield Step("compare", summary=f"hold the log of {name} against that of {to} once more", input=given)
+    way = f"{to} fills it anew" if found.forgets_own else "by transaction"
+    yield Step("follow", summary=f"{name} follows {to}: {way}", input=given, irreversible=found.forgets_own)
