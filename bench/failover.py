@@ -8,17 +8,14 @@ acknowledgements around each fault. Afterwards every acknowledged row is looked 
 """
 
 import asyncio
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psycopg
+from kit.ledger import Ledger
 from kit.report import report
 from kit.two_servers import quantile
 
@@ -37,28 +34,6 @@ ha:
 server:
   port: {port}
 """
-
-
-def write_on(target: dict[str, str], orders: Connection) -> None:
-    """Commit row after row until told to end; then tell when, and what was acknowledged."""
-    acknowledged: list[int] = []
-    moments: list[float] = []
-    number, connection = 0, None
-    while not orders.poll():
-        try:
-            if connection is None:
-                connection = psycopg.connect(
-                    **target, autocommit=True, connect_timeout=2, target_session_attrs="read-write", tcp_user_timeout="1500"
-                )
-            number += 1
-            connection.execute("INSERT INTO bench_ledger VALUES (%s)", [number])
-        except psycopg.Error:
-            connection = None  # whether the row is there is not known: it was not acknowledged
-            time.sleep(0.01)
-            continue
-        acknowledged.append(number)
-        moments.append(time.time())
-    orders.send((acknowledged, moments))
 
 
 async def main() -> int:
@@ -141,38 +116,20 @@ async def primary_of(lab: Lab, old: PostgresServer | None) -> PostgresServer:
 
 async def measure(lab: Lab, fault: str) -> tuple[float, int, int]:
     """The outage around the fault, how many rows were acknowledged, and how many of them are missing."""
-    load = lab.load_target()
-    target = {
-        "host": ",".join(one.host for one in load.addresses),
-        "port": ",".join(str(one.port) for one in load.addresses),
-        "user": load.user,
-        "password": load.password.reveal(),
-        "dbname": str(load.database),
-        "sslmode": "disable",
-    }
-    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
-        connection.execute("CREATE TABLE bench_ledger (number bigint)")
+    ledger = Ledger(lab, pause_seconds=0.01, options={"tcp_user_timeout": "1500"})
     for one in lab.servers:
         async with await one.connect() as admin:
             await admin.execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'")
             await admin.execute("SELECT pg_reload_conf()")
-    ours, theirs = multiprocessing.Pipe()
-    writer = multiprocessing.get_context("spawn").Process(target=write_on, args=(target, theirs), daemon=True)
-    writer.start()
-    await asyncio.sleep(_SETTLE_SECONDS)
-    old = await primary_of(lab, None)
-    at = time.time()
-    await (old.kill() if fault == "crash" else old.freeze())
-    await primary_of(lab, old)
-    await asyncio.sleep(_SETTLE_SECONDS)
-    ours.send("end")
-    acknowledged, moments = await asyncio.to_thread(ours.recv)
-    writer.join()
-    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
-        present = {one for (one,) in connection.execute("SELECT number FROM bench_ledger")}
-    pairs = list(pairwise(moments))
-    outage = max(later - one for one, later in pairs if at - 1 <= later and one <= at + 3)
-    return outage, len(acknowledged), len(set(acknowledged) - present)
+    with ledger.writing():
+        await asyncio.sleep(_SETTLE_SECONDS)
+        old = await primary_of(lab, None)
+        at = time.time()
+        await (old.kill() if fault == "crash" else old.freeze())
+        await primary_of(lab, old)
+        await asyncio.sleep(_SETTLE_SECONDS)
+        written = await ledger.end()
+    return written.longest_gap(at - 1, at + 3), len(written.acknowledged), len(written.missing)
 
 
 if __name__ == "__main__":

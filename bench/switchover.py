@@ -7,15 +7,12 @@ primary changes. Afterwards every acknowledged row is looked for. No pooler hold
 """
 
 import asyncio
-import multiprocessing
 import os
 import sys
 import time
-from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psycopg
+from kit.ledger import Ledger
 from kit.report import report
 from kit.two_servers import quantile
 
@@ -26,26 +23,6 @@ from dbre.lab import Lab, LabEngine, LabSpec
 NAME = f"bench-sw-{os.getpid()}"
 GOAL_SECONDS = 0.25
 _SETTLE_SECONDS = 1.0
-
-
-def write_on(target: dict[str, str], orders: Connection) -> None:
-    """Commit row after row until told to end; then tell the gaps of each window, and what was acknowledged."""
-    acknowledged: list[int] = []
-    moments: list[float] = []
-    number, connection = 0, None
-    while not orders.poll():
-        try:
-            if connection is None:
-                connection = psycopg.connect(**target, autocommit=True, connect_timeout=2, target_session_attrs="read-write")
-            number += 1
-            connection.execute("INSERT INTO bench_ledger VALUES (%s)", [number])
-        except psycopg.Error:
-            connection = None  # whether the row is there is not known: it was not acknowledged
-            time.sleep(0.002)
-            continue
-        acknowledged.append(number)
-        moments.append(time.time())
-    orders.send((acknowledged, moments))
 
 
 async def switch(config: Path) -> tuple[float, float]:
@@ -71,32 +48,14 @@ async def main() -> int:
 
 async def measure(lab: Lab, rounds: int) -> dict[str, object]:
     """The longest gap of each change, and the rows that are missing."""
-    load = lab.load_target()
-    target = {
-        "host": ",".join(one.host for one in load.addresses),
-        "port": ",".join(str(one.port) for one in load.addresses),
-        "user": load.user,
-        "password": load.password.reveal(),
-        "dbname": str(load.database),
-        "sslmode": "disable",
-    }
-    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
-        connection.execute("CREATE TABLE bench_ledger (number bigint)")
-    ours, theirs = multiprocessing.Pipe()
-    writer = multiprocessing.get_context("spawn").Process(target=write_on, args=(target, theirs))
-    writer.start()
-    await asyncio.sleep(_SETTLE_SECONDS)
-    windows = []
-    for _ in range(rounds):
-        windows.append(await switch(lab.config_file))
+    with Ledger(lab, pause_seconds=0.002).writing() as ledger:
         await asyncio.sleep(_SETTLE_SECONDS)
-    ours.send("end")
-    acknowledged, moments = await asyncio.to_thread(ours.recv)
-    writer.join()
-    with psycopg.connect(**target, autocommit=True, target_session_attrs="read-write") as connection:
-        present = {one for (one,) in connection.execute("SELECT number FROM bench_ledger")}
-    pairs = list(pairwise(moments))
-    gaps = [max(later - one for one, later in pairs if began <= later and one <= ended) for began, ended in windows]
+        windows = []
+        for _ in range(rounds):
+            windows.append(await switch(lab.config_file))
+            await asyncio.sleep(_SETTLE_SECONDS)
+        written = await ledger.end()
+    gaps = [written.longest_gap(began, ended) for began, ended in windows]
     return {
         "server": lab.primary.version_text,
         "rounds": rounds,
@@ -104,9 +63,9 @@ async def measure(lab: Lab, rounds: int) -> dict[str, object]:
         "gap_max_ms": round(max(gaps) * 1000),
         "gaps_ms": [round(one * 1000) for one in gaps],
         "command_p50_s": round(quantile([ended - began for began, ended in windows], 0.5), 2),
-        "acknowledged": len(acknowledged),
-        "lost": len(set(acknowledged) - present),
-        "is_ok": quantile(gaps, 0.5) < GOAL_SECONDS and set(acknowledged) <= present,
+        "acknowledged": len(written.acknowledged),
+        "lost": len(written.missing),
+        "is_ok": quantile(gaps, 0.5) < GOAL_SECONDS and not written.missing,
     }
 
 

@@ -2,6 +2,8 @@
 
 A real server listens on many addresses of the loopback network, so that each node costs a login and a view of its own;
 black holes accept connections and say nothing. Goal: 500 nodes in 2 s, and the sweep never longer than its slowest node.
+Beside it, for PostgreSQL, what cannot be less: the same logins by a bare driver, as many at once, without and with the two
+statements that every node has to be asked.
 
     python bench/topology.py [--nodes 500] [--holes 20] [--engine redis|postgresql] [--rounds 3]
 """
@@ -11,9 +13,11 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+import psycopg
 from kit.report import report
 
 from dbre.app import Engines
@@ -21,6 +25,7 @@ from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.nodes import Nodes
 from dbre.core.fleet import Address, Cluster, Fleet, Instance, TlsMode
 from dbre.engines.postgres.binaries import find_postgres
+from dbre.engines.postgres.queries import named
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.redis import RedisServer, find_redis
 from dbre.lab.server import LabServer
@@ -30,6 +35,8 @@ from dbre.ports.topology import Contact
 from dbre.testing.fixtures import running
 
 GOAL_SECONDS = 2.0
+_AT_ONCE = 24  # as the sweep
+_VERSION = (15,)  # these statements are the same in all
 
 
 async def _server(engine: str, number: int, site: Site) -> LabServer:
@@ -74,6 +81,31 @@ def _fleet(engine: str, servers: list[LabServer], hole: socket.socket, *, nodes:
     return Fleet(clusters=(cluster,))
 
 
+async def _floor(fleet: Fleet, hole: socket.socket, statements: Sequence[str]) -> tuple[float, float]:
+    """Seconds, and our own of the processor, for a bare driver to log in everywhere and ask something; holes left out."""
+    (cluster,), places = fleet.clusters, asyncio.Semaphore(_AT_ONCE)
+    password = cluster.password.reveal() if cluster.password is not None else ""
+    opened: list[psycopg.AsyncConnection[Any]] = []
+
+    async def one(address: Address) -> None:
+        async with places:
+            connection = await psycopg.AsyncConnection.connect(
+                host=address.host, port=address.port, user=cluster.user, password=password, dbname="postgres",
+                sslmode="disable", autocommit=True,
+            )  # fmt: skip
+            opened.append(connection)
+            for text in statements:
+                await (await connection.execute(text.encode())).fetchall()
+
+    addresses = [each.address for each in cluster.instances if each.address.port != hole.getsockname()[1]]
+    began, burnt = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(one(address) for address in addresses))
+    found = time.perf_counter() - began, time.process_time() - burnt
+    for connection in opened:
+        await connection.close()
+    return found
+
+
 async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(running(await _server(engine, 0, site)))]
@@ -94,6 +126,13 @@ async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict
             aliases = sum(len(one.aliases) for one in topology.nodes)
             answered.append(contacts.count(Contact.ANSWERED) + aliases)
             assert contacts.count(Contact.TIMEOUT) == options.nodes - answered[-1], contacts
+        floors: dict[str, Any] = {}
+        if engine == "postgresql":
+            asked = [named(one, version=_VERSION).text for one in ("topology_node", "topology_control")]
+            for name, statements in (("login", []), ("asked", asked)):
+                found_floor = [await _floor(fleet, hole, statements) for _ in range(options.rounds)]
+                floors[f"floor_{name}_seconds"] = [round(seconds, 2) for seconds, _ in found_floor]
+                floors[f"floor_{name}_own_cpu_seconds"] = [round(seconds, 2) for _, seconds in found_floor]
         return {
             "engine": engine,
             "nodes": options.nodes,
@@ -101,6 +140,7 @@ async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict
             "cold_seconds": [round(one, 2) for one in cold],
             "warm_seconds": [round(one, 2) for one in warm],
             "own_cpu_seconds": [round(one, 2) for one in cpu],
+            **floors,
         }
 
 

@@ -1,13 +1,13 @@
 """Facet ``client`` of MySQL and MariaDB: acts of probe clients, each one statement that commits by itself."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from dbre.core.errors import UsageError
 from dbre.core.pool import abort_on_error
 from dbre.engines.mysql.connection import Connection, Row, open_connection
 from dbre.engines.mysql.faults import FAULTS, error_number
 from dbre.engines.mysql.link import ask_named
+from dbre.ports.client_acts import SINGLE_ACT_WORKLOADS, act_on
 from dbre.ports.client_work import ClientReply, ClientWork, ClientWorkload, Fate, NotWritable, WorkFailed
 from dbre.ports.engine import Access
 
@@ -52,11 +52,8 @@ class _Session:
     async def do(self, work: ClientWork) -> ClientReply:
         """Do one act."""
         self.is_sent = False
-        act = _ACTS.get((work.workload, work.f))
-        if act is None:
-            raise UsageError(f"a client of MySQL cannot {work.f} in workload {work.workload}")
         try:
-            return ClientReply(value=await act(self, work), node=self.node)
+            return ClientReply(value=await act_on(self, work, product="MySQL"), node=self.node)
         except FAULTS.raised as error:
             verdict = FAULTS.classify(error)
             reason = verdict.reason if verdict else type(error).__name__
@@ -69,50 +66,34 @@ class _Session:
         self.is_sent = True
         return await ask_named(self._connection, name, *parameters, limit_seconds=self._limit)
 
+    async def append(self, run: str, value: Any) -> None:
+        """A row of the ledger (``ports.client_acts.Cells``)."""
+        await self.ask("client_ledger_write", run, value)
 
-async def _ledger_write(session: _Session, work: ClientWork) -> Any:
-    await session.ask("client_ledger_write", work.run, work.value)
-    return work.value
+    async def members(self, run: str) -> list[int]:
+        """All rows of the ledger."""
+        return [row["id"] for row in await self.ask("client_ledger_read", run)]
 
+    async def get(self, run: str, key: Any) -> int | None:
+        """One value of the register."""
+        rows = await self.ask("client_register_read", run, key)
+        return rows[0]["value"] if rows else None
 
-async def _ledger_read(session: _Session, work: ClientWork) -> Any:
-    return [row["id"] for row in await session.ask("client_ledger_read", work.run)]
+    async def put(self, run: str, key: Any, value: Any) -> None:
+        """Set one."""
+        await self.ask("client_register_write", run, key, value)
 
-
-async def _register_read(session: _Session, work: ClientWork) -> Any:
-    rows = await session.ask("client_register_read", work.run, work.value[0])
-    return [work.value[0], rows[0]["value"] if rows else None]
-
-
-async def _register_write(session: _Session, work: ClientWork) -> Any:
-    await session.ask("client_register_write", work.run, *work.value)
-    return work.value
-
-
-async def _register_cas(session: _Session, work: ClientWork) -> Any:
-    key, (old, new) = work.value
-    await session.ask("client_register_cas", new, work.run, key, old)
-    (changed,) = await session.ask("client_changed")  # of the same session; lost on the way, the act is unknown
-    if not changed["changed"]:
-        raise WorkFailed(Fate.FAILED, "another value was there", is_answer=True)
-    return work.value
-
-
-_ACTS: Mapping[tuple[ClientWorkload, str], Callable[[_Session, ClientWork], Awaitable[Any]]] = {
-    (ClientWorkload.LEDGER, "write"): _ledger_write,
-    (ClientWorkload.LEDGER, "read"): _ledger_read,
-    (ClientWorkload.SET, "add"): _ledger_write,
-    (ClientWorkload.SET, "read"): _ledger_read,
-    (ClientWorkload.REGISTER, "read"): _register_read,
-    (ClientWorkload.REGISTER, "write"): _register_write,
-    (ClientWorkload.REGISTER, "cas"): _register_cas,
-}
+    async def swap(self, run: str, key: Any, old: Any, new: Any) -> bool:
+        """Set one that has the old value; how many rows that changed is asked within the same session."""
+        await self.ask("client_register_cas", new, run, key, old)
+        (changed,) = await self.ask("client_changed")  # lost on the way, the act is unknown
+        return bool(changed["changed"])
 
 
 class MySqlClient:
     """Implements ``ports.client_work.ClientPort``."""
 
-    workloads = frozenset({ClientWorkload.LEDGER, ClientWorkload.SET, ClientWorkload.REGISTER})
+    workloads = SINGLE_ACT_WORKLOADS
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -1,13 +1,12 @@
 """Facet ``client`` of Redis and Valkey: acts of probe clients, each one command, in keys of their own."""
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from dbre.core.errors import UsageError
 from dbre.core.pool import abort_on_error
 from dbre.engines.redis.commands import named
 from dbre.engines.redis.connection import Connection, Dialer
 from dbre.engines.redis.faults import FAULTS, error_word
+from dbre.ports.client_acts import SINGLE_ACT_WORKLOADS, act_on
 from dbre.ports.client_work import ClientReply, ClientWork, ClientWorkload, Fate, NotWritable, WorkFailed
 from dbre.ports.engine import Access
 
@@ -53,11 +52,8 @@ class _Session:
     async def do(self, work: ClientWork) -> ClientReply:
         """Do one act."""
         self.is_sent = False
-        act = _ACTS.get((work.workload, work.f))
-        if act is None:
-            raise UsageError(f"a client of Redis cannot {work.f} in workload {work.workload}")
         try:
-            return ClientReply(value=await act(self, work), node=self.node)
+            return ClientReply(value=await act_on(self, work, product="Redis"), node=self.node)
         except FAULTS.raised as error:
             verdict = FAULTS.classify(error)
             self._is_left = error_word(error) in _NOT_THE_PRIMARY
@@ -70,48 +66,32 @@ class _Session:
         self.is_sent = True
         return await self._connection.run(named(name), *parameters, limit_seconds=self._limit)
 
+    async def append(self, run: str, value: Any) -> None:
+        """An element of the list (``ports.client_acts.Cells``)."""
+        await self.ask("client_push", run, value)
 
-async def _ledger_write(session: _Session, work: ClientWork) -> Any:
-    await session.ask("client_push", work.run, work.value)
-    return work.value
+    async def members(self, run: str) -> list[int]:
+        """The whole list."""
+        return [int(one) for one in await self.ask("client_list", run)]
 
+    async def get(self, run: str, key: Any) -> int | None:
+        """One field of the hash."""
+        found = await self.ask("client_field", run, key)
+        return int(found) if found is not None else None
 
-async def _ledger_read(session: _Session, work: ClientWork) -> Any:
-    return [int(one) for one in await session.ask("client_list", work.run)]
+    async def put(self, run: str, key: Any, value: Any) -> None:
+        """Set one."""
+        await self.ask("client_set_field", run, key, value)
 
-
-async def _register_read(session: _Session, work: ClientWork) -> Any:
-    found = await session.ask("client_field", work.run, work.value[0])
-    return [work.value[0], int(found) if found is not None else None]
-
-
-async def _register_write(session: _Session, work: ClientWork) -> Any:
-    await session.ask("client_set_field", work.run, *work.value)
-    return work.value
-
-
-async def _register_cas(session: _Session, work: ClientWork) -> Any:
-    key, (old, new) = work.value
-    if not await session.ask("client_swap", _SWAP, work.run, key, old, new):
-        raise WorkFailed(Fate.FAILED, "another value was there", is_answer=True)
-    return work.value
-
-
-_ACTS: Mapping[tuple[ClientWorkload, str], Callable[[_Session, ClientWork], Awaitable[Any]]] = {
-    (ClientWorkload.LEDGER, "write"): _ledger_write,
-    (ClientWorkload.LEDGER, "read"): _ledger_read,
-    (ClientWorkload.SET, "add"): _ledger_write,
-    (ClientWorkload.SET, "read"): _ledger_read,
-    (ClientWorkload.REGISTER, "read"): _register_read,
-    (ClientWorkload.REGISTER, "write"): _register_write,
-    (ClientWorkload.REGISTER, "cas"): _register_cas,
-}
+    async def swap(self, run: str, key: Any, old: Any, new: Any) -> bool:
+        """Set one that has the old value, within one script."""
+        return bool(await self.ask("client_swap", _SWAP, run, key, old, new))
 
 
 class RedisClient:
     """Implements ``ports.client_work.ClientPort``."""
 
-    workloads = frozenset({ClientWorkload.LEDGER, ClientWorkload.SET, ClientWorkload.REGISTER})
+    workloads = SINGLE_ACT_WORKLOADS
 
     def __init__(self, access: Access) -> None:
         self._access = access
