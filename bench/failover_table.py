@@ -10,8 +10,10 @@ needs root.
 import asyncio
 import json
 import os
+import signal
+import sqlite3
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from kit.report import report
 from kit.watchdogs import watchdogs
 
 from dbre.lab import Lab, LabEngine, LabSpec
-from dbre.lab.errors import LabError
 from dbre.lab.patroni.server import PatroniServer
 from dbre.ports.lease_settings import LeaseSettings, SynchronousMode
 
@@ -30,7 +31,8 @@ STOCK = LeaseSettings(ttl=30, loop_wait=10, retry_timeout=10)
 ASYNC = LeaseSettings(ttl=20, loop_wait=1, retry_timeout=3, primary_start_timeout=0)
 QUORUM = LeaseSettings(ttl=20, loop_wait=1, retry_timeout=3, primary_start_timeout=0, synchronous_mode=SynchronousMode.QUORUM)
 DIRECTORY = Path(__file__).parent / "runs"
-_RUN_SECONDS = 900.0
+_LOOK_SECONDS = 2.0
+_LABS = 5  # a cluster that is not whole after a run ends the drill: then the row goes on with another one
 _SAFETY_MARGIN_SECONDS = 5
 
 
@@ -92,8 +94,12 @@ async def main() -> int:
         return 2
     name, row, wanted = words[0], ROWS[words[0]], int(words[1]) if len(words) > 1 else 3
     kept = KeptRuns(Path(words[2]) if len(words) > 2 else DIRECTORY, name)
-    while len(kept.all()) < wanted:
-        await some_runs(name, row, kept, wanted)
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a lab must not outlive it
+    for _ in range(_LABS):
+        if len(kept.all()) < wanted:
+            await some_runs(name, row, kept, wanted)
     runs = kept.all()
     return report({"row": name, **row.said(), **summary(runs), "is_ok": not any(one.get("failure") for one in runs)})
 
@@ -109,25 +115,13 @@ def table(directory: Path) -> int:
 
 
 async def some_runs(name: str, row: Row, kept: KeptRuns, wanted: int) -> None:
-    """On one lab, until there are enough, or the lab does not come back after a run that failed."""
+    """On one lab, until there are enough, or its cluster does not become whole after a run."""
     spec = LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=2, patroni="lan-fast", network=row.network)
     lab = await Lab.create(spec)
     try:
         async with AsyncExitStack() as stack:
             await prepare(lab, row, stack)
-            while len(kept.all()) < wanted:
-                run = await drill(lab, row)
-                kept.keep({"row": name, **run})
-                print(
-                    json.dumps({key: run.get(key) for key in ("failure", "outage_seconds", "lost", "old_acknowledged")}),
-                    flush=True,
-                )
-                assert lab.cluster is not None
-                try:
-                    await lab.cluster.wait_healthy()
-                except LabError as error:
-                    print(f"another lab: {error.message}", file=sys.stderr, flush=True)
-                    return
+            await drills(lab, name, row, kept, wanted - len(kept.all()))
     finally:
         await lab.down()
 
@@ -156,21 +150,58 @@ async def prepare(lab: Lab, row: Row, stack: AsyncExitStack) -> None:
     lab.config_file.write_text(text)
 
 
-async def drill(lab: Lab, row: Row) -> dict[str, Any]:
-    """What ``dbre ha drill run`` says of one run; one that failed says why."""
-    words = ["ha", "drill", "run", NAME, "--kind", row.kind, "--by", row.by, "--confirm", NAME, "-o", "json"]
+async def drills(lab: Lab, name: str, row: Row, kept: KeptRuns, runs: int) -> None:
+    """``dbre ha drill run``, and each of its runs as soon as the product has kept it."""
+    words = [
+        "ha",
+        "drill",
+        "run",
+        NAME,
+        "--kind",
+        row.kind,
+        "--by",
+        row.by,
+        "--runs",
+        str(runs),
+        "--confirm",
+        NAME,
+        "-o",
+        "json",
+    ]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "dbre", "-c", str(lab.config_file), *words),
+        *(sys.executable, "-P", "-m", "dbre", "-c", str(lab.config_file), *words, "-o", "json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(_RUN_SECONDS):
-        told, complaints = await process.communicate()
+    ending = asyncio.create_task(process.communicate())
+    known = 0
     try:
-        (item,) = json.loads(told)["items"]
-    except (ValueError, KeyError):
-        return {"failure": complaints.decode()[-2000:] or f"it ended with {process.returncode} and said nothing"}
-    return dict(item)
+        while True:
+            is_over = ending.done()
+            for run in stored_runs(lab)[known:]:
+                known += 1
+                kept.keep({"row": name, **run})
+                told = {key: run.get(key) for key in ("failure", "outage_seconds", "lost", "old_acknowledged")}
+                print(json.dumps(told), flush=True)
+            if is_over:
+                break
+            await asyncio.wait([ending], timeout=_LOOK_SECONDS)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        _, complaints = await ending
+    if known < runs:
+        print(f"the drill ended after {known} of {runs} runs: {complaints.decode()[-2000:]}", file=sys.stderr, flush=True)
+
+
+def stored_runs(lab: Lab) -> list[dict[str, Any]]:
+    """What the lab's state store has by now, in the order of the runs."""
+    store = lab.config_file.parent / "dbre.db"
+    if not store.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=30.0)) as connection:
+        found = connection.execute("SELECT document FROM ha_drill ORDER BY began_at, number").fetchall()
+    return [json.loads(one) for (one,) in found]
 
 
 if __name__ == "__main__":
