@@ -87,7 +87,7 @@ async def bring_back(context: StepContext, cluster: Cluster, old: str) -> Operat
 
 
 async def set_right(ground: DrillGround, context: StepContext, cluster: Cluster, old: str, *, after: DrillFailed) -> None:
-    """A failover failed, its faults are taken back, and nobody else starts a server that was killed.
+    """A failover failed, and nobody else starts the server that was killed.
 
     It is started as what it was where no other instance was promoted for sure, and follows whoever was. Nothing is done where
     a promotion may yet come about, or somebody is silent. Raises: DbreError.

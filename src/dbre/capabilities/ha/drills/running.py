@@ -33,6 +33,7 @@ _BASELINE_SECONDS = 60.0
 _WITNESS_SECONDS = 5.0  # after the promotion, and again after the fault is gone: does the old primary still acknowledge?
 _REVERT_SECONDS = 300.0
 _STEADY_SECONDS = 2.0
+_KILLS = (DrillKind.LEADER_CRASH, DrillKind.NODE_LOSS)
 _STAYS = (DrillKind.FREEZE, DrillKind.PATRONI_FREEZE, DrillKind.BLACK_HOLE, DrillKind.PARTITION)
 
 
@@ -72,7 +73,7 @@ class DrillRun:
             watch = PrimaryWatch(ground.engines, ground.fleet, self._cluster, old=old, now=lambda: clients.now)
             async with watch:
                 clients.mark()
-                course = await self._broken(clients, watch, old, faults)
+                course = await self._break(clients, watch, old, faults)
             await self._until_calm(clients)
             truth = await clients.finish()
             try:
@@ -93,14 +94,6 @@ class DrillRun:
             failure=printable(error.message, limit=1000),
         )
 
-    async def _broken(self, clients: ProbeFleet, watch: PrimaryWatch, old: str, faults: Sequence[DrillFault]) -> _Course:
-        try:
-            return await self._break(clients, watch, old, faults)
-        except DrillFailed as error:
-            if self._by is Changer.DBRE and self._asked.kind is not DrillKind.PLANNED and not self._is_managed:
-                await set_right(self._ground, self._context, self._cluster, old, after=error)
-            raise
-
     async def _break(self, clients: ProbeFleet, watch: PrimaryWatch, old: str, faults: Sequence[DrillFault]) -> _Course:
         asked = self._asked
         watch.since = clients.now
@@ -114,9 +107,7 @@ class DrillRun:
             elif asked.kind is DrillKind.DCS_LOSS:
                 await asyncio.sleep(asked.lasts.total_seconds())
             elif self._by is Changer.DBRE:
-                course.change, course.allowed_seconds = await fail_over(
-                    self._ground, self._context, self._cluster, old=old, limit_seconds=limit
-                )
+                course.change, course.allowed_seconds = await self._fail_over(old, limit_seconds=limit)
             if asked.kind is not DrillKind.DCS_LOSS and not await watch.settled(limit_seconds=limit):
                 raise DrillFailed(
                     f"no other instance of {asked.cluster} took writes within {limit:.0f} s",
@@ -131,6 +122,14 @@ class DrillRun:
         witness = _WITNESS_SECONDS if asked.kind in _STAYS else 0.0
         await asyncio.gather(asyncio.sleep(witness), self._until_whole(clients, course))
         return course
+
+    async def _fail_over(self, old: str, *, limit_seconds: float) -> tuple[OperationRecord, float]:
+        try:
+            return await fail_over(self._ground, self._context, self._cluster, old=old, limit_seconds=limit_seconds)
+        except DrillFailed as error:
+            if self._asked.kind in _KILLS and not self._is_managed:  # now: the end of a crash waits for who starts the server
+                await set_right(self._ground, self._context, self._cluster, old, after=error)
+            raise
 
     async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
         """And still so a moment later: a follower of another history connects again and again."""
