@@ -27,6 +27,7 @@ class Control:
     data_directory: Path | None = None  # pg_ctl has one always
     bindir: Path | None = None  # pg_ctl: where the programs are; None: looked for
     log_file: Path | None = None  # pg_ctl: where the server writes until it opens a log of its own
+    settings_file: Path | None = None  # read by the server when it starts, written by dbre
     unit: str | None = None  # systemd
     start: tuple[str, ...] = ()  # commands: program and arguments, no shell
     stop: tuple[str, ...] = ()

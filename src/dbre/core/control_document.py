@@ -49,6 +49,11 @@ class SystemdDocument(Document):
     data_directory: FilePath | None = Field(
         default=None, description="of the server: by it dbre confirms that no process is left"
     )
+    settings_file: FilePath | None = Field(
+        default=None,
+        description="a file of settings that the server reads when it starts, and dbre writes: dbre upgrade parameters of "
+        "MariaDB and Redis",
+    )
 
 
 class CommandsDocument(Document):
@@ -59,6 +64,11 @@ class CommandsDocument(Document):
     stop: Argv = Field(description="stops the server in order, and waits until it has")
     data_directory: FilePath | None = Field(
         default=None, description="where it is on this machine: by it dbre confirms that no process is left"
+    )
+    settings_file: FilePath | None = Field(
+        default=None,
+        description="a file of settings that the server reads when it starts, and dbre writes: dbre upgrade parameters of "
+        "MariaDB and Redis",
     )
 
 
@@ -72,5 +82,16 @@ def control_from(document: PgCtlDocument | SystemdDocument | CommandsDocument) -
     if isinstance(document, PgCtlDocument):
         return Control(kind=kind, data_directory=document.data_directory, bindir=document.bindir, log_file=document.log_file)
     if isinstance(document, SystemdDocument):
-        return Control(kind=kind, unit=document.unit, data_directory=document.data_directory)
-    return Control(kind=kind, start=document.start, stop=document.stop, data_directory=document.data_directory)
+        return Control(
+            kind=kind,
+            unit=document.unit,
+            data_directory=document.data_directory,
+            settings_file=document.settings_file,
+        )
+    return Control(
+        kind=kind,
+        start=document.start,
+        stop=document.stop,
+        data_directory=document.data_directory,
+        settings_file=document.settings_file,
+    )

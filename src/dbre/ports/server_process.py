@@ -21,6 +21,7 @@ from dbre.core.programs.account import Account
 from dbre.core.programs.processes import Process, kill_serving, send, serving
 from dbre.core.programs.run import run
 from dbre.core.units import format_duration
+from dbre.ports.settings_file import SettingsFormat, read_settings, write_settings
 from dbre.ports.succession import Following, HostState, NoControl, NotDone, StopMode
 from dbre.ports.topology import LogPosition
 from dbre.ports.versions import parse_version
@@ -39,7 +40,9 @@ class ServerProcess:
     ``programs``: how the executables of such a server are called.
     """
 
-    def __init__(self, instance: Instance, *, product: str, programs: Collection[str]) -> None:
+    def __init__(
+        self, instance: Instance, *, product: str, programs: Collection[str], settings_format: SettingsFormat | None = None
+    ) -> None:
         if instance.control is None:
             raise NoControl(
                 f"the inventory does not say how {instance.name} is started and stopped",
@@ -50,6 +53,7 @@ class ServerProcess:
         self.control: Control = instance.control
         self.product = product
         self._programs = frozenset(programs)
+        self._settings_format = settings_format
 
     @property
     def where(self) -> str:
@@ -219,11 +223,23 @@ class ServerProcess:
         match = _VERSION.search(done.stdout)
         return parse_version(match[0]) if match else None
 
+    async def kept_settings(self) -> Mapping[str, str] | None:
+        """What the file of settings of the inventory holds."""
+        if self._settings_format is None or self.control.settings_file is None:
+            return None
+        await self.see_place()
+        return await asyncio.to_thread(read_settings, self.control.settings_file, self._settings_format)
+
     async def keep_settings(self, stored: Mapping[str, str | None]) -> None:
-        """Not possible: such a server stores no settings of its own."""
+        """Into the file of settings of the inventory; such a server stores none of its own."""
+        path, form = self.control.settings_file, self._settings_format
+        if path is not None and form is not None:
+            await self.see_place()
+            await asyncio.to_thread(write_settings, path, form, stored, self.owner())
+            return
         raise Unsupported(
             f"{self.where} stores no settings that could be put back: {', '.join(stored)}",
-            hint="correct its configuration file",
+            hint="correct its configuration file; or have dbre write one: settings_file in control: of the instance",
         )
 
     async def wait_gone(self, *, limit_seconds: float) -> HostState:

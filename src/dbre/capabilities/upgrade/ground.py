@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbre.capabilities.upgrade.config_document import UpgradeClusterDocument, UpgradeDocument
 from dbre.core.clock import Clock
@@ -37,10 +37,14 @@ class UpgradeGround:
         return self.engines.get(cluster.engine).host(instance)
 
     @asynccontextmanager
-    async def server(self, cluster: Cluster, instance: Instance, *, purpose: str) -> AsyncIterator[Server]:
-        """A handle on one server, closed at the end."""
+    async def server(
+        self, cluster: Cluster, instance: Instance, *, purpose: str, database: str | None = None
+    ) -> AsyncIterator[Server]:
+        """A handle on one server, closed at the end; ``database``: another than the first of the cluster."""
         await prepare_secrets([cluster.password, cluster.replication_password])
         access = Access.to(cluster, instance.address, timeouts=_TIMEOUTS, application_name=purpose)
+        if database is not None:
+            access = replace(access, database=database)
         server = self.engines.get(cluster.engine).connect(access)
         try:
             yield server

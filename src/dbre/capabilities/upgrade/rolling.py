@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from dbre.capabilities.upgrade.comparing import differences, require_nothing_lost
 from dbre.capabilities.upgrade.ground import UpgradeGround
 from dbre.capabilities.upgrade.restarting import Member, mark_of
+from dbre.capabilities.upgrade.snapshot import Snapshot, take
 from dbre.capabilities.upgrade.wholeness import probe
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, EndpointPurpose
@@ -42,6 +44,12 @@ class RollingOperation(Operation[Input]):
             one.name: await mark_of(self._ground, cluster, one, purpose=context.application_name) for one in cluster.instances
         }
 
+    @step(timeout_seconds=600.0, idempotent=True)
+    async def look(self, context: StepContext) -> Mapping[str, Any]:
+        """Remember what each server has, and how fast it answers, so that what is lost on the way is seen."""
+        cluster = self.cluster(context)
+        return {one.name: (await self._look(context, one.name)).document() for one in cluster.instances}
+
     @step(timeout_seconds=LONG_SECONDS, idempotent=True, attempts=1)
     async def switch(self, context: StepContext) -> Mapping[str, Any]:
         """Another instance becomes primary."""
@@ -70,6 +78,19 @@ class RollingOperation(Operation[Input]):
                 shown = printable(error.message, limit=300)
                 found.append(Verification(subject=f"{one.name}: follows", holds=False, detail=shown))
         return found
+
+    async def compare(self, context: StepContext, name: str) -> Mapping[str, Any]:
+        """One server against what it was; what differs. Raises: NotWhole where it lost something."""
+        before = Snapshot.from_document(context.results["look"][name])
+        after = await self._look(context, name)
+        require_nothing_lost(name, before, after)
+        return differences(before, after)
+
+    async def _look(self, context: StepContext, name: str) -> Snapshot:
+        cluster, purpose = self.cluster(context), context.application_name
+        is_primary = (await self.member(context, name).primary()).name == name
+        instance = self._ground.fleet.instance(name)
+        return await take(self._ground, cluster, instance, is_primary=is_primary, purpose=purpose)
 
     def cluster(self, context: StepContext) -> Cluster:
         """Whose servers are restarted."""

@@ -22,6 +22,7 @@ class Wanted:
     instance: str
     forecasts: tuple[SettingForecast, ...]
     requested: Mapping[str, str]  # by the server's own name
+    in_file: bool = False  # they stand in a file that dbre writes
 
     @property
     def due(self) -> tuple[SettingForecast, ...]:
@@ -49,7 +50,7 @@ def state_from(document: Mapping[str, Any]) -> SettingState:
 
 def kept_elsewhere(told: SettingForecast, kept: Mapping[str, str]) -> SettingForecast:
     """The forecast where not the server stores it, but whoever starts it, who keeps ``kept`` now."""
-    now = replace(told.now, stored=kept.get(told.now.name))
+    now = replace(told.now, stored=kept.get(told.now.name, kept.get(told.now.name.lower())))
     is_already = told.is_already and not now.is_pending_restart and now.stored in (None, told.stored)
     return replace(told, now=now, stored=now.stored if is_already else told.stored, is_already=is_already)
 
@@ -96,7 +97,7 @@ def setting_steps(seen: Survey, asked: ParametersInput, wanted: Sequence[Wanted]
         yield Step(
             f"store:{old}",
             summary=f"store the same on {old}, for its next start",
-            input={"instance": old, "changes": due[old].changes(), "as_primary": True},
+            input={"instance": old, "changes": due[old].changes(), "as_primary": True, "in_file": due[old].in_file},
             undo="forget",
         )
     yield switch_step(old, is_final=True)
@@ -120,7 +121,7 @@ def _change_step(one: Wanted, *, as_primary: bool) -> Step:
     return Step(
         f"change:{one.instance}",
         summary=printable(f"{verb} {one.instance} as {'primary' if as_primary else 'replica'}: {shown}", limit=500),
-        input={"instance": one.instance, "changes": one.changes(), "as_primary": as_primary},
+        input={"instance": one.instance, "changes": one.changes(), "as_primary": as_primary, "in_file": one.in_file},
         undo="take-back",
     )
 

@@ -61,7 +61,18 @@ def _what(result: Any) -> str:
     changed = ", ".join(f"{one['name']} is {one['value']}" for one in result.get("settings", []))
     version = f"runs {result['version']}" if "version" in result else ""
     how = result.get("how") or ("restarted" if result.get("restarted") else "no restart was due any more")
-    return printable("; ".join(part for part in (how, changed, version) if part), limit=300)
+    return printable("; ".join(part for part in (how, changed, version, _speed(result), *_told(result)) if part), limit=600)
+
+
+def _speed(result: Any) -> str:
+    before, after = result.get("p95_before"), result.get("p95_after")
+    return f"p95 of a probe {before:.4f} s before, {after:.4f} s after" if before is not None and after is not None else ""
+
+
+def _told(result: Any) -> list[str]:
+    """What nobody asked for, and is so now."""
+    outdated = [f"ALTER EXTENSION UPDATE is due for {one}" for one in result.get("extensions_outdated", [])]
+    return [*(f"setting {one}" for one in result.get("settings_changed", [])), *outdated]
 
 
 def _instance(one: NodeLook) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dbre.engines.mysql.grants import grant_script
 from dbre.engines.mysql.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
 from dbre.engines.mysql.mischief.port import MySqlMischief
 from dbre.engines.mysql.mischief.talking import COMPOSED as MISCHIEF_COMPOSED
+from dbre.engines.mysql.option_file import OPTION_FILE
 from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
 from dbre.engines.mysql.server import MySqlServer
@@ -71,7 +72,7 @@ class MySqlEngine:
 
     def host(self, instance: Instance) -> ServerProcess:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
-        return ServerProcess(instance, product="MariaDB", programs=("mariadbd", "mysqld"))
+        return ServerProcess(instance, product="MariaDB", programs=("mariadbd", "mysqld"), settings_format=OPTION_FILE)
 
     def rejoining(self, instance: Instance) -> RejoinPort:
         """Raises: Unsupported: such servers follow again online, or are filled by their upstream."""

@@ -12,6 +12,7 @@ from dbre.engines.mysql.connection import Connection, Row, open_connection
 from dbre.engines.mysql.facts import ADMINISTER, SECRET_SETTINGS, Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.link import STATEMENT_GRACE_SECONDS, Conversation, Link
+from dbre.engines.mysql.option_file import refusal_in_file
 from dbre.engines.mysql.variable_value import NUMERIC, normalised, same_value
 from dbre.ports.engine import Facet, NamedQuery, Parameter
 from dbre.ports.settings import Applies, SettingForecast, SettingNotInEffect, SettingRefused, SettingState
@@ -105,6 +106,8 @@ class SettingChanges:
         """What a change would do; only looks."""
         found = await self._look(name)
         if is_kept_elsewhere and value is not None:
+            if (reason := refusal_in_file(found["name"])) is not None:
+                raise SettingRefused(f"dbre does not set {found['name']}: {reason}", hint="an administrator can, without dbre")
             return _forecast_elsewhere(found, self._checked(found, value))
         after = self._check(found, value)
         is_already = same_value(found["value"], after, found)

@@ -8,6 +8,7 @@ from dbre.core.fleet import Instance
 from dbre.engines.redis.backup.port import RedisBackups
 from dbre.engines.redis.client_work import RedisClient
 from dbre.engines.redis.commands import all_commands
+from dbre.engines.redis.config_file import CONFIG_FILE
 from dbre.engines.redis.connection import Connection
 from dbre.engines.redis.facts import DEFAULT_PORT, Product
 from dbre.engines.redis.faults import FAULTS
@@ -27,6 +28,9 @@ from dbre.ports.server_process import ServerProcess
 from dbre.ports.wire import WirePort
 
 __all__ = ["RedisEngine"]
+
+
+_PROGRAMS = ("redis-server", "redis-check-rdb", "valkey-server")
 
 
 class RedisEngine:
@@ -66,7 +70,7 @@ class RedisEngine:
 
     def host(self, instance: Instance) -> ServerProcess:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
-        return ServerProcess(instance, product="Redis", programs=("redis-server", "redis-check-rdb", "valkey-server"))
+        return ServerProcess(instance, product="Redis", programs=_PROGRAMS, settings_format=CONFIG_FILE)
 
     def rejoining(self, instance: Instance) -> RejoinPort:
         """Raises: Unsupported: such servers follow again online, or are filled by their upstream."""

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from dbre.core.errors import Unsupported
+from dbre.engines.redis.config_file import checked, refusal_in_file, same_value
 from dbre.engines.redis.facts import IMMUTABLE_SETTINGS, SECRET_SETTINGS
 from dbre.engines.redis.link import Conversation, Link
-from dbre.ports.settings import Applies, Setting, SettingForecast, SettingState, find_setting
+from dbre.ports.settings import Applies, Setting, SettingForecast, SettingRefused, SettingState, find_setting
 
 __all__ = ["RedisSettings"]
 
@@ -31,15 +32,23 @@ class RedisSettings:
             name=found.name, value=found.value or "", stored=None, source=found.source, is_pending_restart=False
         )
 
-    async def foresee(
-        self,
-        name: str,
-        value: str | None,  # noqa: ARG002 - the port's signature
-        *,
-        is_kept_elsewhere: bool = False,  # noqa: ARG002 - likewise
-    ) -> SettingForecast:
-        """Raises: Unsupported: without types and limits of its parameters nothing could be checked before."""
-        raise self._unsupported((await self.get(name)).name)
+    async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
+        """What its file of settings would do. Raises: Unsupported elsewhere: nothing tells types and limits beforehand."""
+        found = await self.get(name)
+        if not is_kept_elsewhere or value is None:
+            raise self._unsupported(found.name)
+        reason = "it holds a secret" if found.value is None else refusal_in_file(found.name)
+        if reason is not None:
+            raise SettingRefused(f"dbre does not set {found.name}: {reason}", hint="an administrator can, without dbre")
+        after, now = checked(found.name, value), await self.state(found.name)
+        return SettingForecast(
+            now=now,
+            value=after,
+            stored=after,
+            applies=found.applies,
+            is_already=same_value(now.value, after),
+            is_lasting=True,
+        )
 
     async def change(self, name: str, value: str | None) -> SettingState:  # noqa: ARG002 - the port's signature
         """Raises: Unsupported, as ``foresee``."""

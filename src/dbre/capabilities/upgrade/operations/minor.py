@@ -67,12 +67,13 @@ class RollingMinor(RollingOperation[MinorInput]):
                 how = "upgraded"
             told = await member.wait_whole(primary)
             versions = await replacing.require_installed(before)
+            found = await self.compare(context, name)
         except DbreError as error:
             if not context.input["can_put_back"]:
                 raise
             await self._put_back(context, replacing, primary, error)
             raise not_whole_with(name, "its new programs", error) from error
-        return {"instance": name, "how": how, **versions, **told}
+        return {"instance": name, "how": how, **versions, **told, **found}
 
     @step(timeout_seconds=LONG_SECONDS, idempotent=True)
     async def put_back(self, context: StepContext) -> Mapping[str, Any]:
@@ -105,6 +106,7 @@ class RollingMinor(RollingOperation[MinorInput]):
 
     def _steps(self, seen: Survey, asked: MinorInput, wanted: list[str]) -> Iterator[Step]:
         old = seen.primaries[0]
+        yield Step("look", summary="remember extensions, collations, settings and times of answers of each server")
         for name in seen.replicas:
             if name in wanted:
                 yield self._replace_step(seen, name, as_primary=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 from dbre.capabilities.upgrade.checks import checks_of
 from dbre.capabilities.upgrade.documents import ParametersInput
+from dbre.capabilities.upgrade.file_settings import FileSettings
 from dbre.capabilities.upgrade.plan_parts import blast_radius, is_switched, refuse_failed, warnings_of
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.setting_acts import SettingActs
@@ -38,8 +39,8 @@ class RollingParameters(RollingOperation[ParametersInput]):
         if seen.primary is None or any(one.error is not None for one in seen.nodes.values()):
             refuse_failed(seen, checks, what="the change of settings")
         steward = self._ground.steward_of(cluster)
-        kept = await steward.settings(cluster) if steward is not None else None
-        wanted = await asyncio.gather(*(self._foresee(cluster, one, asked, kept, purpose) for one in cluster.instances))
+        shared = await steward.settings(cluster) if steward is not None else None
+        wanted = await asyncio.gather(*(self._foresee(cluster, one, asked, shared, purpose) for one in cluster.instances))
         is_lowered = is_lowering(seen, wanted)
         if is_lowered:
             _require_consent(seen, asked)
@@ -104,8 +105,12 @@ class RollingParameters(RollingOperation[ParametersInput]):
         return {"instance": context.input["instance"]}
 
     async def _foresee(
-        self, cluster: Cluster, instance: Instance, asked: ParametersInput, kept: Mapping[str, str] | None, purpose: str
+        self, cluster: Cluster, instance: Instance, asked: ParametersInput, shared: Mapping[str, str] | None, purpose: str
     ) -> Wanted:
+        in_file = None
+        if shared is None and instance.control is not None and instance.control.settings_file is not None:
+            in_file = await self._ground.host(cluster, instance).kept_settings()
+        kept = shared if shared is not None else in_file
         async with self._ground.server(cluster, instance, purpose=purpose) as server:
             is_elsewhere = kept is not None
             found = [
@@ -118,10 +123,15 @@ class RollingParameters(RollingOperation[ParametersInput]):
             instance=instance.name,
             forecasts=tuple(told for _, told in found),
             requested={told.now.name: value for value, told in found},
+            in_file=in_file is not None,
         )
 
     async def _put_back(
-        self, context: StepContext, acts: SettingActs | StewardSettings, primary: Instance | None, error: DbreError
+        self,
+        context: StepContext,
+        acts: SettingActs | StewardSettings | FileSettings,
+        primary: Instance | None,
+        error: DbreError,
     ) -> None:
         name = context.input["instance"]
         await context.note(f"{name}: {error.message}; its settings are put back")
@@ -148,10 +158,12 @@ class RollingParameters(RollingOperation[ParametersInput]):
             raise Conflict("nobody beside dbre keeps settings of this cluster any more", hint="plan again")
         return acts
 
-    def _acts(self, context: StepContext) -> SettingActs | StewardSettings:
+    def _acts(self, context: StepContext) -> SettingActs | StewardSettings | FileSettings:
         member, cluster = self.member(context, context.input["instance"]), self.cluster(context)
         if (steward := self._ground.steward_of(cluster)) is not None:
             return StewardSettings(self._ground, cluster, member, steward, purpose=context.application_name)
+        if context.input.get("in_file"):
+            return FileSettings(self._ground, cluster, member, purpose=context.application_name)
         return SettingActs(self._ground, self.cluster(context), member, purpose=context.application_name)
 
 
