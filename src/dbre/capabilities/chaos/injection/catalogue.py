@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from dbre.capabilities.chaos.injection.faults.backend_kill import BACKEND_KILL
 from dbre.capabilities.chaos.injection.faults.ballast import BALLAST
+from dbre.capabilities.chaos.injection.faults.cache_drop import CACHE_DROP
 from dbre.capabilities.chaos.injection.faults.certificate import CERTIFICATE_EXPIRY
 from dbre.capabilities.chaos.injection.faults.clock_skew import CLOCK_SKEW
 from dbre.capabilities.chaos.injection.faults.crashing import CRASH
@@ -39,7 +40,7 @@ CATALOGUE: Mapping[str, FaultKind] = {
     for one in (
         CRASH, BALLAST, FREEZE, STUTTER, EXHAUSTION, PARTITION, DELAY, BANDWIDTH,
         LOCKS, IDLE_TRANSACTIONS, DEADLOCKS, SESSION_END, WRITE_STALL, REPLAY_PAUSE, REPLICA_LAG, ARCHIVE_FAILURE, SLOT_LEAK,
-        BACKEND_KILL, STORE_LOSS, AGENT_FREEZE, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT, CERTIFICATE_EXPIRY,
+        BACKEND_KILL, STORE_LOSS, AGENT_FREEZE, NAME_FAILURE, TOXIC, CLOCK_SKEW, IO_FAULT, CACHE_DROP, CERTIFICATE_EXPIRY,
     )
 }  # fmt: skip
 

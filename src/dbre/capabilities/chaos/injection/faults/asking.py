@@ -1,12 +1,21 @@
 """A fault that the server itself makes when it is asked to: the engine's facet ``mischief`` does it, and undoes it."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from dbre.capabilities.chaos.injection.model import Fault, Scene, Sighting
+from dbre.capabilities.chaos.injection.model import Fault, FaultKind, Parameters, Scene, Sighting
 from dbre.ports.mischief import Deed, DeedPort
 
-__all__ = ["AskedFault"]
+__all__ = ["Asked", "AskedFault", "asked_of_server"]
+
+
+class Asked(Parameters):
+    """Parameters that the engine reads as they are; without more fields there is nothing to choose."""
+
+    def asked(self) -> dict[str, Any]:
+        """For the engine's facet."""
+        return self.model_dump(mode="json")
 
 
 class AskedFault(Fault):
@@ -37,3 +46,8 @@ class AskedFault(Fault):
     async def end(self, inverse: Mapping[str, Any]) -> None:
         """Ask the server to undo it."""
         await self._deed.end(inverse)
+
+
+def asked_of_server(deed: Deed, **words: Any) -> FaultKind:
+    """An entry of the catalogue that is nothing but a deed of the engine."""
+    return FaultKind(make=partial(AskedFault, deed=deed), deed=deed, **words)

@@ -1,26 +1,15 @@
 """Faults that are sessions of ours, or the end of those of clients: locks, idle transactions, deadlocks, ended sessions."""
 
 from enum import StrEnum
-from functools import partial
-from typing import Any
 
 from pydantic import Field
 
-from dbre.capabilities.chaos.injection.faults.asking import AskedFault
-from dbre.capabilities.chaos.injection.model import FaultKind, Parameters
+from dbre.capabilities.chaos.injection.faults.asking import Asked, asked_of_server
 from dbre.ports.mischief import Deed
 
 __all__ = ["DEADLOCKS", "IDLE_TRANSACTIONS", "LOCKS", "SESSION_END", "WRITE_STALL"]
 
 _LONGEST_NAME = 200
-
-
-class Asked(Parameters):
-    """Parameters that the engine reads as they are."""
-
-    def asked(self) -> dict[str, Any]:
-        """For the engine's facet."""
-        return self.model_dump(mode="json")
 
 
 class LockMode(StrEnum):
@@ -59,57 +48,48 @@ class EndParameters(Asked):
     sessions: int = Field(1, ge=1, le=1000, description="so many each second")
 
 
-class StallParameters(Asked):
-    """Nothing to choose."""
-
-
-LOCKS = FaultKind(
+LOCKS = asked_of_server(
+    Deed.LOCKS,
     name="lock-storm",
     summary="a table is locked by one session, and others wait for it",
     privilege="rights to lock the table: PostgreSQL UPDATE on it, MariaDB LOCK TABLES and SELECT",
     proof="the server's list of granted locks, or of who holds the tag",
     undo="close the sessions; they end with the injector's process, and by the server's own timer",
     parameters=LockParameters,
-    make=partial(AskedFault, deed=Deed.LOCKS),
-    deed=Deed.LOCKS,
 )
-IDLE_TRANSACTIONS = FaultKind(
+IDLE_TRANSACTIONS = asked_of_server(
+    Deed.IDLE_TRANSACTIONS,
     name="idle-in-transaction",
     summary="transactions are begun and do nothing: rows that others delete cannot be cleaned up",
     privilege="the cluster's login",
     proof="the server's list of sessions and transactions",
     undo="close the sessions; they end with the injector's process, and by the server's own timer",
     parameters=IdleParameters,
-    make=partial(AskedFault, deed=Deed.IDLE_TRANSACTIONS),
-    deed=Deed.IDLE_TRANSACTIONS,
 )
-DEADLOCKS = FaultKind(
+DEADLOCKS = asked_of_server(
+    Deed.DEADLOCKS,
     name="deadlock-storm",
     summary="pairs of sessions run into each other for ever, on locks that nobody else uses; the server's detector works",
     privilege="the cluster's login",
     proof="the server's list of sessions, and the deadlocks that it told them",
     undo="close the sessions; they end with the injector's process",
     parameters=DeadlockParameters,
-    make=partial(AskedFault, deed=Deed.DEADLOCKS),
-    deed=Deed.DEADLOCKS,
 )
-SESSION_END = FaultKind(
+SESSION_END = asked_of_server(
+    Deed.END_SESSIONS,
     name="session-end",
     summary="sessions of clients are ended, some each second; those of dbre and of replication are left",
     privilege="PostgreSQL pg_monitor and pg_signal_backend, MariaDB PROCESS and CONNECTION ADMIN, Redis +client|kill",
     proof="the server's word that they ended",
     undo="no more are ended; clients connect again",
     parameters=EndParameters,
-    make=partial(AskedFault, deed=Deed.END_SESSIONS),
-    deed=Deed.END_SESSIONS,
 )
-WRITE_STALL = FaultKind(
+WRITE_STALL = asked_of_server(
+    Deed.STALL_WRITES,
     name="write-stall",
     summary="writes wait, and reads are answered (CLIENT PAUSE WRITE of Redis, renewed each second)",
     privilege="Redis +client|pause +client|unpause, and the prober's +zadd",
     proof="a write that changes nothing is not answered",
     undo="CLIENT UNPAUSE; by itself 4 s after the injector's last word",
-    parameters=StallParameters,
-    make=partial(AskedFault, deed=Deed.STALL_WRITES),
-    deed=Deed.STALL_WRITES,
+    parameters=Asked,
 )
