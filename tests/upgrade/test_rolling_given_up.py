@@ -1,13 +1,17 @@
-"""A server whose programs could not be replaced serves again before anybody is told."""
+"""What is left of a change that was given up: a server that serves, and no alarm for what was so before."""
+
+from dataclasses import asdict
 
 import pytest
 from pair_kit import commands
 
 from dbre.capabilities.upgrade.restarting import Member
+from dbre.capabilities.upgrade.setting_acts import SettingActs
+from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.errors import DbreError
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
-from dbre.testing.fixtures import running
+from dbre.testing.fixtures import PostgresPair, running
 from upgrade_kit import Ground, fleet_of
 
 
@@ -27,3 +31,23 @@ async def test_a_command_that_fails_leaves_nobody_stopped(redis_server: RedisSer
             await member.restart(between=locked)
         assert seen == [False], "the command runs while the server is stopped"
         assert await member.is_up()
+
+
+async def test_a_replica_that_was_behind_before_is_no_failed_way_back(postgres_pair: PostgresPair) -> None:
+    """Nothing of ours is stored there, so nothing is put back; that it is behind is for whoever paused it."""
+    fleet = fleet_of({"n1": postgres_pair.primary, "n2": postgres_pair.replica})
+    ground, cluster = Ground.of(fleet, settings={"catch_up": "1s"}).upgrades, fleet.cluster("shop")
+    member = Member(ground, cluster, fleet.instance("n2"), purpose="test")
+    async with await postgres_pair.replica.connect() as admin:
+        await admin.execute("SELECT pg_wal_replay_pause()")
+    async with await postgres_pair.primary.connect() as admin:
+        await admin.execute("CREATE TABLE behind ()")
+    async with ground.server(cluster, fleet.instance("n2"), purpose="test") as server:
+        before = await server.settings.state("max_connections")
+    change = {"name": before.name, "request": "321", "value": "321", "stored": "321", "before": asdict(before)}
+    acts = SettingActs(ground, cluster, member, purpose="test")
+    with pytest.raises(NotWhole):
+        await member.wait_whole(fleet.instance("n1"))
+    await acts.put_back([change], fleet.instance("n1"), restarts=True)
+    async with ground.server(cluster, fleet.instance("n2"), purpose="test") as server:
+        assert await server.settings.state("max_connections") == before

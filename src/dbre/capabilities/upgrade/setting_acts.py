@@ -7,6 +7,7 @@ from typing import Any
 from dbre.capabilities.upgrade.ground import UpgradeGround
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.capabilities.upgrade.setting_steps import state_from
+from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.text import printable
@@ -55,13 +56,24 @@ class SettingActs:
         return found
 
     async def put_back(self, changes: Changes, primary: Instance | None, *, restarts: bool) -> None:
-        """What was stored before is stored again; where the server runs with the new values, or not at all, it is restarted."""
+        """What was stored before is stored again; where the server runs with the new values, or not at all, it is restarted.
+
+        Raises: NotWhole where it was restarted, and is not whole.
+        """
+        is_due = True
         if not await self._member.is_up():
             await self._put_back_stopped(changes)
-        elif await self._put_back_running(changes) and restarts:
+        elif (is_due := await self._put_back_running(changes)) and restarts:
             await self._member.restart()
         if restarts:
+            await self._wait_whole(primary, is_ours=is_due)
+
+    async def _wait_whole(self, primary: Instance | None, *, is_ours: bool) -> None:
+        try:
             await self._member.wait_whole(primary)
+        except NotWhole:  # one that runs with what it had, and was not whole before, is not to be mended here
+            if is_ours:
+                raise
 
     async def _put_back_running(self, changes: Changes) -> bool:
         is_due = False
