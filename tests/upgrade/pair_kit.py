@@ -3,14 +3,14 @@
 import shlex
 import sys
 from collections.abc import Mapping
-
-from upgrade_kit import Engines
+from pathlib import Path
 
 from dbre.core.control import Control, ControlKind
 from dbre.core.fleet import Fleet
 from dbre.lab.server import LabServer
 from dbre.ports.engine import Access
 from dbre.ports.session import Role
+from upgrade_kit import Engines
 
 STOP = """
 import os, pathlib, signal, time
@@ -33,11 +33,15 @@ while True:
 """
 
 
-def commands(servers: Mapping[str, LabServer]) -> dict[str, Control]:
-    """An operator's own commands: a script that stops whoever serves the data directory, and one that starts it."""
+def commands(servers: Mapping[str, LabServer], *, has_files: bool = False) -> dict[str, Control]:
+    """An operator's own commands: a script that stops whoever serves the data directory, and one that starts it.
+
+    ``has_files``: each server reads a file of settings when it is started by them.
+    """
     found = {}
     for name, one in servers.items():
-        words = shlex.join(str(word) for word in one._command(one.address.port))
+        file = one.work_directory.parent / "dbre-settings.conf" if has_files else None
+        words = shlex.join(_reading(file, [str(word) for word in one._command(one.address.port)]))
         whose = f"runuser -u {one.site.account.name} --" if one.site.account.switch else ""
         start = f"cd {one.work_directory} && setsid -f {whose} {words} </dev/null >>{one.log_file} 2>&1"
         stop = STOP.format(directory=str(one.work_directory))
@@ -46,8 +50,18 @@ def commands(servers: Mapping[str, LabServer]) -> dict[str, Control]:
             start=("/bin/sh", "-c", start),
             stop=(sys.executable, "-c", stop),
             data_directory=one.data_directory,
+            settings_file=file,
         )
     return found
+
+
+def _reading(file: Path | None, words: list[str]) -> list[str]:
+    """The command line with which a server reads a file first: MariaDB's option, Redis' first argument."""
+    if file is None:
+        return words
+    if "--no-defaults" in words:
+        return [f"--defaults-file={file}" if word == "--no-defaults" else word for word in words]
+    return [words[0], str(file), *words[1:]]
 
 
 async def roles(fleet: Fleet) -> list[Role]:

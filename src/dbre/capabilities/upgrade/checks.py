@@ -45,6 +45,7 @@ def checks_of(seen: Survey) -> list[RollCheck]:
             found += [_receives(one), *_lag(one, seen.primary)]
             # a steward starts a replica with as much as its primary has, whatever it keeps for it
             found += _enough(one, seen.primary) if seen.steward is None else ()
+        found += _contents(one)
     if seen.primary is not None:
         found += [*_confirmed(seen), *_redundant(seen)]
     return found
@@ -139,6 +140,32 @@ def _enough(one: NodeLook, primary: NodeLook) -> Iterator[RollCheck]:
         "pg_file_settings",
         "lower it by dbre upgrade parameters, which restarts the primary first",
     )
+
+
+def _contents(one: NodeLook) -> Iterator[RollCheck]:
+    """What is not right before anything was done; what a new version loses on the way stops it by itself."""
+    found = one.contents
+    if found is None:
+        return
+    outdated = [
+        f"{name} is {found.extensions[name]}, {offered} is installed" for name, offered in sorted(found.outdated.items())
+    ]
+    for rule, values, limit, remedy in (
+        ("extensions_installed", found.missing, "their files are there", "install their packages on its machine"),
+        ("extensions_current", outdated, "as installed", "ALTER EXTENSION ... UPDATE on the primary, when it suits"),
+        ("collations_match", found.collations, "as their library sorts", "make their indexes anew: dbre integrity check"),
+    ):
+        if values:
+            value = printable(", ".join(values), limit=300)
+            yield RollCheck(
+                rule=rule,
+                subject=one.name,
+                state=CheckState.WARN,
+                value=value,
+                limit=limit,
+                source="facet integrity",
+                remedy=remedy,
+            )
 
 
 def _confirmed(seen: Survey) -> Iterator[RollCheck]:

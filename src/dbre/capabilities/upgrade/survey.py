@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
 from dbre.capabilities.upgrade.installed import installed_version
+from dbre.capabilities.upgrade.snapshot import Snapshot, contents_of
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.ports.session import Role, ServerIdentity
@@ -29,6 +30,7 @@ class NodeLook:
     pending: tuple[Setting, ...] = ()  # settings that wait for a restart
     host: HostState | None = None
     installed: tuple[int, ...] | None = None
+    contents: Snapshot | None = None  # its extensions and collations; None: they cannot be seen
     error: DbreError | None = None
     host_error: DbreError | None = None
 
@@ -107,5 +109,13 @@ async def _node(ground: UpgradeGround, cluster: Cluster, instance: Instance, pur
         pending=pending,
         host=state,
         installed=installed,
+        contents=await _contents(ground, cluster, instance, purpose),
         host_error=host_error,
     )
+
+
+async def _contents(ground: UpgradeGround, cluster: Cluster, instance: Instance, purpose: str) -> Snapshot | None:
+    try:
+        return await contents_of(ground, cluster, instance, purpose=purpose)
+    except DbreError:
+        return None  # its login may not look: nothing is said of them
