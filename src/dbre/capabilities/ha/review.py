@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from dbre.capabilities.ha.config_document import HaDocument
+from dbre.capabilities.ha.disaster.standing import disaster_check
 from dbre.capabilities.ha.drills.standing import drill_check
 from dbre.capabilities.ha.sweeps import sweep
 from dbre.core.checks import Check, Finding
@@ -28,8 +29,12 @@ class _Look(Protocol):
 def ha_checks(
     engines: EngineRegistry, fleet: Fleet, clock: Clock, settings: HaDocument, store: Store | None
 ) -> tuple[Check, ...]:
-    """Of the servers now, and of the failovers that were drilled on them."""
-    return ha_check(engines, fleet, clock, settings), drill_check(store, settings, clock)
+    """Of the servers now, of the failovers that were drilled on them, and of plans for the loss of a site."""
+    return (
+        ha_check(engines, fleet, clock, settings),
+        drill_check(store, settings, clock),
+        disaster_check(store, settings, clock),
+    )
 
 
 def ha_check(engines: EngineRegistry, fleet: Fleet, clock: Clock, settings: HaDocument) -> Check:

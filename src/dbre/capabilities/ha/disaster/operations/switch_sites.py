@@ -38,12 +38,12 @@ class SwitchSites(Operation[SwitchSitesInput]):
         ground = self._ground
         cluster = ground.fleet.cluster(asked.cluster)
         found = await look(ground, cluster, ground.plan_of(cluster), to=asked.to)
-        primary, candidate = require_candidate(found)
         if found.here is found.there:
             raise PrecheckFailed(
-                f"{primary.name}, the primary of {cluster.name}, is at {found.there.name} already",
+                f"{found.primary}, the primary of {cluster.name}, is at {found.there.name} already",
                 hint=f"dbre ha dr show {cluster.name}",
             )
+        primary, candidate = require_candidate(found)
         _refuse(found, now=ground.clock.now())
         seen = await assess(ground.switchovers, cluster, to=candidate.name, purpose=context.application_name)
         if seen.failed:
