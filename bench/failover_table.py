@@ -23,6 +23,7 @@ from kit.report import report
 from kit.watchdogs import watchdogs
 
 from dbre.lab import Lab, LabEngine, LabSpec
+from dbre.lab.errors import LabError
 from dbre.lab.patroni.server import PatroniServer
 from dbre.ports.lease_settings import LeaseSettings, SynchronousMode
 
@@ -99,7 +100,10 @@ async def main() -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a lab must not outlive it
     for _ in range(_LABS):
         if len(kept.all()) < wanted:
-            await some_runs(name, row, kept, wanted)
+            try:
+                await some_runs(name, row, kept, wanted)
+            except LabError as error:
+                print(f"another lab: {error.message}", file=sys.stderr, flush=True)
     runs = kept.all()
     return report({"row": name, **row.said(), **summary(runs), "is_ok": not any(one.get("failure") for one in runs)})
 
