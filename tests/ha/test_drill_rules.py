@@ -14,6 +14,7 @@ from dbre.capabilities.ha.drills.findings import drill_findings, standings
 from dbre.capabilities.ha.drills.measures import RunMeasures, distribution, problems_of
 from dbre.capabilities.ha.drills.predicting import predicted
 from dbre.capabilities.ha.drills.repository import StoredRun
+from dbre.capabilities.ha.drills.summary import summary_of
 from dbre.capabilities.ha.drills.view import drill_view
 from dbre.core.errors import ExitCode, UsageError
 from dbre.core.fleet import Address, Cluster, Instance, TlsMode
@@ -91,6 +92,9 @@ def test_runs_that_failed_are_counted_and_measure_nothing() -> None:
     assert "not known of" not in found.notes[2]
     (only,) = drill_view([failed], operation="x", code=ExitCode.FAILED).notes[:1]
     assert only == "1 of 1 runs failed: 2"
+    stored = [StoredRun(operation_id=UUID(int=1), cluster="shop", began_at=NOW, run=one) for one in (RUN, failed)]
+    together = summary_of(stored)
+    assert (together.failed, together.unjudged, together.outages.count) == (1, 0, 1)
 
 
 def test_faults_name_the_right_programs() -> None:

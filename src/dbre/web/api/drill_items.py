@@ -26,6 +26,7 @@ class DrillItem(BaseModel):
     p95_seconds: float | None
     max_seconds: float | None
     promised_seconds: float | None
+    failed: int
     lost: int
     unjudged: int
     old_acknowledged: int
@@ -58,6 +59,7 @@ class DrillRunItem(BaseModel):
     old_acknowledged: int | None
     overlap: int | None
     verdict: str
+    failure: str | None
     problems: str
     warnings: list[str]
     history: str | None

@@ -41,8 +41,10 @@ class Health:
 
     def lacks(self, *, replicating: int) -> str | None:
         """What is missing until the cluster is whole; None: nothing."""
-        if len(self.primaries) != 1:
-            return f"{counted(len(self.primaries), 'primary')} instead of one"
+        if not self.primaries:
+            return "no instance takes writes"
+        if len(self.primaries) > 1:
+            return f"{len(self.primaries)} primaries instead of one: {', '.join(self.primaries)}"
         if self.silent:
             return f"{', '.join(self.silent)} does not answer"
         if self.replicating < replicating:

@@ -24,8 +24,9 @@ class DrillSummary:
     runs: Sequence[RunMeasures]
     outages: Distribution
     promised_seconds: float | None  # by the settings of then, at most
+    failed: int  # runs that measured nothing
     lost: int
-    unjudged: int  # runs of which nobody knows what they lost
+    unjudged: int  # other runs of which nobody knows what they lost
     old_acknowledged: int
     problems: Sequence[str]  # of any run, each once
 
@@ -52,8 +53,9 @@ def summary_of(runs: Sequence[StoredRun]) -> DrillSummary:
         runs=measured,
         outages=distribution([one.outage_seconds for one in measured if one.outage_seconds is not None]),
         promised_seconds=max(promised, default=None),
+        failed=sum(one.failure is not None for one in measured),
         lost=sum(one.lost or 0 for one in measured),
-        unjudged=sum(one.lost is None for one in measured),
+        unjudged=sum(one.lost is None and one.failure is None for one in measured),
         old_acknowledged=sum(one.old_acknowledged or 0 for one in measured),
         problems=tuple(dict.fromkeys(problem for one in measured for problem in problems_of(one))),
     )
@@ -71,6 +73,7 @@ def drill_row(one: DrillSummary) -> Row:
         "p95_seconds": one.outages.p95,
         "max_seconds": one.outages.most,
         "promised_seconds": one.promised_seconds,
+        "failed": one.failed,
         "lost": one.lost,
         "unjudged": one.unjudged,
         "old_acknowledged": one.old_acknowledged,
