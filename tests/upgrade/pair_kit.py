@@ -56,12 +56,12 @@ def commands(servers: Mapping[str, LabServer], *, has_files: bool = False) -> di
 
 
 def _reading(file: Path | None, words: list[str]) -> list[str]:
-    """The command line with which a server reads a file first: MariaDB's option, Redis' first argument."""
+    """The command line with which a server reads a file first: in place of no defaults, or after all others."""
     if file is None:
         return words
     if "--no-defaults" in words:
         return [f"--defaults-file={file}" if word == "--no-defaults" else word for word in words]
-    return [words[0], str(file), *words[1:]]
+    return [*words, "--include", str(file)]
 
 
 async def roles(fleet: Fleet) -> list[Role]:
