@@ -10,6 +10,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, expect
 from test_pages import log_in
 
+from dbre.capabilities.ha.disaster import repository as disaster_runs
+from dbre.capabilities.ha.disaster.measures import DisasterRun
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.repository import keep_run
 from dbre.core.clock import SystemClock
@@ -36,6 +38,19 @@ RUN = RunMeasures(
     history=f"/var/lib/dbre/{MARKUP}",
 )
 
+FAILOVER = DisasterRun(
+    action="failover",
+    site_before="north",
+    site_after=MARKUP,
+    primary_before="orders-1",
+    primary_after="orders-2",
+    began_at=NOW.isoformat(),
+    rpo_seconds=5.0,
+    rto_seconds=60.0,
+    lost_seconds=4.0,
+    achieved_rto_seconds=90.0,
+)
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def drilled(control_plane: ControlPlaneProcess) -> ControlPlaneProcess:
@@ -46,6 +61,7 @@ async def drilled(control_plane: ControlPlaneProcess) -> ControlPlaneProcess:
             run = replace(RUN, number=number, outage_seconds=float(number))
             bad = {5: {"lost": 3, "old_acknowledged": 2}, 7: {"lost": None, "verdict": "unknown", "warnings": (MARKUP,)}}
             await keep_run(store, DRILL, "orders", replace(run, **bad.get(number, {})))
+        await disaster_runs.keep_run(store, OTHER, "orders", FAILOVER)
         await keep_run(store, OTHER, "gone", replace(RUN, kind="planned", by="dbre", began_at=NOW.isoformat()))
     return control_plane
 
@@ -86,6 +102,9 @@ async def test_pages_lead_from_the_cluster_to_each_run(browser: Browser, drilled
     await expect(drills.locator("tbody tr")).to_have_count(1)
     await expect(drills).to_contain_text("not as it should be")
     await expect(page.locator("main")).to_contain_text("the last drill of node-loss is 100d")
+    lost = page.get_by_role("region", name="Loss of a site")
+    await expect(lost).to_contain_text("nobody could write for 1m 30s, and 1m is promised")
+    await expect(lost).to_contain_text(MARKUP)
     await drills.get_by_role("link").click()
     await expect(page.get_by_role("region", name="Runs").locator("tbody tr")).to_have_count(7)
     await expect(page.get_by_role("region", name="Runs")).to_contain_text(MARKUP)

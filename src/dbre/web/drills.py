@@ -1,8 +1,10 @@
-"""What is shown of failovers that were drilled, and of work on the servers of a cluster, and to whom."""
+"""What is shown of failovers that were drilled, of plans for the loss of a site, and of work on servers, and to whom."""
 
 import asyncio
 from collections.abc import Sequence
 
+from dbre.capabilities.ha.disaster import repository as disaster_runs
+from dbre.capabilities.ha.disaster.measures import problems_of
 from dbre.capabilities.ha.drills.repository import NoSuchDrill, find_drill, list_runs
 from dbre.capabilities.ha.drills.standing import DrillLook
 from dbre.capabilities.ha.drills.summary import DrillSummary, summaries, summary_of
@@ -15,7 +17,7 @@ from dbre.web.problems import NotFound
 from dbre.web.services import Services
 from dbre.web.sight import seen_clusters
 
-__all__ = ["drill_for", "drill_look", "drills_for", "work_on"]
+__all__ = ["disasters_for", "drill_for", "drill_look", "drills_for", "work_on"]
 
 _PATIENCE_SECONDS = 1.0  # for what Patroni promises now: what is not there by then comes with the next look
 _WORK = ("ha.", "upgrade.")  # kinds of operations that change who is primary, or restart servers
@@ -52,6 +54,16 @@ async def drill_look(wired: Services, principal: Principal, name: str) -> DrillL
         return asking.result()
     asking.cancel()  # the look itself goes on
     return wired.drills.last(cluster)
+
+
+async def disasters_for(
+    wired: Services, principal: Principal, name: str
+) -> list[tuple[disaster_runs.StoredRun, Sequence[str]]]:
+    """What was done with the plan for the loss of a site, the newest first, each with what did not hold. Raises: NotFound."""
+    cluster = _seen(wired, principal, name)
+    async with wired.store.read() as connection:
+        found = await disaster_runs.list_runs(connection, cluster=cluster.name, limit=_SHOWN)
+    return [(one, problems_of(one.run)) for one in found]
 
 
 async def work_on(wired: Services, principal: Principal, name: str) -> Sequence[OperationRecord]:

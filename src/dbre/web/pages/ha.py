@@ -6,7 +6,7 @@ from starlette.responses import HTMLResponse, Response
 from dbre.capabilities.ha.drills.measures import problems_of
 from dbre.web.access import PagePrincipal, Wired
 from dbre.web.drill_chart import drill_chart
-from dbre.web.drills import drill_for, drill_look, drills_for, work_on
+from dbre.web.drills import disasters_for, drill_for, drill_look, drills_for, work_on
 from dbre.web.templates import render
 from dbre.web.topology import glances, seen_forecast, seen_sweep, tree_of
 
@@ -36,6 +36,7 @@ async def ha_cluster_page(cluster: str, request: Request, wired: Wired, principa
         template, look = "topology.html", await drill_look(wired, principal, cluster)
         values["drills"] = (await drills_for(wired, principal, cluster))[:_DRILLS]
         values["drill_findings"] = look.findings if look is not None else ()
+        values["disasters"] = await disasters_for(wired, principal, cluster)
         values["work"] = await work_on(wired, principal, cluster)
     page = HTMLResponse(render(request, template, title=f"Topology of {cluster}", **values))
     page.headers["Vary"] = "HX-Request"
