@@ -80,6 +80,8 @@ class EtcdServer(HttpLabServer):
             # Generous: on a busy machine a leader that is late by a second is no reason to elect another.
             "heartbeat-interval": "250",
             "election-timeout": "2500",
+            # Else a member that was cut off comes back with a higher term, and nobody leads for longer than Patroni tries.
+            "pre-vote": "true",
             **self.settings,
         }
         return [self.program.path, *(f"--{name}={value}" for name, value in given.items())]
