@@ -18,6 +18,7 @@ from dbre.capabilities.ha.disaster.plan_document import DisasterPlan
 from dbre.capabilities.ha.disaster.repository import StoredRun
 from dbre.capabilities.ha.disaster.rules import checks_of
 from dbre.capabilities.ha.disaster.surveying import DisasterSurvey, best_of
+from dbre.capabilities.ha.disaster.witness import witness_reason
 from dbre.capabilities.ha.failover.fences import Ladder
 from dbre.capabilities.ha.model import Topology
 from dbre.core.errors import UsageError
@@ -36,8 +37,18 @@ def plan_of(**more: Any) -> DisasterPlan:
 
 def cluster_of(environment: str = "test") -> Cluster:
     instances = tuple(Instance(name=name, cluster="shop", address=Address("h", 1)) for name in ("n1", "n2", "n3"))
-    given = {"endpoints": (), "databases": (), "user": None, "password": None, "tls": TlsMode.DISABLE, "tls_ca_file": None}
-    return Cluster(name="shop", environment=environment, engine="postgresql", instances=instances, **given)
+    return Cluster(
+        name="shop",
+        environment=environment,
+        engine="postgresql",
+        instances=instances,
+        endpoints=(),
+        databases=(),
+        user=None,
+        password=None,
+        tls=TlsMode.DISABLE,
+        tls_ca_file=None,
+    )
 
 
 def seen(plan: DisasterPlan, *, environment: str = "test", **more: Any) -> DisasterSurvey:
@@ -110,6 +121,15 @@ def test_two_sites_promote_nobody_by_themselves_and_a_witness_makes_the_differen
     assert "cannot tell the loss of the other from a cut line" in two.value
     third = plan_of(sites=[*SITES, {"name": "third", "observers": ["c"]}])
     assert check(seen(third, is_automatic=True), "no_automatic_promotion").value.startswith("c observe from a third site")
+
+
+def test_the_control_plane_leaves_the_other_site_to_a_person() -> None:
+    plan, third = plan_of(), plan_of(sites=[*SITES, {"name": "third", "observers": ["c"]}])
+    assert witness_reason(plan, "n1", "n3") is None  # the same site
+    alone, seen_by_c = witness_reason(plan, "n1", "n2"), witness_reason(third, "n1", "n2")
+    assert alone is not None
+    assert seen_by_c is not None
+    assert (alone.is_met, alone.is_blocking, seen_by_c.is_met) == (False, True, True)
 
 
 def test_what_promoting_now_loses_is_always_told_and_never_guessed() -> None:

@@ -9,6 +9,7 @@ from dbre.capabilities.ha.disaster.ground import DisasterGround
 from dbre.capabilities.ha.disaster.measures import Action
 from dbre.capabilities.ha.disaster.plan_document import DisasterPlan, SiteDocument
 from dbre.capabilities.ha.disaster.repository import StoredRun, newest
+from dbre.capabilities.ha.disaster.witness import witnesses
 from dbre.capabilities.ha.failover.fences import Ladder, ladder_of
 from dbre.capabilities.ha.looking import read_lag
 from dbre.capabilities.ha.model import Topology
@@ -52,8 +53,7 @@ class DisasterSurvey:
     @property
     def witnesses(self) -> tuple[str, ...]:
         """Observers at a third site: neither where the primary is nor where the candidate is."""
-        apart = {self.here.name if self.here is not None else None, self.there.name}
-        return tuple(name for site in self.plan.sites if site.name not in apart for name in site.observers)
+        return witnesses(self.plan, self.here.name if self.here is not None else None, self.there.name)
 
 
 async def look(ground: DisasterGround, cluster: Cluster, plan: DisasterPlan, *, to: str | None) -> DisasterSurvey:

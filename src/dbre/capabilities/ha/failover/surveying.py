@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dbre.capabilities.ha.disaster.witness import witness_reason
 from dbre.capabilities.ha.failover.deciding import Asked, Decision, Surroundings, decide
 from dbre.capabilities.ha.failover.drain_forecast import DrainForecast
 from dbre.capabilities.ha.failover.fences import Ladder, ladder_of
@@ -59,7 +60,15 @@ async def survey(ground: FailoverGround, cluster: Cluster, asked: Asked, *, prim
         manager=ground.manager_of(cluster.name),
     )
     decision = decide(situation, asked, ground.failover_of(cluster.name), around)
+    decision = _across_sites(ground, situation, decision) if asked.is_automatic else decision
     return Survey(situation=situation, decision=decision, ladder=ladder)
+
+
+def _across_sites(ground: FailoverGround, situation: Situation, decision: Decision) -> Decision:
+    """Nobody is promoted at another site by itself, unless a third one sees both."""
+    plan, best = ground.settings.of(situation.cluster.name).disaster, decision.ranked.best
+    reason = witness_reason(plan, situation.primary.name, best.name) if plan is not None and best is not None else None
+    return decision if reason is None else replace(decision, reasons=(*decision.reasons, reason))
 
 
 def refuse(found: Survey) -> None:

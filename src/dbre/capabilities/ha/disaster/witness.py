@@ -1,0 +1,31 @@
+"""Whether anybody but the two sites themselves can tell that one of them is lost. Pure."""
+
+from dbre.capabilities.ha.disaster.plan_document import DisasterPlan
+from dbre.ports.succession import Obstacle
+
+__all__ = ["witness_reason", "witnesses"]
+
+
+def witnesses(plan: DisasterPlan, one: str | None, other: str | None) -> tuple[str, ...]:
+    """The observers at sites apart from two."""
+    return tuple(name for site in plan.sites if site.name not in (one, other) for name in site.observers)
+
+
+def witness_reason(plan: DisasterPlan, primary: str, candidate: str) -> Obstacle | None:
+    """A reason for or against a promotion that nobody asked for; None where it stays within one site."""
+    here, there = plan.site_of(primary), plan.site_of(candidate)
+    if here is None or there is None or here is there:
+        return None
+    found = witnesses(plan, here.name, there.name)
+    return Obstacle(
+        rule="third_site",
+        subject=candidate,
+        value=f"{', '.join(found)} observe from a third site"
+        if found
+        else f"no observer at a third site: {here.name} and {there.name} cannot tell the loss of the other from a cut line",
+        limit="an observer at a third site, or a person who decides",
+        source="disaster: sites: observers",
+        remedy="a person fails it over: dbre ha failover for one instance, dbre ha dr failover for a site",
+        is_met=bool(found),
+        is_blocking=True,
+    )
