@@ -217,6 +217,8 @@ class Application:
         """The kinds of operation that this installation knows; for looking at, not for running."""
         from dbre.assembly import backup_ground, chaos_ground, failover_ground, kinds_of, route_ground, upgrade_ground
         from dbre.assembly_drills import drill_ground
+        from dbre.capabilities.ha.disaster.building import disaster_ground
+        from dbre.capabilities.ha.rejoin.building import rejoin_ground
         from dbre.capabilities.ha.switchover.building import switchover_ground
 
         backups = backup_ground(self.config, self._fleet, self.engines, self.clock, None)
@@ -232,7 +234,9 @@ class Application:
             failovers=failovers,
             switchovers=switchover_ground(self.config, self._fleet, self.engines, self.clock, None),
             routes=route_ground(self.config, self._fleet, self.engines),
+            rejoins=rejoin_ground(self.config, self._fleet, self.engines, self.clock, None),
             drills=drill_ground(self.config, chaos),
+            disasters=disaster_ground(self.config, self._fleet, self.engines, self.clock, None),
             upgrades=upgrade_ground(self.config, self._fleet, self.engines, self.clock),
         )
 

@@ -10,6 +10,7 @@ from psycopg import sql
 from sqlalchemy import text
 
 from dbre.app import Application
+from dbre.assembly import Ground, assemble
 from dbre.cli.global_options import GlobalOptions
 from dbre.core.store import Store
 from dbre.core.store.errors import StoreDenied
@@ -77,3 +78,18 @@ def test_verbosity_counts_for_the_control_plane_above_its_configured_level(
                 break
         assert ('"event": "stop_requested"' in process.stderr.read()) is is_said
         assert process.wait(30) == 0
+
+
+async def test_what_can_be_looked_at_is_what_can_be_run(tmp_path: Path) -> None:
+    """Gates, schedules and exports name kinds of operations: none that a worker runs may be unknown to them."""
+    (tmp_path / "dbre.yaml").write_text(json.dumps({"state": {"url": "sqlite:///state.db"}}))
+    application = Application(GlobalOptions(config_files=(tmp_path / "dbre.yaml",)))
+    async with application.open_store(exclusive=True) as store:
+        ground = Ground(
+            config=application.config,
+            fleet=application.fleet,
+            engines=application.engines,
+            clock=application.clock,
+            store=store,
+        )
+        assert application.operations.kinds() == assemble(ground).registry.kinds()
