@@ -99,7 +99,7 @@ async def main() -> int:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # a lab must not outlive it
     for _ in range(_LABS):
-        if len(kept.all()) < wanted:
+        if kept.measured() < wanted:
             try:
                 await some_runs(name, row, kept, wanted)
             except LabError as error:
@@ -125,7 +125,7 @@ async def some_runs(name: str, row: Row, kept: KeptRuns, wanted: int) -> None:
     try:
         async with AsyncExitStack() as stack:
             await prepare(lab, row, stack)
-            await drills(lab, name, row, kept, wanted - len(kept.all()))
+            await drills(lab, name, row, kept, wanted - kept.measured())
     finally:
         await lab.down()
 

@@ -40,6 +40,10 @@ class KeptRuns:
         lines = self._path.read_text().split("\n")[:-1]
         return [json.loads(one) for one in lines if one]
 
+    def measured(self) -> int:
+        """How many did not fail."""
+        return sum(not one.get("failure") for one in self.all())
+
     def keep(self, run: Mapping[str, Any]) -> None:
         """Append a run, with when it ended and the load of the machine then; it survives whatever comes."""
         found = self._path.read_bytes() if self._path.exists() else b""
