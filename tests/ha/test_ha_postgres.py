@@ -11,6 +11,8 @@ from ha_live import context, fleet_of, rules, until
 from psycopg import sql
 
 from dbre.capabilities.ha.cli import lag, status
+from dbre.capabilities.ha.detection.observer import Observer
+from dbre.core.clock import SystemClock
 from dbre.core.errors import ExitCode, Unsupported, UsageError
 from dbre.core.fleet import Fleet, UnknownInstance
 from dbre.core.secrets import SecretReference
@@ -66,6 +68,7 @@ async def test_a_cascade_from_discovery_to_a_split(cascade: dict[str, PostgresSe
     await _found_from_its_end(here)
     await _found_in_another_cluster(here.obj.fleet)
     await _measured(here, cascade)
+    await _believed_for_so_long(here, cascade)
     await _split(here, cascade)
 
 
@@ -131,6 +134,24 @@ async def _measured(here: Any, cascade: dict[str, PostgresServer]) -> None:
         assert (paused.plugin.state, paused.plugin.text.count("ha.paused_replay")) == (PluginState.WARNING, 1)
         await admin.execute("SELECT pg_catalog.pg_wal_replay_resume()")
         await until(look, lambda rows: rows["ha3"]["is_caught_up"])
+
+
+async def _believed_for_so_long(here: Any, cascade: dict[str, PostgresServer]) -> None:
+    """How long a replica believes in a silent upstream, in whatever unit its server shows it."""
+    (shop,) = here.obj.fleet.clusters
+    async with (
+        await cascade["ha3"].connect() as admin,
+        Observer(here.obj.engines, here.obj.fleet, shop, SystemClock(), name="a", patience_seconds=10.0) as observer,
+    ):
+
+        async def patience() -> dict[str, float | None]:
+            return {name: one.gives_up_seconds for name, one in (await observer.look()).nodes.items()}
+
+        for given, seconds in (("90s", 90.0), ("1500ms", 1.5), ("2h", 7200.0), ("0", 0.0)):
+            await admin.execute(sql.SQL("ALTER SYSTEM SET wal_receiver_timeout = {}").format(sql.Literal(given)))
+            await admin.execute("SELECT pg_catalog.pg_reload_conf()")
+            expected = {"ha1": None, "ha2": 10.0, "ha3": seconds}  # a primary follows nobody
+            await until(patience, lambda found, wanted=expected: found == wanted)
 
 
 async def _split(here: Any, cascade: dict[str, PostgresServer]) -> None:

@@ -1,10 +1,13 @@
 """Reports of several observers as one piece of evidence: what may never lead to a failover, and what must."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dbre.capabilities.ha.detection.doubts import Doubts
 from dbre.capabilities.ha.detection.report import NodeWord, Report
 from dbre.capabilities.ha.detection.weighing import Heard, Rules, Weighing, weigh
 from dbre.capabilities.ha.verdict import Action, Verdict
@@ -153,3 +156,43 @@ def test_observers_that_remember_different_primaries_do_nothing() -> None:
     found = weighed(report("a", GONE, GONE, LOST, named="n2"), report("b", GONE, GONE, LOST), report("c", GONE, GONE, LOST))
     assert not found.may_fail_over
     assert "do not agree" in found.judgement.reasons[0]
+
+
+def test_the_patience_of_replicas_is_known_and_not_that_of_the_primary() -> None:
+    follows = replace(FOLLOWS, gives_up_seconds=60.0)
+    for_ever = replace(LOST, gives_up_seconds=0.0)
+    found = weighed(report("a", replace(FOLLOWS, gives_up_seconds=1.0), follows, for_ever, GONE))
+    assert found.patience == {"n2": 60.0, "n3": math.inf}
+
+
+def test_who_lately_took_the_living_for_dead_must_wait_longer() -> None:
+    silent = [report(name, GONE, LOST, LOST, unheard=5.0) for name in "abc"]
+    assert weighed(*silent).may_fail_over
+    doubting = [replace(one, report=replace(one.report, wanted_seconds=6.0)) for one in silent]
+    found = weighed(*doubting)
+    assert not found.may_fail_over
+    assert found.judgement.verdicts[0] is Verdict.TOO_LITTLE_EVIDENCE
+    assert "and 6 s are wanted: servers that it had not heard for half of that were alive" in found.notes["a"]
+    longer = [replace(one, report=replace(one.report, unheard_seconds=6.0)) for one in doubting]
+    assert weighed(*longer).may_fail_over
+
+
+def test_only_the_silence_of_a_process_that_lives_on_is_doubted() -> None:
+    doubts = Doubts()
+    doubts.answered("n1", "first", 0.0)
+    doubts.answered("n1", "first", 8.0)  # nobody asked in between
+    assert doubts.wanted_seconds(8.0) == 0.0
+    doubts.was_silent("n1")
+    doubts.answered("n1", "second", 20.0)  # it did die
+    assert doubts.wanted_seconds(20.0) == 0.0
+    doubts.was_silent("n1")
+    doubts.lived("n1")
+    doubts.answered("n1", "second", 30.0)
+    assert doubts.wanted_seconds(30.0) == 0.0
+    doubts.was_silent("n1")
+    doubts.answered("n1", "second", 34.0)
+    assert doubts.wanted_seconds(34.0) == 8.0
+    doubts.was_silent("n1")
+    doubts.answered("n1", "second", 100.0)
+    assert doubts.wanted_seconds(100.0) == 30.0
+    assert doubts.wanted_seconds(221.0) == 0.0

@@ -125,6 +125,7 @@ def _upstream(row: Any) -> Upstream:
         last_message_seconds=_not_negative(row.last_message_seconds),
         is_applying=None,
         user_timeout_ms=row.upstream_user_timeout_ms if row.is_receiving else None,
+        gives_up_seconds=row.gives_up_seconds,
     )
 
 

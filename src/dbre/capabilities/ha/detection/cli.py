@@ -1,5 +1,6 @@
 """``dbre ha observe`` and ``dbre ha verdict``: an observer of its own, and what all of them say."""
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer()
+
+_LATE_SECONDS = 10.0
 
 
 @app.command()
@@ -107,10 +110,13 @@ def _document(cluster: str, weighed: "Weighing") -> dict[str, object]:
             }
             for name, contact in weighed.contacts.items()
         ],
+        "patience": {name: seconds if seconds < math.inf else None for name, seconds in weighed.patience.items()},
     }
 
 
 def _text(cluster: str, weighed: "Weighing") -> str:
+    from dbre.core.units import format_duration
+
     judgement = weighed.judgement
     words = ", ".join(one.value.replace("_", " ") for one in judgement.verdicts) or "healthy"
     lines = [f"{cluster}: primary {weighed.primary or 'unknown'}, {words}; allows: {judgement.action.value.replace('_', ' ')}"]
@@ -119,4 +125,8 @@ def _text(cluster: str, weighed: "Weighing") -> str:
         note = weighed.notes.get(name)
         said = weighed.reports[name].contact.value if name in weighed.reports else "nothing"
         lines.append(f"{name}: says {said}" + (f"; does not count: {note}" if note else f"; counts as {contact.value}"))
+    late = {name: seconds for name, seconds in weighed.patience.items() if seconds > _LATE_SECONDS}
+    if late:
+        times = ", ".join(f"{name} {format_duration(one) if one < math.inf else 'never'}" for name, one in late.items())
+        lines.append(f"a frozen or black-holed primary is not dead before its replicas give it up, these late: {times}")
     return "\n".join(lines) + "\n"

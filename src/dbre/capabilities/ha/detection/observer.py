@@ -4,6 +4,7 @@ import secrets
 from types import TracebackType
 from typing import Self
 
+from dbre.capabilities.ha.detection.doubts import Doubts
 from dbre.capabilities.ha.detection.report import NodeWord, Report
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.model import Node, Topology
@@ -53,6 +54,7 @@ class Observer:
         self._system: str | None = None
         self._synchronous: tuple[str, ...] = ()
         self._synchronous_needed = 0
+        self._doubts = Doubts()
 
     async def __aenter__(self) -> Self:
         await self._nodes.__aenter__()
@@ -77,6 +79,7 @@ class Observer:
         topology = await discover(self._nodes, self._fleet, self.cluster)
         now = self._clock.monotonic()
         self._learn(topology, now)
+        self._doubt(topology, now)
         own = {one.name for one in self.cluster.instances}
         self._round += 1
         return Report(
@@ -92,7 +95,17 @@ class Observer:
             primary_system=self._system,
             synchronous=self._synchronous,
             synchronous_needed=self._synchronous_needed,
+            wanted_seconds=self._doubts.wanted_seconds(now),
         )
+
+    def _doubt(self, topology: Topology, now: float) -> None:
+        for node in topology.nodes:
+            if node.view is not None:
+                self._doubts.answered(node.name, node.view.process_id, now)
+            elif node.contact.is_alive:
+                self._doubts.lived(node.name)
+            elif node.contact.is_silence:
+                self._doubts.was_silent(node.name)
 
     def _learn(self, topology: Topology, now: float) -> None:
         found = topology.primary
@@ -131,4 +144,5 @@ class Observer:
             position=furthest([*(one.told.received for one in edges), view.position]),
             timeline=self._followed.get(node.name),
             system_id=view.system_id,
+            gives_up_seconds=next((one.told.gives_up_seconds for one in receiving or edges), None),
         )

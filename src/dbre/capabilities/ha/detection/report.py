@@ -20,6 +20,7 @@ class NodeWord:
     position: LogPosition | None = None  # replica: the furthest that it has, received or applied
     timeline: int | None = None
     system_id: str | None = None
+    gives_up_seconds: float | None = None  # replica: how long it believes in a silent upstream; 0: for ever
 
     def as_document(self) -> dict[str, Any]:
         """As it is stored."""
@@ -31,6 +32,7 @@ class NodeWord:
             "position": _position_document(self.position),
             "timeline": self.timeline,
             "system_id": self.system_id,
+            "gives_up_seconds": self.gives_up_seconds,
         }
 
     @classmethod
@@ -55,6 +57,7 @@ class Report:
     primary_system: str | None = None
     synchronous: tuple[str, ...] = ()  # whom commits waited for when the primary last told
     synchronous_needed: int = 0  # how many of them
+    wanted_seconds: float = 0.0  # so long a silence must last before it means anything here: shorter ones lately ended
 
     @property
     def contact(self) -> Contact:
@@ -79,6 +82,7 @@ class Report:
             "primary_system": self.primary_system,
             "synchronous": list(self.synchronous),
             "synchronous_needed": self.synchronous_needed,
+            "wanted_seconds": self.wanted_seconds,
         }
 
     @classmethod
@@ -97,6 +101,7 @@ class Report:
             primary_system=document["primary_system"],
             synchronous=tuple(document["synchronous"]),
             synchronous_needed=document["synchronous_needed"],
+            wanted_seconds=document["wanted_seconds"],
         )
 
 

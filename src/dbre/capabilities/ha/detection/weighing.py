@@ -1,5 +1,6 @@
 """What most observers say: reports of several vantage points become one piece of evidence. Pure; ages are handed in."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,13 @@ class Weighing:
     def may_fail_over(self) -> bool:
         """Whether the evidence allows a failover."""
         return self.judgement.action is Action.FAIL_OVER
+
+    @property
+    def patience(self) -> Mapping[str, float]:
+        """Replica: how long it believes in a primary that is silent, which is not dead before; infinite where for ever."""
+        words = {name: one for report in self.reports.values() for name, one in report.nodes.items() if name != self.primary}
+        known = {name: one.gives_up_seconds for name, one in sorted(words.items()) if one.gives_up_seconds is not None}
+        return {name: seconds or math.inf for name, seconds in known.items()}
 
     @property
     def unheard_seconds(self) -> float | None:
@@ -103,7 +111,7 @@ def _contacts(fresh: Mapping[str, Report], primary: str | None, rules: Rules, no
     isolated = {name for name, one in fresh.items() if one.is_isolated}
     for name, report in fresh.items():
         contact = report.contact if report.primary == primary else Contact.UNKNOWN
-        unheard = report.unheard_seconds
+        unheard, wanted = report.unheard_seconds, max(rules.confirm_seconds, report.wanted_seconds)
         if report.primary != primary:
             notes[name] = f"it takes {report.primary or 'nobody'} for the primary"
         elif name in isolated and len(isolated) < len(fresh):
@@ -112,8 +120,9 @@ def _contacts(fresh: Mapping[str, Report], primary: str | None, rules: Rules, no
         elif contact.is_silence and unheard is None:
             notes[name] = "it has never heard the primary in this run"
             contact = Contact.UNKNOWN
-        elif contact.is_silence and unheard is not None and unheard < rules.confirm_seconds:
-            notes[name] = f"the primary has been silent for {unheard:.1f} s, and {rules.confirm_seconds:g} s are wanted"
+        elif contact.is_silence and unheard is not None and unheard < wanted:
+            why = "" if wanted == rules.confirm_seconds else ": servers that it had not heard for half of that were alive"
+            notes[name] = f"the primary has been silent for {unheard:.1f} s, and {wanted:.3g} s are wanted{why}"
             contact = Contact.UNKNOWN
         found[name] = contact
     return found

@@ -37,6 +37,8 @@ SELECT here.is_in_recovery,
             THEN 0
         END AS upstream_user_timeout_ms,
        EXTRACT(epoch FROM pg_catalog.clock_timestamp() - w.last_msg_receipt_time)::double precision AS last_message_seconds,
+       -- Shown with its unit, as intervals are written.
+       EXTRACT(epoch FROM pg_catalog.current_setting('wal_receiver_timeout')::interval)::double precision AS gives_up_seconds,
        -- Most nodes feed nobody: the questions below are asked of those that do.
        EXISTS (SELECT FROM pg_catalog.pg_stat_get_wal_senders()) AS has_downstreams,
        EXISTS (SELECT FROM pg_catalog.pg_get_replication_slots()) AS has_slots,
