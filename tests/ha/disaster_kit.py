@@ -1,7 +1,6 @@
 """A cluster of real servers at two sites, with every operation that a plan for the loss of a site needs."""
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from ha_live import Engines
-from switchover_kit import Failpoints
+from kill_kit import Failpoints, die_in
 
 from dbre.capabilities.ha.config_document import HaDocument
 from dbre.capabilities.ha.disaster.ground import DisasterGround
@@ -37,7 +36,7 @@ from dbre.core.operation.runner import OperationRunner
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
 from dbre.core.programs.account import choose_account
-from dbre.core.store import Store, open_store
+from dbre.core.store import Store
 from dbre.lab.site import Site
 from dbre.ports.backup.model import Place
 
@@ -137,18 +136,7 @@ class Sites:
 
     def run_and_die(self, operation_id: UUID, number: int) -> bool:
         """Run it in a process that is killed at a commit; whether it came to that."""
-        child = os.fork()
-        if child == 0:
-            try:
-                asyncio.run(self._in_a_child(operation_id, number))
-            finally:
-                os._exit(0)
-        _, status = os.waitpid(child, 0)
-        return os.WIFSIGNALED(status)
-
-    async def _in_a_child(self, operation_id: UUID, number: int) -> None:
-        async with open_store(self.url, clock=CLOCK) as store:
-            await self.run(store, operation_id, hooks=Failpoints(number))
+        return die_in(self.url, lambda store: self.run(store, operation_id, hooks=Failpoints(number)))
 
 
 class _Registry:
