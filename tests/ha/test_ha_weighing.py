@@ -175,6 +175,12 @@ def test_who_lately_took_the_living_for_dead_must_wait_longer() -> None:
     assert "and 6 s are wanted: servers that it had not heard for half of that were alive" in found.notes["a"]
     longer = [replace(one, report=replace(one.report, unheard_seconds=6.0)) for one in doubting]
     assert weighed(*longer).may_fail_over
+    deaf = [replace(one, report=replace(one.report, nodes=one.report.nodes | {"n3": GONE})) for one in longer]
+    assert "it lately took living servers for dead, and does not hear n3 either" in weighed(*deaf).notes["a"]
+    assert not weighed(*deaf).may_fail_over
+    trusting = [replace(one, report=replace(one.report, wanted_seconds=0.0)) for one in deaf]
+    assert weighed(*trusting).judgement.verdicts[0] is Verdict.DEAD_PRIMARY_AND_SOME_REPLICAS
+    assert weighed(*trusting).may_fail_over
 
 
 def test_only_the_silence_of_a_process_that_lives_on_is_doubted() -> None:

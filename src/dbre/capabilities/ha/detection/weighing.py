@@ -124,8 +124,16 @@ def _contacts(fresh: Mapping[str, Report], primary: str | None, rules: Rules, no
             why = "" if wanted == rules.confirm_seconds else ": servers that it had not heard for half of that were alive"
             notes[name] = f"the primary has been silent for {unheard:.1f} s, and {wanted:.3g} s are wanted{why}"
             contact = Contact.UNKNOWN
+        elif contact.is_silence and report.wanted_seconds > rules.confirm_seconds and (deaf := _silent_besides(report)):
+            notes[name] = f"it lately took living servers for dead, and does not hear {', '.join(deaf)} either"
+            contact = Contact.UNKNOWN
         found[name] = contact
     return found
+
+
+def _silent_besides(report: Report) -> list[str]:
+    """Who besides the primary did not answer this observer."""
+    return [name for name, one in report.nodes.items() if name != report.primary and one.contact.is_silence]
 
 
 def _replicas(fresh: Mapping[str, Report], primary: str | None) -> tuple[ReplicaWord, ...]:
