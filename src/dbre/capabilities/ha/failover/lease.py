@@ -30,7 +30,7 @@ def lease_reasons(word: PatroniWord, primary: str) -> Iterator[Obstacle]:
         value="Patroni answers there" if answering else "Patroni does not answer there",
         limit="no answer: a Patroni that lives knows best, and would start the server again",
         source="Patroni's REST API",
-        remedy="wait for it: it restarts the server, or gives the lease up",
+        remedy=f"wait: it restarts the server, or gives the lease up; or patronictl failover {word.scope} --candidate MEMBER",
         is_met=not answering,
         is_blocking=True,
     )

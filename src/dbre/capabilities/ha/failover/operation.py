@@ -87,16 +87,12 @@ class FailOver(Operation[FailoverInput]):
         wanted = Asked(is_automatic=asked.automatic, to=asked.to, accepts_loss=asked.accept_loss, is_release=is_release)
         return await survey(self._ground, cluster, wanted, primary=asked.primary, fence_id=_PLANNING)
 
-    async def look_again(self, context: StepContext, asked: FailoverInput) -> Survey:  # noqa: ARG002 - others look at the plan
-        """Everything as it is now. Raises: PlanChanged where the plan is not the one that fits any more."""
-        return await self.survey(asked)
-
     @step(timeout_seconds=120.0, idempotent=True)
     async def confirm(self, context: StepContext) -> Mapping[str, Any]:
         """Listen and look again: only what is so now counts. Raises: FailoverRefused, PlanChanged."""
         given = context.input
         asked = self.asked_again(context)
-        found = await self.look_again(context, asked)
+        found = await self.survey(asked)
         refuse(found)
         situation, chosen = found.situation, found.decision.ranked.best
         if chosen is None or given["candidate"] not in (None, chosen.name):
