@@ -30,7 +30,7 @@ async def switch(config: Path) -> tuple[float, float]:
     began = time.time()
     words = [sys.executable, "-P", "-m", "dbre", "-c", str(config), "ha", "switchover", NAME, "--yes", "--confirm", NAME]
     ourselves = Account(name=str(os.geteuid()), uid=os.geteuid(), gid=os.getegid(), switch=False)
-    await run(words, account=ourselves, directory=config.parent)
+    await run(words, account=ourselves, directory=config.parent, timeout_seconds=600.0)
     return began, time.time()
 
 

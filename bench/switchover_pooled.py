@@ -108,7 +108,7 @@ async def measure(lab: Lab, pooler: PgBouncerServer, rounds: int) -> dict[str, o
         began = time.time()
         words = [sys.executable, "-P", "-m", "dbre", "-c", str(lab.config_file)]
         words += ["ha", "switchover", NAME, "--yes", "--confirm", NAME]
-        await run(words, account=ourselves, directory=lab.config_file.parent)
+        await run(words, account=ourselves, directory=lab.config_file.parent, timeout_seconds=600.0)
         windows.append((began, time.time()))
     await asyncio.sleep(_SETTLE_SECONDS)
     for task in writing:
