@@ -19,6 +19,7 @@ _COLUMNS = (
     "p95",
     "longest",
     "promised at most",
+    "another primary after",
     "lost of acknowledged",
     "runs with loss",
     "acknowledged by the old primary after the promotion",
@@ -58,6 +59,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What the runs of a row say together; those that failed are counted, and measure nothing."""
     good = [one for one in runs if not one.get("failure")]
     outages = sorted(one["outage_seconds"] for one in good if one["outage_seconds"] is not None)
+    promoted = sorted(one["promoted_seconds"] for one in good if one["promoted_seconds"] is not None)
     promised = [one["predicted_most_seconds"] for one in good if one["predicted_most_seconds"] is not None]
     loads = [one["load"] for one in runs]
     return {
@@ -68,6 +70,7 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "p50_s": _nearest(outages, 0.5),
         "p95_s": _nearest(outages, 0.95),
         "max_s": round(outages[-1], 2) if outages else None,
+        "promoted_s": [_nearest(promoted, 0.5), round(promoted[-1], 2)] if promoted else None,
         "promised_s": max(promised, default=None),
         "late": sum(one["outage_seconds"] > one["predicted_most_seconds"] for one in good if one["predicted_most_seconds"]),
         "acknowledged": sum(one["acknowledged"] for one in good),
@@ -95,6 +98,7 @@ def markdown(rows: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]) ->
             f"{found['runs']}{failed}",
             *(f"{one:.1f} s" if one is not None else "" for one in (found["p50_s"], found["p95_s"], found["max_s"])),
             promised + (f", {found['late']} later" if found["late"] else ""),
+            "{:.1f} s, longest {:.1f} s".format(*found["promoted_s"]) if found["promoted_s"] else "nobody",
             f"{sum(lost)} of {found['acknowledged']}",
             f"{sum(one > 0 for one in lost)}" + (f" ({min(lost)} to {max(lost)})" if any(lost) else ""),
             f"0 in each of {len(old)}" if not any(old) else f"{sum(one > 0 for one in old)} runs: {min(old)} to {max(old)}",
