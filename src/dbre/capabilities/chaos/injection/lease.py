@@ -19,12 +19,12 @@ class Lease:
         self._deadline = time.monotonic() + seconds
         self._heard = time.monotonic()
         self._why: str | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def watch(self, stream: asyncio.StreamReader) -> None:
         """Listen to the pipe and to signals from now on."""
         self._heard = time.monotonic()
-        self._reader = asyncio.create_task(self._listen(stream))
+        self._tasks = [asyncio.create_task(self._listen(stream)), asyncio.create_task(self._count())]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._end, f"{signal.Signals(number).name} was sent to the injector")
@@ -36,11 +36,8 @@ class Lease:
     @property
     def over(self) -> str | None:
         """Why the fault has to go; None while it may stay."""
-        now = time.monotonic()
-        if self._why is None and now >= self._deadline:
+        if self._why is None and time.monotonic() >= self._deadline:
             self._why = "its time is over"
-        if self._why is None and now - self._heard > LEASE_SECONDS:
-            self._why = f"its runner has not renewed the lease for {now - self._heard:.1f} s"
         return self._why
 
     async def ended(self) -> str:
@@ -51,6 +48,16 @@ class Lease:
 
     def _end(self, why: str) -> None:
         self._why = self._why or why
+
+    async def _count(self) -> None:
+        """Overdue at two looks: where we ourselves were held up, what the runner said meanwhile is read in between."""
+        was_overdue = False
+        while True:
+            silent = time.monotonic() - self._heard
+            if was_overdue and silent > LEASE_SECONDS:
+                self._end(f"its runner has not renewed the lease for {silent:.1f} s")
+            was_overdue = silent > LEASE_SECONDS
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _listen(self, stream: asyncio.StreamReader) -> None:
         while line := await stream.readline():
