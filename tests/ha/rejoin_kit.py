@@ -43,12 +43,14 @@ SETTINGS = {"full_page_writes": "on", "wal_sender_timeout": "5s", "wal_receiver_
 
 
 @asynccontextmanager
-async def forkable(site: Site, name: str, *, version: int | None = None, **settings: str) -> AsyncIterator[PostgresPair]:
-    """A pair of which the old primary can be rewound."""
+async def forkable(
+    site: Site, name: str, *, version: int | None = None, old_site: Site | None = None, **settings: str
+) -> AsyncIterator[PostgresPair]:
+    """A pair of which the old primary can be rewound; it may live somewhere else."""
     binaries = await find_postgres(account=site.account, cache=site.cache, version=version)
     given = {**SETTINGS, **settings}
     async with (
-        running(PostgresServer(f"{name}a", site, binaries=binaries, settings=given)) as primary,
+        running(PostgresServer(f"{name}a", old_site or site, binaries=binaries, settings=given)) as primary,
         running(PostgresServer(f"{name}b", site, binaries=binaries, replica_of=primary, settings=given)) as replica,
     ):
         await run(primary, "CREATE TABLE IF NOT EXISTS ledger (entry text)", "INSERT INTO ledger VALUES ('before')")
@@ -110,6 +112,7 @@ class Rejoiner:
     store: Store
     ground: RejoinGround
     kinds: tuple[Operation[Any], ...] = ()  # the first is what is asked for, the others are its children
+    lease: str = "5s"  # short where a runner is killed; else a busy machine would lose it
 
     async def plan(self, instance: str | None = "n1", **asked: Any) -> Plan:
         return (await self._planned(instance, **asked)).plan
@@ -130,7 +133,7 @@ class Rejoiner:
             clock,
             worker=this_worker(),
             fleet=Fleet(clusters=()),
-            settings=OperationsDocument.model_validate({"lease": "5s", "renewal": "1s"}),
+            settings=OperationsDocument.model_validate({"lease": self.lease, "renewal": "1s"}),
             limits=WalkLimits(forward_rounds=1, undo_rounds=1),
             **({"hooks": hooks} if hooks is not None else {}),
         )

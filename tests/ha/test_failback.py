@@ -28,9 +28,10 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 def failing_back(store: Store, pair: PostgresPair, directory: Path, site: Site) -> Rejoiner:
     ground = ground_of(pair, directory, site)
     kinds = (FailBack(failback_ground(ground, store)), Rejoin(ground), Switchover(ground.servers))
-    return Rejoiner(store=store, ground=ground, kinds=kinds)
+    return Rejoiner(store=store, ground=ground, kinds=kinds, lease="60s")
 
 
+@pytest.mark.timeout(900)
 async def test_a_diverged_primary_comes_back_and_is_primary_again(lab_site: Site, store: Store, tmp_path: Path) -> None:
     async with forkable(lab_site, "back") as pair:
         old, new = pair.primary, pair.replica

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from rejoin_kit import Rejoiner, diverge, entries, forkable, ground_of, receives, results, run
+from rejoin_kit import Rejoiner, diverge, entries, forkable, ground_of, receives, results
 
 from dbre.core.clock import SystemClock
 from dbre.core.operation.states import OperationState
@@ -36,12 +36,12 @@ async def followed_by_hand(lost: PostgresServer, kept: PostgresServer, timeline:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_each_of_a_pair_loses_its_place_in_turn_and_its_lost_writes_are_kept(
     lab_site: Site, store: Store, tmp_path: Path
 ) -> None:
     async with forkable(lab_site, "turns") as pair:
-        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site))
+        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
         servers = {"n1": pair.primary, "n2": pair.replica}
         for timeline, (lost, kept) in enumerate([("n1", "n2"), ("n2", "n1"), ("n1", "n2")], start=2):
             await diverge(servers[lost], servers[kept], rows=timeline)

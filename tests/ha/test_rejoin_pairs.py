@@ -25,6 +25,8 @@ from dbre.lab.site import Site
 from dbre.ports.backup.model import Place
 from dbre.testing.fixtures import running
 
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
@@ -38,7 +40,7 @@ def rejoiner(store: Store, engine: str, servers: dict[str, Any], directory: Path
         directory=directory / "lost",
         find_place=lambda: Place(account=site.account, cache=site.cache),
     )
-    return Rejoiner(store=store, ground=ground)
+    return Rejoiner(store=store, ground=ground, lease="60s")
 
 
 async def errants(walker: Rejoiner) -> list[str]:

@@ -33,7 +33,7 @@ async def test_a_diverged_primary_is_rewound_and_its_lost_writes_are_kept(
             old, new = pair.primary, pair.replica
             await diverge(old, new, rows=3)
             ours = (old.data_directory / "postgresql.conf").read_text()
-            rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site))
+            rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
 
             plan = await rejoiner.plan()
             assert [one.name for one in plan.steps] == ["prepare", "stop", "evidence", "align", "start", "settle"]
@@ -75,7 +75,7 @@ async def test_one_with_the_same_history_is_started_as_it_is(lab_site: Site, sto
         with (data / "postgresql.auto.conf").open("a") as file:  # of a recovery long ago: it would end there
             file.write("recovery_target_lsn = '0/1'\nrecovery_target_action = 'shutdown'\n")
         (data / "recovery.signal").touch()
-        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site))
+        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
         plan = await rejoiner.plan()
         assert [one for one in plan.warnings if "recovery.signal" in one and "recovery_target_lsn" in one]
         record = await rejoiner.rejoin()
@@ -93,7 +93,7 @@ async def test_what_cannot_be_rewound_is_copied_anew(lab_site: Site, store: Stor
         old, new = pair.primary, pair.replica
         await diverge(old, new)
         await run(new, "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()")
-        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site))
+        rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
         plan = await rejoiner.plan()
         why = "full_page_writes is off on the primary" if checksums == "on" else "neither data checksums nor wal_log_hints"
         assert [one for one in plan.warnings if why in one]
