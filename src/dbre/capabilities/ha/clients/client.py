@@ -207,7 +207,9 @@ class _Attempt:
             self._end("fail", "the client itself came too late to try", missed=True)
             return False
         try:
-            async with asyncio.timeout(left), pool.connection(wait_seconds=left) as connection:
+            # Who waits in line to the end uses a connection up with no time left for an answer, and the next one finds none:
+            # behind its schedule once, no client would ever come back.
+            async with asyncio.timeout(left), pool.connection(wait_seconds=left / 2) as connection:
                 await self._do(connection)
         except WorkFailed as error:
             kind = "fail" if error.fate is Fate.FAILED else "info"
