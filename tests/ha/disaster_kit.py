@@ -21,6 +21,7 @@ from dbre.capabilities.ha.switchover.ground import SwitchoverGround
 from dbre.capabilities.ha.switchover.operations.switchover import Switchover
 from dbre.core.audit.log import AuditLog
 from dbre.core.clock import SystemClock
+from dbre.core.errors import PrecheckFailed
 from dbre.core.events import EventLog
 from dbre.core.fleet import Fleet
 from dbre.core.gates.asking import Gates
@@ -33,6 +34,7 @@ from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.plan import Plan, PlannedOperation
 from dbre.core.operation.reading import load
 from dbre.core.operation.runner import OperationRunner
+from dbre.core.operation.states import OperationState
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
 from dbre.core.programs.account import choose_account
@@ -103,7 +105,16 @@ class Sites:
         return PlannedOperation.from_document(made.document())
 
     async def submit(self, store: Store, kind: str, **asked: Any) -> UUID:
-        planned = await self.planned(store, kind, **asked)
+        """Once it is allowed: on a busy machine a server may be late to answer a sweep."""
+        end = time.monotonic() + 90
+        while True:
+            try:
+                planned = await self.planned(store, kind, **asked)
+                break
+            except PrecheckFailed as error:
+                if "does not answer" not in error.message or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(0.2)
         journal = Journal(AuditLog(CLOCK), EventLog(CLOCK), CLOCK)
         new = NewOperation(planned=planned, requested_by="alice")
         return await store.grouped(lambda connection: insert_operation(connection, journal, new, actor="a", clock=CLOCK))
@@ -132,7 +143,11 @@ class Sites:
         return record
 
     async def do(self, store: Store, kind: str, **asked: Any) -> OperationRecord:
-        return await self.run(store, await self.submit(store, kind, **asked))
+        end = time.monotonic() + 90
+        while True:
+            record = await self.run(store, await self.submit(store, kind, **asked))
+            if not was_late(record) or time.monotonic() > end:
+                return record
 
     def run_and_die(self, operation_id: UUID, number: int) -> bool:
         """Run it in a process that is killed at a commit; whether it came to that."""
@@ -154,6 +169,12 @@ class _Registry:
 
     def get(self, kind: str) -> Operation[Any]:
         return self._operations[kind]
+
+
+def was_late(record: OperationRecord) -> bool:
+    """Whether it touched nothing, because a server was late to answer its second look."""
+    error = record.error or {}
+    return record.state is OperationState.FAILED and "does not answer" in str(error.get("message"))
 
 
 def results(record: OperationRecord) -> dict[str, Mapping[str, Any]]:
