@@ -31,6 +31,7 @@ def failing_back(store: Store, pair: PostgresPair, directory: Path, site: Site) 
     return Rejoiner(store=store, ground=ground, kinds=kinds, lease="60s")
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_a_diverged_primary_comes_back_and_is_primary_again(lab_site: Site, store: Store, tmp_path: Path) -> None:
     async with forkable(lab_site, "back") as pair:
