@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from dbre.capabilities.chaos.surroundings import Around, BackupWord, Burn, HealthWord, IncidentWord
 from dbre.core.checks import Severity
 from dbre.core.config import Config
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExperimentClients", "StoredSurroundings"]
 
+_MOST_ALERTS = 1000  # the newest
 _SLOT_LIMIT_BYTES = 2**40  # how far slots may hold logs back is for status and alerts, not for experiments
 
 
@@ -137,26 +136,20 @@ class StoredSurroundings:
         ]
 
     async def _alerts(self, cluster: str, since: datetime, until: datetime) -> list[dict[str, str]]:
-        from dbre.capabilities.slo.tables import slo_alerts
+        from dbre.capabilities.slo.alert_repository import read_alerts
 
-        row = slo_alerts.c
-        wanted = select(row.slo, row.severity, row.fired_at).where(
-            row.cluster == cluster, row.fired_at >= since, row.fired_at < until
-        )
         async with self._store.read() as connection:
-            found = (await connection.execute(wanted)).all()
-        return [{"by": f"alert {slo} ({severity})", "at": at.isoformat()} for slo, severity, at in found]
+            found = await read_alerts(connection, cluster=cluster, limit=_MOST_ALERTS)
+        return [
+            {"by": f"alert {one.slo} ({one.severity})", "at": one.fired_at.isoformat()}
+            for one in found
+            if since <= one.fired_at < until
+        ]
 
     async def _failovers(self, cluster: str, since: datetime, until: datetime) -> list[dict[str, str]]:
-        from dbre.capabilities.ha.failover.surveying import KIND
-        from dbre.core.operation.tables import operation
+        from dbre.capabilities.ha.failover.begun import failovers_begun
 
-        row = operation.c
-        wanted = select(row.id, row.created_at).where(
-            row.kind == KIND, row.target_key == f"cluster/{cluster}", row.created_at >= since, row.created_at < until
-        )
-        async with self._store.read() as connection:
-            found = (await connection.execute(wanted)).all()
+        found = await failovers_begun(self._store, cluster, since=since, until=until)
         return [{"by": f"failover {number}", "at": at.isoformat()} for number, at in found]
 
     def _policy_of(self, cluster: str) -> "PolicyDocument | None":
