@@ -24,6 +24,13 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
+def leave_recovery(data: Path) -> None:
+    """What a recovery to two targets, one after the other, left long ago: no start would get over it."""
+    with (data / "postgresql.auto.conf").open("a") as file:
+        file.write("recovery_target_lsn = '0/1'\nrecovery_target_xid = '1'\nrecovery_target_action = 'shutdown'\n")
+    (data / "recovery.signal").touch()
+
+
 @pytest.mark.parametrize("version", [15, pytest.param(16, marks=pytest.mark.soak), pytest.param(18, marks=pytest.mark.soak)])
 async def test_a_diverged_primary_is_rewound_and_its_lost_writes_are_kept(
     lab_site: Site, store: Store, tmp_path: Path, version: int
@@ -32,6 +39,7 @@ async def test_a_diverged_primary_is_rewound_and_its_lost_writes_are_kept(
         async with forkable(lab_site, f"rew{version}", version=version) as pair:
             old, new = pair.primary, pair.replica
             await diverge(old, new, rows=3)
+            leave_recovery(old.data_directory)
             ours = (old.data_directory / "postgresql.conf").read_text()
             rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
 
@@ -71,10 +79,7 @@ async def test_one_with_the_same_history_is_started_as_it_is(lab_site: Site, sto
         old, new = pair.primary, pair.replica
         await old.stop()  # in order: everything is there
         await run(new, "SELECT pg_promote(true, 60)", "INSERT INTO ledger VALUES ('after')")
-        data = old.data_directory
-        with (data / "postgresql.auto.conf").open("a") as file:  # of a recovery long ago: it would end there
-            file.write("recovery_target_lsn = '0/1'\nrecovery_target_action = 'shutdown'\n")
-        (data / "recovery.signal").touch()
+        leave_recovery(old.data_directory)
         rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
         plan = await rejoiner.plan()
         assert [one for one in plan.warnings if "recovery.signal" in one and "recovery_target_lsn" in one]

@@ -13,6 +13,7 @@ __all__ = ["ControlData", "read_control_data", "setting_of"]
 
 _SECONDS = 60.0
 _CLEAN = ("shut down", "shut down in recovery")
+_TARGETS = tuple(f"recovery_target{one}" for one in ("", "_lsn", "_name", "_time", "_xid"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,10 @@ def _position(text: str) -> int:
 
 
 async def setting_of(program: Path, data: Path, account: Account, name: str, options: list[str]) -> str:
-    """A setting as the server would have it after its next start. Raises: ProgramFailed where its files are wrong."""
-    done = await run([program, "-C", name, "-D", data, *options], account=account, directory=data, timeout_seconds=_SECONDS)
+    """A setting as the server would have it after its next start. Raises: ProgramFailed where its files are wrong.
+
+    Two targets of recoveries, which are taken out before it is started, would have the program read nothing.
+    """
+    argv: list[str | Path] = [program, "-C", name, "-D", data, *options, *(f"--{one}=" for one in _TARGETS)]
+    done = await run(argv, account=account, directory=data, timeout_seconds=_SECONDS)
     return done.stdout.strip()

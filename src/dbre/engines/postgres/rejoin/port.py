@@ -126,11 +126,12 @@ class PostgresRejoin:
         self._work.begin(Phase.REWINDING, account)
         options = self._host.configuration_options()
         control = await read_control_data(copying.program("pg_controldata"), data, account)
+        await asyncio.to_thread(remove_leftovers, data)  # before anything is started here, which would obey them
+        await asyncio.to_thread(self._sign, following, account)
         if not control.is_clean:
             await asyncio.to_thread(make_primary, data)  # a standby is not recovered by a single process
             await copying.recover(data, options)
-        await asyncio.to_thread(remove_leftovers, data)
-        await asyncio.to_thread(self._sign, following, account)
+            await asyncio.to_thread(self._sign, following, account)
         has_archive = bool(await setting_of(copying.program("postgres"), data, account, "restore_command", options))
         await copying.rewind(data, options, restores=has_archive)
         await self._require_source(source, timeline)
