@@ -1,6 +1,7 @@
 """A planned change of primary of PostgreSQL: everything is there on the new one, everybody follows it, and it leads back."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from dbre.engines.postgres.grants import succession_grants
 from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.ports.session import Role
+from dbre.ports.succession import Following, NotDone
 from dbre.testing.fixtures import leave_out, running
 
 Servers = dict[str, PostgresServer]
@@ -120,6 +122,23 @@ async def test_what_is_in_the_way_is_told_with_a_remedy(trio: Servers, store: St
                 await walker.submit(to="n2")
         finally:
             await replica.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_a_receiver_of_the_former_upstream_is_not_taken_for_one_of_the_new(trio: Servers) -> None:
+    """On another machine the new upstream has the same port, and the old receiver streams on until it hears of the reload."""
+    now = await roles(trio)
+    upstream, follower = (next(one for name, one in trio.items() if now[name] is role) for role in (Role.PRIMARY, Role.REPLICA))
+    server = PostgresEngine().connect(follower.access())
+    like = await server.succession.manner()
+    assert like is not None
+    there = Following(upstream=upstream.address, name=follower.name, like=like, slot=like.slot)
+    elsewhere = replace(there, upstream=replace(upstream.address, host="127.255.0.9"))
+    try:
+        with pytest.raises(NotDone, match=r"does not receive from 127\.255\.0\.9"):
+            await server.succession.follow(elsewhere, limit_seconds=1.0)
+    finally:
+        await server.succession.follow(there, limit_seconds=60.0)
+        await server.aclose()
 
 
 async def test_the_grants_that_are_printed_are_enough_and_what_lacks_is_named(trio: Servers) -> None:

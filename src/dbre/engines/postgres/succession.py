@@ -184,7 +184,8 @@ class PostgresSuccession:
             rows = await self._rows("succession_receiver")
             if rows:
                 seen = f"its receiver is {printable(rows[0].status)} from {printable(rows[0].host or '')}:{rows[0].port}"
-            return any(one.status == "streaming" and one.port == upstream.port for one in rows)
+            # The one of before streams on for a moment after the reload, often from the same port of another machine.
+            return any(one.status == "streaming" and (one.host, one.port) == (upstream.host, upstream.port) for one in rows)
 
         if not await until(is_receiving, limit_seconds):
             raise NotDone(
