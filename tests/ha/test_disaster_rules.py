@@ -24,6 +24,7 @@ from dbre.capabilities.ha.model import Topology
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, Cluster, Instance, TlsMode
 from dbre.ports.succession import Obstacle
+from dbre.ports.topology import Contact
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SITES = [{"name": "east", "instances": ["n1", "n3"]}, {"name": "west", "instances": ["n2"]}]
@@ -125,11 +126,16 @@ def test_two_sites_promote_nobody_by_themselves_and_a_witness_makes_the_differen
 
 def test_the_control_plane_leaves_the_other_site_to_a_person() -> None:
     plan, third = plan_of(), plan_of(sites=[*SITES, {"name": "third", "observers": ["c"]}])
-    assert witness_reason(plan, "n1", "n3") is None  # the same site
-    alone, seen_by_c = witness_reason(plan, "n1", "n2"), witness_reason(third, "n1", "n2")
+    silent = dict.fromkeys("abc", Contact.TIMEOUT)
+    assert witness_reason(plan, "n1", "n3", silent) is None  # the same site
+    alone, seen_by_c = witness_reason(plan, "n1", "n2", silent), witness_reason(third, "n1", "n2", silent)
     assert alone is not None
     assert seen_by_c is not None
     assert (alone.is_met, alone.is_blocking, seen_by_c.is_met) == (False, True, True)
+    for unsaid in ({}, silent | {"c": Contact.UNKNOWN}, silent | {"c": Contact.ANSWERED}):
+        cut_off = witness_reason(third, "n1", "n2", unsaid)  # the witness may be behind the same cut line as n1
+        assert cut_off is not None
+        assert not cut_off.is_met
 
 
 def test_what_promoting_now_loses_is_always_told_and_never_guessed() -> None:
@@ -147,6 +153,7 @@ def test_what_promoting_now_loses_is_always_told_and_never_guessed() -> None:
     assert "nobody knows how old" in unknown.value
     nothing = replace(GOOD, bytes=None)
     assert check(seen(plan, exposures={"n2": nothing}), "lag").value == "nobody knows how much"
+    assert check(seen(plan, exposures={}), "loss_now").value == "nobody at west would take over"
     assert not nothing.is_nothing
 
 

@@ -68,26 +68,26 @@ def _candidate(found: DisasterSurvey) -> Obstacle:
     return _check(
         "candidate",
         found.there.name,
-        f"{found.candidate} would take over; {counted(len(receiving), 'replica')} there receive"
+        f"{found.candidate} would take over; receiving there: {counted(len(receiving), 'replica')}"
         if found.candidate is not None
         else "no replica answers there",
         "a replica that receives",
         source="a sweep from here",
-        remedy=f"let it follow: dbre ha rejoin {found.cluster.name} INSTANCE",
+        remedy=f"start it, or let it follow: dbre ha rejoin {found.cluster.name} INSTANCE",
         is_met=exposure is not None and exposure.is_receiving,
     )
 
 
 def _loss(found: DisasterSurvey) -> Iterator[Obstacle]:
     exposure, plan = found.exposure, found.plan
-    text = exposure.text if exposure is not None else "nobody knows: nobody would take over"
+    text = exposure.text if exposure is not None else f"nobody at {found.there.name} would take over"
     lack = exposure.bytes if exposure is not None else None
     age = exposure.seconds if exposure is not None else None
     rpo = plan.objectives.rpo.total_seconds()
     yield _check(
         "loss_now",
         found.there.name,
-        f"promoting {found.candidate or 'nobody'} now loses {text}",
+        f"promoting {found.candidate} now loses {text}" if exposure is not None else text,
         f"at most {format_duration(rpo)} of writes (objectives: rpo)",
         source="positions and heartbeats",
         remedy="see which stage is behind: dbre ha lag; synchronous replication to that site loses nothing",
