@@ -50,7 +50,21 @@ async def test_a_clock_is_wrong_and_right_again(restarted: PostgresServer, tmp_p
         assert row is not None
         return bool(row[0] < datetime.now(UTC) - timedelta(minutes=50))
 
-    await come_and_go(restarted, {"clock-skew": ({"behind": "1h", "restarts": True}, is_wrong)}, tmp_path, end)
+    names = restarted.data_directory / "names_of_library"
+    async with await restarted.connect() as admin:  # a child of the server, which the library is loaded into as well
+        await admin.execute(f"ALTER SYSTEM SET archive_command = 'echo $FAKETIME_SHARED >> {names.name}'")
+        await admin.execute("SELECT pg_reload_conf()")
+    try:
+        await come_and_go(restarted, {"clock-skew": ({"behind": "1h", "restarts": True}, is_wrong)}, tmp_path, end)
+    finally:
+        async with await restarted.connect() as admin:
+            await admin.execute("ALTER SYSTEM RESET archive_command")
+            await admin.execute("SELECT pg_reload_conf()")
+    made = [one.lstrip("/") for one in names.read_text().split()]
+    assert made, "nothing was archived while the clock was wrong"
+    memory = Path("/dev/shm")
+    assert not [one for one in made if memory.joinpath(one).exists() or memory.joinpath(f"sem.{one}").exists()]
+    names.unlink()
     before = restarted.log_file.stat().st_size
     async with await restarted.connect() as admin:
         with pytest.raises(psycopg.errors.DivisionByZero):

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from dbre.capabilities.chaos.injection.faults.preloading import Preloaded, PreloadedParameters
 from dbre.capabilities.chaos.injection.model import FaultKind, Sighting
+from dbre.capabilities.chaos.injection.preload.faketime_shared import remove_since, shared_files
 from dbre.core.config import Duration, between
 from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.units import format_duration
@@ -48,7 +49,14 @@ class ClockSkew(Preloaded):
     async def prepare(self) -> Mapping[str, Any]:
         """Find the library too."""
         found = await super().prepare()
-        return {**found, "library": str(await asyncio.to_thread(_library)), "offset": await self._offset()}
+        shared = await asyncio.to_thread(shared_files, found["start"]["user"])
+        return {**found, "library": str(await asyncio.to_thread(_library)), "offset": await self._offset(), "shared": shared}
+
+    async def end(self, inverse: Mapping[str, Any]) -> None:
+        """Take away what the library has left in shared memory, too."""
+        await super().end(inverse)
+        if "shared" in inverse:  # not so in a state file of an older version
+            await asyncio.to_thread(remove_since, inverse["shared"], inverse["start"]["user"])
 
     async def environment(self, inverse: Mapping[str, Any]) -> dict[str, str]:
         """Only the time of day is wrong: timers go by another clock on real machines too."""
