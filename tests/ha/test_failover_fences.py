@@ -10,7 +10,7 @@ import pytest
 from failover_kit import CLOCK, control_of
 
 from dbre.capabilities.ha.fencing.config_document import CommandFence, ControlFence, NetworkFence
-from dbre.capabilities.ha.fencing.ladder import climb
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb
 from dbre.capabilities.ha.fencing.rung import FenceFailed
 from dbre.capabilities.ha.fencing.rungs import CommandRung, ControlRung, NetworkRung
 from dbre.core.errors import Unsupported
@@ -106,6 +106,20 @@ async def test_a_command_that_ends_well_proves_nothing(server: RedisServer, tmp_
     (tmp_path / f"gone-{server.address.port}").touch()
     fenced = await climb([rung], subject="n1", clock=CLOCK, note=quiet)
     assert (fenced.seen, mark.exists()) == ("/usr/bin/test says that it is off", True)
+
+
+async def test_what_a_rung_did_that_did_not_hold_is_taken_back_as_well(server: RedisServer, tmp_path: Path) -> None:
+    mark, ourselves = tmp_path / "off", Account(name="", uid=os.geteuid(), gid=os.getegid(), switch=False)
+    settings = CommandFence.model_validate(
+        {"kind": "command", "fence": ["/usr/bin/touch", str(mark)], "confirm": ["/usr/bin/false"], "limit": "1s"}
+    )
+    claims = CommandRung(settings, instance(server), ourselves, CLOCK)
+    holds = ControlRung(ControlFence(), RedisEngine().host(instance(server)))
+    fenced = await climb([claims, holds], subject="n1", clock=CLOCK, note=quiet)
+    assert (fenced.rung, mark.exists()) == ("control", True)
+    assert acted_of(fenced.as_document()) == ("command", "control")
+    again = await climb([holds], subject="n1", clock=CLOCK, note=quiet)
+    assert acted_of(again.as_document()) == ()
 
 
 async def test_other_addresses_of_the_machine_are_cut_off_too() -> None:

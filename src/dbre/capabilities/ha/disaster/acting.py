@@ -13,7 +13,7 @@ from dbre.capabilities.ha.disaster.repository import keep_run
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import StepContext
-from dbre.core.operation.definition import Verification
+from dbre.core.operation.definition import OutcomeUnknown, Verification
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 from dbre.ports.succession import Obstacle
@@ -59,8 +59,10 @@ def verified(proved: Mapping[str, Any]) -> list[Verification]:
 
 
 async def run_child(context: StepContext, kind: str, asked: Mapping[str, Any]) -> OperationRecord:
-    """Plan and run it as a part of this step. Raises: DisasterFailed naming it where it does not succeed."""
+    """Plan and run it as a part of this step. Raises: DisasterFailed naming it where it does not succeed; OutcomeUnknown."""
     record = await context.run_child(kind, asked)
+    if record.state is OperationState.NEEDS_OPERATOR:
+        raise OutcomeUnknown(f"operation {record.id} ({kind}), a part of this one, needs an operator: dbre op show {record.id}")
     if record.state is not OperationState.SUCCEEDED:
         told = (record.error or {}).get("message") or record.state.value
         raise DisasterFailed(f"{kind} did not succeed: {told}", hint=f"dbre op show {record.id}")

@@ -12,7 +12,7 @@ from dbre.core.store import Store
 
 __all__ = ["FailbackGround", "failback_ground"]
 
-_CHANGES = ("ha.failover", "ha.release", "ha.switchover")
+_CHANGES = ("ha.failover", "ha.dr_failover", "ha.switchover")
 _NEWEST = 20
 
 

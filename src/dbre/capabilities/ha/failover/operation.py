@@ -16,7 +16,7 @@ from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import KIND, FailoverRefused, Survey, refuse, survey
 from dbre.capabilities.ha.failover.verifying import verify_failover
-from dbre.capabilities.ha.fencing.ladder import climb
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb
 from dbre.capabilities.ha.promoting import promote
 from dbre.capabilities.ha.route.turning import lead_all
 from dbre.core.errors import DbreError, UsageError
@@ -132,12 +132,13 @@ class FailOver(Operation[FailoverInput]):
     @step(timeout_seconds=300.0, idempotent=True)
     async def unfence(self, context: StepContext) -> Mapping[str, Any]:
         """Nothing was promoted: what this operation stopped or cut off comes back as what it was."""
-        done = context.result
-        if not done.get("is_ours"):
+        acted = acted_of(context.result)
+        if not acted:
             return {"released": None}
         cluster, primary = self._cluster(context), self._named(context, "primary")
         ladder = await ladder_of(self._ground, cluster, primary, fence_id=_fence_id(context))
-        return {"released": await ladder.rung(done["rung"], primary.name).release()}
+        done = [await ladder.rung(name, primary.name).release() for name in reversed(acted)]
+        return {"released": "; ".join(one for one in done if one is not None) or None}
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def bar(self, context: StepContext) -> Mapping[str, Any]:

@@ -22,7 +22,9 @@ __all__ = ["KIND", "KINDS", "RELEASE", "FailoverRefused", "Survey", "refuse", "s
 
 KIND = "ha.failover"
 RELEASE = "ha.release"
-KINDS = (KIND, RELEASE)
+_SITE = "ha.dr_failover"
+KINDS = (KIND, RELEASE, _SITE)
+_NEWEST = 100
 _DONE = (
     OperationState.SUCCEEDED,
     OperationState.COMPENSATED,
@@ -67,7 +69,10 @@ async def survey(ground: FailoverGround, cluster: Cluster, asked: Asked, *, prim
 def _across_sites(ground: FailoverGround, situation: Situation, decision: Decision) -> Decision:
     """Nobody is promoted at another site by itself, unless a third one sees both."""
     plan, best = ground.settings.of(situation.cluster.name).disaster, decision.ranked.best
-    reason = witness_reason(plan, situation.primary.name, best.name) if plan is not None and best is not None else None
+    if plan is None or best is None:
+        return decision
+    heard = situation.weighing.contacts if situation.weighing is not None else {}
+    reason = witness_reason(plan, situation.primary.name, best.name, heard)
     return decision if reason is None else replace(decision, reasons=(*decision.reasons, reason))
 
 
@@ -88,18 +93,13 @@ async def _since_last(ground: FailoverGround, cluster: Cluster) -> float | None:
     """Seconds since the last failover that did something to a server, by the wall clock, which is all that is stored."""
     if ground.store is None:
         return None
-    wanted = OperationFilter(
-        target=f"cluster/{cluster.name}",
-        states=_DONE,
-        limit=100,
-    )
+    found: list[OperationRecord] = []
     async with ground.store.read() as connection:
-        found = await list_operations(connection, wanted, may_see=lambda _: True)
-    acted = next((one for one in found if one.planned.kind in KINDS and _has_acted(one)), None)
-    if acted is None:
-        return None
-    ended = acted.ended_at or acted.started_at or acted.created_at
-    return max(0.0, (ground.clock.now() - ended).total_seconds())
+        for kind in KINDS:  # one by one: drills and rehearsals of the cluster may be many
+            wanted = OperationFilter(kind=kind, target=f"cluster/{cluster.name}", states=_DONE, limit=_NEWEST)
+            found += await list_operations(connection, wanted, may_see=lambda _: True)
+    ended = [one.ended_at or one.started_at or one.created_at for one in found if _has_acted(one)]
+    return max(0.0, (ground.clock.now() - max(ended)).total_seconds()) if ended else None
 
 
 def _has_acted(record: OperationRecord) -> bool:

@@ -1,6 +1,6 @@
 """Rung after rung, until one is confirmed."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from dbre.capabilities.ha.fencing.rung import Confirmation, FenceFailed, Rung
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError
 
-__all__ = ["Fenced", "climb"]
+__all__ = ["Fenced", "acted_of", "climb"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Fenced:
     seen: str
     seconds: float
     tried: tuple[str, ...]
+    acted: tuple[str, ...]  # rungs that did something, the one that held or not: all of them are taken back
 
     def as_document(self) -> dict[str, Any]:
         """As the journal of an operation holds it."""
@@ -31,7 +32,19 @@ class Fenced:
             "seen": self.seen,
             "seconds": round(self.seconds, 3),
             "tried": list(self.tried),
+            "acted": list(self.acted),
         }
+
+
+def acted_of(fenced: Mapping[str, Any]) -> tuple[str, ...]:
+    """The rungs to take back, by a journal; one of before tells of the last rung only.
+
+    >>> acted_of({"rung": "network", "is_ours": True, "acted": ["control", "network"]})
+    ('control', 'network')
+    >>> acted_of({"rung": "control", "is_ours": True}), acted_of({"rung": "attested", "is_ours": False})
+    (('control',), ())
+    """
+    return tuple(fenced.get("acted", [fenced["rung"]] if fenced.get("is_ours") else []))
 
 
 async def climb(rungs: Sequence[Rung], *, subject: str, clock: Clock, note: Callable[[str], Awaitable[None]]) -> Fenced:
@@ -51,7 +64,13 @@ async def climb(rungs: Sequence[Rung], *, subject: str, clock: Clock, note: Call
         if found.is_fenced:
             seconds = clock.monotonic() - begun
             return Fenced(
-                rung=rung.name, done=act.done, is_ours=act.is_ours, seen=found.seen, seconds=seconds, tried=tuple(tried)
+                rung=rung.name,
+                done=act.done,
+                is_ours=act.is_ours,
+                seen=found.seen,
+                seconds=seconds,
+                tried=tuple(tried),
+                acted=tuple(one.name for one in acted),
             )
         tried.append(f"{rung.name}: {found.seen}")
     for rung in reversed(acted):  # half a fence protects nobody, and keeps clients from a server that may be the only one

@@ -24,7 +24,7 @@ from dbre.capabilities.ha.failover.fences import ladder_of, see_fenced
 from dbre.capabilities.ha.failover.operation import FailOver
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import Survey
-from dbre.capabilities.ha.fencing.ladder import climb
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb
 from dbre.capabilities.ha.fencing.rung import FenceFailed
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Instance
@@ -92,12 +92,13 @@ class FailSiteOver(FailOver):
     @step(timeout_seconds=300.0, idempotent=True)
     async def unfence_peer(self, context: StepContext) -> Mapping[str, Any]:
         """Nothing was promoted: what this operation stopped or cut off comes back."""
-        done = context.result
-        if not done.get("is_ours"):
+        acted = acted_of(context.result)
+        if not acted:
             return {"released": None}
         peer = self._named(context, "instance")
         ladder = await ladder_of(self._ground, self._cluster(context), peer, fence_id=fence_step(context))
-        return {"released": await ladder.rung(done["rung"], peer.name).release()}
+        done = [await ladder.rung(name, peer.name).release() for name in reversed(acted)]
+        return {"released": "; ".join(one for one in done if one is not None) or None}
 
     @step(timeout_seconds=900.0, idempotent=True)
     async def prove(self, context: StepContext) -> Mapping[str, Any]:

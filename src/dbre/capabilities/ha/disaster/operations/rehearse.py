@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.ha.disaster.acting import cluster_of, keep, obstacle_row, prove_everywhere
@@ -119,7 +120,7 @@ class Rehearse(Operation[RehearseInput]):
             context,
             cluster_of(ground, context),
             Action.REHEARSE,
-            began_at=ground.clock.now(),
+            began_at=datetime.fromisoformat(seen["began_at"]),
             primaries=(given["from"], given["to"]),
             checks=checks,
             **{name: seen[name] for name in ("lost_bytes", "lost_transactions", "lost_seconds", "loss")},

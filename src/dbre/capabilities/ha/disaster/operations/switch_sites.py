@@ -84,7 +84,7 @@ class SwitchSites(Operation[SwitchSitesInput]):
             context,
             cluster_of(self._ground, context),
             Action.SWITCH,
-            began_at=self._ground.clock.now(),
+            began_at=datetime.fromisoformat(results["prove:before"]["proved_at"]),
             primaries=(given["from"], given["to"]),
             checks=results["prove:after"]["checks"],
             lost_bytes=0,
