@@ -5,6 +5,7 @@ Nothing here was ever run against MySQL itself: its statements follow its manual
 
 from dbre.engines.mysql.facts import (
     ADMINISTER,
+    CERTIFICATE,
     CONTROL_REPLICA,
     COPY,
     DUMP,
@@ -104,6 +105,7 @@ FEATURES: tuple[Feature, ...] = (
             (Facet.MISCHIEF, "locks, idle transactions, deadlocks", LOCK, "; dbre chaos"),
             (Facet.MISCHIEF, "an applier that is stopped or late", CONTROL_REPLICA, "; dbre chaos"),
             (Facet.MISCHIEF, "sessions of clients ended", END_SESSIONS, "; dbre chaos"),
+            (Facet.MISCHIEF, "another certificate", CERTIFICATE, "; dbre chaos, on the server's machine"),
             (Facet.INTEGRITY, "digests of tables, CHECK TABLE, foreign keys, counters", READ_TABLES, ""),
         )
     ),

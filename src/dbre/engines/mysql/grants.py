@@ -2,7 +2,7 @@
 
 from dbre.core.errors import UsageError
 from dbre.core.text import printable
-from dbre.engines.mysql.facts import COPY, STREAM, SUCCEED, WRITE_CANARY, WRITE_CLIENT
+from dbre.engines.mysql.facts import CERTIFICATE, COPY, STREAM, SUCCEED, WRITE_CANARY, WRITE_CLIENT
 from dbre.engines.mysql.queries import catalog
 
 __all__ = ["backup_grants", "client_grants", "grant_script", "mischief_grants", "succession_grants"]
@@ -84,7 +84,7 @@ def mischief_grants(user: str) -> tuple[str, ...]:
 
     Raises: UsageError for an impossible name.
     """
-    return (_granting("REPLICATION SLAVE ADMIN, SLAVE MONITOR, CONNECTION ADMIN ON *.*", _account(user)),)
+    return (_granting(f"REPLICATION SLAVE ADMIN, SLAVE MONITOR, CONNECTION ADMIN, {CERTIFICATE} ON *.*", _account(user)),)
 
 
 def succession_grants(user: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ _RUN, _SCRIPT, _ELEMENT = (
     Parameter(name="script", type="text"),
     Parameter(name="element", type="integer"),
 )
+_CERTIFICATE, _KEY_FILE = Parameter(name="certificate", type="text"), Parameter(name="key_file", type="text")
 _ID, _SEQUENCE = Parameter(name="id", type="text"), Parameter(name="sequence", type="integer")
 
 # name, facet, versions, privilege, words, parameters
@@ -119,6 +120,15 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
     ("succession_cut", Facet.SUCCESSION, ">=6.2", "+client|kill", "CLIENT KILL TYPE normal SKIPME yes", ()),
     ("mischief_pause", Facet.MISCHIEF, ">=6.2", "+client|pause", "CLIENT PAUSE $1 WRITE", (_MILLISECONDS,)),
     ("mischief_unpause", Facet.MISCHIEF, ">=6.2", "+client|unpause", "CLIENT UNPAUSE", ()),
+    ("mischief_setting", Facet.MISCHIEF, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
+    (
+        "mischief_certificate",
+        Facet.MISCHIEF,
+        ">=7.0",
+        "+config|set",
+        "CONFIG SET tls-cert-file $1 tls-key-file $2",
+        (_CERTIFICATE, _KEY_FILE),
+    ),
     ("mischief_kill", Facet.MISCHIEF, ">=6.2", "+client|kill", "CLIENT KILL ID $1", (_ID,)),
     ("select", Facet.INTEGRITY, ">=6.2", "+select", "SELECT $1", (_DATABASE,)),
     ("keyspace", Facet.INTEGRITY, ">=6.2", "+info", "INFO keyspace", ()),

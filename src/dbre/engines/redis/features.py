@@ -72,6 +72,13 @@ _OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
         "dbre chaos",
     ),
     (
+        Facet.MISCHIEF,
+        "another certificate",
+        ">=7.0",
+        ("mischief_setting", "mischief_certificate"),
+        "dbre chaos, on the server's machine",
+    ),
+    (
         Facet.INTEGRITY,
         "digests of databases by SCAN and hash",
         ">=6.2",

@@ -50,7 +50,10 @@ def client_grants(user: str) -> tuple[str, ...]:
 
 
 def mischief_grants(user: str) -> tuple[str, ...]:
-    """What a login needs besides to make the faults of ``dbre chaos``; it keeps what it could do before. Raises: UsageError."""
+    """What a login needs besides for the faults of ``dbre chaos``, but other certificates; it keeps what it could do before.
+
+    Those take ``+config|set``, by which everything can be done with a server. Raises: UsageError.
+    """
     words = (word for name in _MISCHIEF for word in named(name).privilege.split(" "))
     return (" ".join(("ACL SETUSER", _checked(user), *dict.fromkeys(words))),)
 

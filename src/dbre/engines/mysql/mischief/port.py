@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from dbre.engines.mysql.backup.source import as_utc
-from dbre.engines.mysql.facts import CONTROL_REPLICA, END_SESSIONS, LOCK, LOGIN
+from dbre.engines.mysql.facts import CERTIFICATE, CONTROL_REPLICA, END_SESSIONS, LOCK, LOGIN
+from dbre.engines.mysql.mischief.certificate import OtherCertificate
 from dbre.engines.mysql.mischief.ending import EndSessions
 from dbre.engines.mysql.mischief.holding import Deadlocks, IdleTransactions, Locks
 from dbre.engines.mysql.mischief.replaying import ReplayDelay, ReplayPause
@@ -22,6 +23,7 @@ DEEDS: Mapping[Deed, str] = {
     Deed.REPLAY_PAUSE: CONTROL_REPLICA,
     Deed.REPLAY_DELAY: CONTROL_REPLICA,
     Deed.END_SESSIONS: END_SESSIONS,
+    Deed.CERTIFICATE: CERTIFICATE,
 }
 _KNOWN: Mapping[Deed, Callable[[Access, str], DeedPort]] = {
     Deed.LOCKS: Locks,
@@ -30,6 +32,7 @@ _KNOWN: Mapping[Deed, Callable[[Access, str], DeedPort]] = {
     Deed.REPLAY_PAUSE: ReplayPause,
     Deed.REPLAY_DELAY: ReplayDelay,
     Deed.END_SESSIONS: EndSessions,
+    Deed.CERTIFICATE: OtherCertificate,
 }
 
 

@@ -113,3 +113,19 @@ SELECT p.ID AS session_id
    AND (? = '' OR p.DB = ?)
  ORDER BY p.ID DESC
  LIMIT ?;
+
+-- name: mischief_certificate
+-- facet: mischief
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: USAGE
+-- Relative names are below the data directory.
+SELECT @@GLOBAL.ssl_cert AS certificate, @@GLOBAL.ssl_key AS key_file, @@GLOBAL.datadir AS directory;
+
+-- name: mischief_read_certificate
+-- facet: mischief
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: RELOAD
+-- LOCAL: not for the binary log, by which replicas would do it, too.
+FLUSH LOCAL SSL;

@@ -1,4 +1,4 @@
-"""The deeds that Redis and Valkey know: writes that wait, and sessions that are ended."""
+"""The deeds that Redis and Valkey know: writes that wait, sessions that are ended, another certificate."""
 
 import signal
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from dbre.engines.redis.activity import parse_clients
 from dbre.engines.redis.backup.asking import conversation
 from dbre.engines.redis.commands import named
 from dbre.engines.redis.connection import Connection
+from dbre.engines.redis.mischief.certificate import OtherCertificate
 from dbre.engines.redis.session import server_time
 from dbre.ports.engine import Access
 from dbre.ports.mischief import Deed, DeedPort, Seen, unknown_deed
@@ -21,6 +22,7 @@ _ANSWER_SECONDS = 0.5
 DEEDS: Mapping[Deed, str] = {
     Deed.STALL_WRITES: "+client|pause +client|unpause +zadd ~dbre:hb:*",
     Deed.END_SESSIONS: "+client|list +client|kill",
+    Deed.CERTIFICATE: "+config|get +config|set",
 }
 
 
@@ -43,6 +45,8 @@ class RedisMischief:
             return StalledWrites(self._access, tag)
         if deed is Deed.END_SESSIONS:
             return EndSessions(self._access, tag)
+        if deed is Deed.CERTIFICATE:
+            return OtherCertificate(self._access, tag)
         raise unknown_deed("Redis", deed, self.deeds)
 
 

@@ -125,10 +125,10 @@ def _make_pair(inverse: Mapping[str, Any], ended: timedelta) -> str:
 
 CERTIFICATE_EXPIRY = FaultKind(
     name="certificate-expiry",
-    summary="PostgreSQL shows clients a certificate that has ended; sessions that there are go on",
-    privilege="ALTER SYSTEM on ssl_cert_file and ssl_key_file, and a reload; the server's account or root on its machine",
+    summary="clients are shown a certificate that has ended; sessions that there are go on",
+    privilege="ALTER SYSTEM on two parameters and a reload; RELOAD; +config|set; the server's account or root on its machine",
     proof="a handshake of TLS",
-    undo="the files that were named before; seen in a handshake",
+    undo="the files that were there before; seen in a handshake",
     parameters=CertificateParameters,
     make=partial(CertificateExpiry, deed=Deed.CERTIFICATE),
     deed=Deed.CERTIFICATE,
