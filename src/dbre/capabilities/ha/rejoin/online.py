@@ -70,7 +70,8 @@ def require_kin(found: Online, name: str, to: str) -> None:
         raise NotAligned(
             f"{name} has what {to} does not, and would keep it for ever beside the data of {to}: "
             + told_of_errants(found.errants),
-            hint="read these transactions in its binary log, write to the primary what must stay, and make it anew from a copy",
+            hint="read these transactions in its binary log and write to the primary what must stay; then take them back, "
+            "or make it anew from a copy: docs/reference/rejoin.md",
             context={"ranges": [one.text for one in found.errants]},
         )
 
