@@ -195,6 +195,9 @@ def test_promises_are_held_against_what_was_measured() -> None:
         "nobody could write for 1m 1s, and 1m is promised",
         "what is lost is up to 6.0s old, and 5.0s is promised",
     ]
+    unknown = replace(run, achieved_rto_seconds=1.0, lost_seconds=None)
+    assert problems_of(unknown) == ["nobody knows how old what is lost is, and 5.0s is promised"]
+    assert problems_of(replace(unknown, lost_seconds=0.0)) == []
     assert DisasterRun.of({**run.document(), "of_another_version": 1}) == run
     last = {Action.FAILOVER: replace(stored(NOW), run=run)}
     assert not check(seen(plan_of(), runs=last), "rto").is_met

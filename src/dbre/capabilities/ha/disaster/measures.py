@@ -58,7 +58,7 @@ def problems_of(run: DisasterRun) -> list[str]:
     >>> run = DisasterRun(action="switch", site_before="a", site_after="b", primary_before="x", primary_after="y",
     ...     began_at="2026-01-01T00:00:00+00:00", rpo_seconds=5.0, rto_seconds=1.0, achieved_rto_seconds=2.0)
     >>> problems_of(run)
-    ['nobody could write for 2 s, and 1 s is promised']
+    ['nobody could write for 2.0s, and 1.0s is promised']
     """
     found = list(run.failed)
     if run.achieved_rto_seconds is not None and run.achieved_rto_seconds > run.rto_seconds:
@@ -71,4 +71,6 @@ def problems_of(run: DisasterRun) -> list[str]:
             f"what is lost is up to {format_duration(round(run.lost_seconds, 3))} old, "
             f"and {format_duration(run.rpo_seconds)} is promised"
         )
+    elif run.lost_seconds is None and run.action == Action.FAILOVER:
+        found.append(f"nobody knows how old what is lost is, and {format_duration(run.rpo_seconds)} is promised")
     return found

@@ -149,11 +149,12 @@ def _reason(one: Candidate, order: Sequence[Candidate], prefer: Sequence[str]) -
         return f"{missing} transactions behind {best.name}"
     if one is not best:
         return f"as far as {best.name}, and after it by {'preference' if best.name in prefer else 'name'}"
+    place = one.received.text or "nothing was written yet"
     equals = [other.name for other in order if other is not best and _is_as_far(other, best)]
     if not equals:
-        return f"furthest: {one.received.text}"
+        return f"furthest: {place}"
     first = "preference" if one.name in prefer else "name"
-    return f"furthest: {one.received.text}, as {', '.join(equals)}, and before {'them' if len(equals) > 1 else 'it'} by {first}"
+    return f"furthest: {place}, as {', '.join(equals)}, and before {'them' if len(equals) > 1 else 'it'} by {first}"
 
 
 def _is_as_far(one: Candidate, other: Candidate) -> bool:
