@@ -101,3 +101,6 @@ HOOK(WRITE, ssize_t, pwritev64, (int fd, const struct iovec *parts, int count, o
 HOOK(READ, ssize_t, read, (int fd, void *data, size_t size), (fd, data, size))
 HOOK(READ, ssize_t, pread, (int fd, void *data, size_t size, off_t at), (fd, data, size, at))
 HOOK(READ, ssize_t, pread64, (int fd, void *data, size_t size, off64_t at), (fd, data, size, at))
+HOOK(READ, ssize_t, readv, (int fd, const struct iovec *parts, int count), (fd, parts, count))
+HOOK(READ, ssize_t, preadv, (int fd, const struct iovec *parts, int count, off_t at), (fd, parts, count, at))
+HOOK(READ, ssize_t, preadv64, (int fd, const struct iovec *parts, int count, off64_t at), (fd, parts, count, at))
