@@ -49,7 +49,10 @@ async def test_a_key_is_deleted_only_if_it_is_as_expected(client: EtcdClient) ->
     assert not other.is_done
     assert other.found is not None
     assert other.found.value == b"n1"
-    done = await client.compare_and_delete("/lease/leader", "n1")
+    written = await client.put("/lease/leader", "n1")
+    await client.put("/lease/leader", "n1")  # by whoever was started again: the same value is another word
+    assert not (await client.compare_and_delete("/lease/leader", "n1", mod_revision=written)).is_done
+    done = await client.compare_and_delete("/lease/leader", "n1", mod_revision=written + 1)
     assert done.is_done
     again = await client.compare_and_delete("/lease/leader", "n1")
     assert not again.is_done

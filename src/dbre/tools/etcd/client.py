@@ -51,23 +51,28 @@ class EtcdClient:
         document = {"key": encoded(key), "value": encoded(value), "lease": str(lease)}
         return int(_header(await self._asked("/v3/kv/put", document)))
 
-    async def compare_and_delete(self, key: str, expected: bytes | str) -> Compared:
-        """Delete a key only if it has this value. Raises: NoAnswer where nobody knows whether it did, and as ``read``."""
-        return await self._compared(key, expected, {"request_delete_range": {"key": encoded(key)}})
+    async def compare_and_delete(self, key: str, expected: bytes | str, *, mod_revision: int | None = None) -> Compared:
+        """Delete a key only if it has this value, and was not written after ``mod_revision``, be it with the same value.
+
+        Raises: NoAnswer where nobody knows whether it did, and as ``read``.
+        """
+        same = [] if mod_revision is None else [_compare(key, target="MOD", mod_revision=str(mod_revision))]
+        return await self._compared(key, expected, {"request_delete_range": {"key": encoded(key)}}, *same)
 
     async def compare_and_put(self, key: str, expected: bytes | str | None, value: bytes | str, *, lease: int = 0) -> Compared:
         """Write a key only if it has this value; None: if it does not exist. Raises: as ``compare_and_delete``."""
         put = {"key": encoded(key), "value": encoded(value), "lease": str(lease)}
         return await self._compared(key, expected, {"request_put": put})
 
-    async def _compared(self, key: str, expected: bytes | str | None, act: Mapping[str, Any]) -> Compared:
-        compare: dict[str, Any] = {"key": encoded(key), "result": "EQUAL"}
+    async def _compared(
+        self, key: str, expected: bytes | str | None, act: Mapping[str, Any], *besides: Mapping[str, Any]
+    ) -> Compared:
         if expected is None:
-            compare |= {"target": "CREATE", "create_revision": "0"}
+            compare = _compare(key, target="CREATE", create_revision="0")
         else:
-            compare |= {"target": "VALUE", "value": encoded(expected)}
+            compare = _compare(key, target="VALUE", value=encoded(expected))
         otherwise = {"request_range": {"key": encoded(key)}}
-        answer = await self._asked("/v3/kv/txn", {"compare": [compare], "success": [act], "failure": [otherwise]})
+        answer = await self._asked("/v3/kv/txn", {"compare": [compare, *besides], "success": [act], "failure": [otherwise]})
         if answer.get("succeeded"):
             return Compared(is_done=True, revision=_header(answer), found=None)
         found = answer.get("responses") or [{}]
@@ -192,6 +197,10 @@ class EtcdClient:
     def _in_order(self) -> Sequence[str]:
         urls = self._access.urls
         return [*urls[self._first :], *urls[: self._first]]
+
+
+def _compare(key: str, **wanted: str) -> dict[str, Any]:
+    return {"key": encoded(key), "result": "EQUAL", **wanted}
 
 
 def _after(key: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """Patroni over its REST API: who leads by its word, its settings, its history, and switchovers whose outcome is known."""
 
 from dbre.tools.patroni.client import PatroniClient, PatroniRefused
+from dbre.tools.patroni.liveness import api_address, living
 from dbre.tools.patroni.model import (
     ClusterView,
     Member,
@@ -19,4 +20,6 @@ __all__ = [
     "SwitchoverAnswer",
     "SwitchoverOutcome",
     "TimelineChange",
+    "api_address",
+    "living",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from dbre.core.text import printable
 
@@ -22,6 +23,7 @@ class Member:
     state: str  # running, streaming, in archive recovery, stopped, start failed...
     host: str | None
     port: int | None
+    api: str | None  # host and port of its REST API, as it tells others
     timeline: int | None
     lag_bytes: int | None  # None: unknown, which is not 0
     is_restart_pending: bool
@@ -47,6 +49,7 @@ class Member:
             state=_text(given.get("state", "")),
             host=_text(given["host"]) if given.get("host") else None,
             port=int(given["port"]) if given.get("port") else None,
+            api=_text(urlsplit(str(given["api_url"])).netloc) if given.get("api_url") else None,
             timeline=_number(given.get("timeline")),
             lag_bytes=_number(given.get("lag")),
             is_restart_pending=bool(given.get("pending_restart")),

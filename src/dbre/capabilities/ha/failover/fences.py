@@ -9,12 +9,13 @@ from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.fencing.config_document import CommandFence, ControlFence, FenceDocument, NetworkFence, SelfFence
 from dbre.capabilities.ha.fencing.rung import Confirmation, FenceFailed, Rung
 from dbre.capabilities.ha.fencing.rungs import CommandRung, ControlRung, NetworkRung, SelfFenceRung
+from dbre.capabilities.ha.patroni.agent import PatroniAgent
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.tools.nft_fence import NftFence
 
-__all__ = ["Ladder", "ladder_of", "see_fenced", "unheard_by_majority"]
+__all__ = ["Ladder", "agent_of", "ladder_of", "see_fenced", "unheard_by_majority"]
 
 _LOOK_SECONDS = 0.1
 
@@ -34,22 +35,29 @@ class Ladder:
         return found
 
 
-async def ladder_of(ground: FailoverGround, cluster: Cluster, instance: Instance, *, fence_id: str) -> Ladder:
-    """The rungs against one instance; does nothing to it. ``fence_id``: the same for whoever takes the fence back."""
+async def ladder_of(
+    ground: FailoverGround, cluster: Cluster, instance: Instance, *, fence_id: str, is_over: bool = False
+) -> Ladder:
+    """The rungs against one instance; does nothing to it. ``fence_id``: the same for whoever takes the fence back.
+
+    ``is_over``: somebody else is the primary by now, so that whoever manages the cluster may start the server as a replica.
+    """
     settings = ground.failover_of(cluster.name)
     rungs: list[Rung] = []
     problems: list[str] = []
     for one in settings.fence:
         try:
-            rungs.append(await _rung(ground, cluster, instance, one, fence_id=fence_id))
+            rungs.append(await _rung(ground, cluster, instance, one, fence_id=fence_id, is_over=is_over))
         except DbreError as error:
             problems.append(f"{one.kind}: {error.message}")
     return Ladder(rungs=tuple(rungs), problems=tuple(problems))
 
 
-async def see_fenced(ground: FailoverGround, cluster: Cluster, instance: Instance, *, rung: str, fence_id: str) -> Confirmation:
+async def see_fenced(
+    ground: FailoverGround, cluster: Cluster, instance: Instance, *, rung: str, fence_id: str, is_over: bool = False
+) -> Confirmation:
     """Whether the fence that held holds now. Raises: FenceFailed, or why it cannot be seen."""
-    ladder = await ladder_of(ground, cluster, instance, fence_id=fence_id)
+    ladder = await ladder_of(ground, cluster, instance, fence_id=fence_id, is_over=is_over)
     found = await ladder.rung(rung, instance.name).confirm()
     if not found.is_fenced:
         raise FenceFailed(
@@ -60,8 +68,17 @@ async def see_fenced(ground: FailoverGround, cluster: Cluster, instance: Instanc
     return found
 
 
+async def agent_of(ground: FailoverGround, cluster: Cluster, instance: Instance) -> PatroniAgent | None:
+    """The Patroni beside a server; None where none manages it, or its processes cannot be seen from here."""
+    directory = instance.control.data_directory if instance.control is not None else None
+    if ground.settings.of(cluster.name).patroni is None or directory is None:
+        return None
+    is_seen = (await ground.host(cluster, instance).state()).is_seen  # else another server's data may lie under that path
+    return PatroniAgent(directory, name=instance.name) if is_seen else None
+
+
 async def _rung(
-    ground: FailoverGround, cluster: Cluster, instance: Instance, settings: FenceDocument, *, fence_id: str
+    ground: FailoverGround, cluster: Cluster, instance: Instance, settings: FenceDocument, *, fence_id: str, is_over: bool
 ) -> Rung:
     match settings:
         case ControlFence():
@@ -71,7 +88,8 @@ async def _rung(
                     f"the processes of {instance.name} cannot be seen from here: control: must name its data directory, on the "
                     "machine that has its address, and dbre must run as the owner of that directory or as root"
                 )
-            return ControlRung(settings, host, starts_again=ground.manager_of(cluster.name) is None)
+            agent = None if is_over else await agent_of(ground, cluster, instance)
+            return ControlRung(settings, host, starts_again=ground.manager_of(cluster.name) is None, agent=agent)
         case NetworkFence():
             fence = NftFence(instance.address, name=fence_id, namespace=settings.namespace)
             if not await fence.is_here():

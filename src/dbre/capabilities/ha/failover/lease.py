@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.ports.succession import Obstacle
-from dbre.tools.patroni import NodeState
 
 __all__ = ["lease_reasons"]
 
 
-def lease_reasons(word: PatroniWord, primary: str) -> Iterator[Obstacle]:
-    """Everything that has to be so before the leader key is deleted. ``primary``: the instance that is dead."""
+def lease_reasons(word: PatroniWord, primary: str, *, sign: str | None) -> Iterator[Obstacle]:
+    """Everything that has to be so before the leader key is deleted. ``primary``: the instance that is dead.
+
+    ``sign``: of life, from the leader's Patroni, whatever its server does; None: there is none.
+    """
     leader = word.leader
     held = word.instance_of(leader) if leader is not None else None
     yield Obstacle(
@@ -23,15 +25,14 @@ def lease_reasons(word: PatroniWord, primary: str) -> Iterator[Obstacle]:
         is_met=held == primary,
         is_blocking=True,
     )
-    answering = [one.name for one in word.nodes if isinstance(one, NodeState) and one.name == leader]
     yield Obstacle(
         rule="patroni_silent",
         subject=primary,
-        value="Patroni answers there" if answering else "Patroni does not answer there",
+        value=sign if sign is not None else "Patroni does not answer there, and no process of it is seen to run",
         limit="no answer: a Patroni that lives knows best, and would start the server again",
-        source="Patroni's REST API",
+        source="Patroni's REST API: /patroni, /liveness; the processes of this machine",
         remedy=f"wait: it restarts the server, or gives the lease up; or patronictl failover {word.scope} --candidate MEMBER",
-        is_met=not answering,
+        is_met=sign is None,
         is_blocking=True,
     )
     yield Obstacle(

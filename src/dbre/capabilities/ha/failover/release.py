@@ -1,6 +1,9 @@
 """``ha.release``: a dead leader of Patroni is fenced, and its lease let go, so that Patroni promotes at once.
 
 Patroni waits for its lease to end, 20 s at least, because it cannot know that the leader is dead. Whoever fenced it does.
+A Patroni that lives keeps its lease, also where only its server is down. One that is silent may live: it hangs with its
+server, and would start it as the primary when it wakes. So the fence includes its process, and nothing is deleted where one
+still listens.
 """
 
 import asyncio
@@ -8,15 +11,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.failover.document import FailoverInput
+from dbre.capabilities.ha.failover.fences import agent_of
 from dbre.capabilities.ha.failover.lease import lease_reasons
 from dbre.capabilities.ha.failover.operation import FailOver
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import RELEASE, Survey, refuse
+from dbre.capabilities.ha.fencing.rung import FenceFailed
+from dbre.capabilities.ha.fencing.rungs import is_open
 from dbre.capabilities.ha.nodes import Nodes
-from dbre.capabilities.ha.patroni.access import etcd_of, key_of, prepare
+from dbre.capabilities.ha.patroni.access import access_of, etcd_of, key_of, prepare
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
 from dbre.capabilities.ha.patroni.word import PatroniWord, read_word
 from dbre.core.errors import DbreError, UsageError
@@ -25,8 +32,9 @@ from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import NotHappened, step
 from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.tools.etcd import EtcdClient
+from dbre.tools.patroni import NodeState, api_address, living
 
-__all__ = ["NobodyPromoted", "ReleaseLease"]
+__all__ = ["NobodyPromoted", "PatroniLives", "ReleaseLease"]
 
 _PROMOTED_WITHIN_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
@@ -37,6 +45,12 @@ class NobodyPromoted(DbreError):
     """The lease is free, and Patroni promotes nobody."""
 
     code = "ha.nobody_promoted"
+
+
+class PatroniLives(FenceFailed):
+    """The leader's Patroni may come to life while its lease is about to be let go: nothing was deleted."""
+
+    code = "ha.patroni_lives"
 
 
 class ReleaseLease(FailOver):
@@ -58,7 +72,7 @@ class ReleaseLease(FailOver):
             Step(
                 "release",
                 summary=f"delete the leader key if it is still {primary}'s",
-                input=given | {"member": word.leader},
+                input=given | {"member": word.leader, "apis": _apis(self._document(cluster), word)},
                 irreversible=True,
             ),
             Step("await-promotion", summary="see whom Patroni promotes", input=given),
@@ -96,18 +110,27 @@ class ReleaseLease(FailOver):
         found, word = await asyncio.gather(
             self.look(asked, is_release=True), read_word(patient, self._ground.fleet, cluster, self._ground.clock)
         )
-        reasons = (*found.decision.reasons, *lease_reasons(word, found.situation.primary.name))
+        sign = await self._sign_of_life(document, word, cluster, found.situation.primary)
+        reasons = (*found.decision.reasons, *lease_reasons(word, found.situation.primary.name, sign=sign))
         return replace(found, decision=replace(found.decision, reasons=reasons)), word
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def release(self, context: StepContext) -> Mapping[str, Any]:
-        """One transaction: delete the key if it has the value that it had. Who leads by now is left alone."""
+        """One transaction: delete the key if nobody wrote it since the fence was seen. Who leads by now is left alone.
+
+        Raises: FenceFailed, PatroniLives; then nothing was deleted.
+        """
         member = context.input["member"]
         cluster = self._cluster(context)
         document = self._document(cluster)
-        await self._see_fenced(context)
         async with await self._etcd(document) as etcd:
-            done = await etcd.compare_and_delete(key_of(document, cluster, "leader"), member)
+            key = key_of(document, cluster, "leader")
+            before = (await etcd.read(key)).only
+            await self._see_fenced(context)
+            await self._see_nobody_listens(context, document)
+            # A Patroni that is started again holds the lease anew under the same name.
+            revision = before.mod_revision if before is not None else None
+            done = await etcd.compare_and_delete(key, member, mod_revision=revision)
         other = done.found.value.decode("utf-8", "replace") if done.found is not None else None
         return {"member": member, "is_released": done.is_done, "leader": other, "revision": done.revision}
 
@@ -123,6 +146,40 @@ class ReleaseLease(FailOver):
             raise NotHappened(f"{member} still holds the lease")
         leader = found.value.decode("utf-8", "replace") if found is not None else None
         return {"member": member, "is_released": True, "leader": leader, "revision": None}
+
+    async def _sign_of_life(
+        self, document: PatroniDocument, word: PatroniWord, cluster: Cluster, primary: Instance
+    ) -> str | None:
+        """What shows that the leader's Patroni lives, or why nobody can tell; None: it is silent, and none is seen to run."""
+        apis = _apis(document, word)
+        if any(isinstance(one, NodeState) and one.name == word.leader for one in word.nodes):
+            return "Patroni answers there"
+        if not apis:
+            return "no address under patroni: urls: leads to it, so nobody can tell"
+        agent = await agent_of(self._ground, cluster, primary)
+        if agent is not None and await agent.left() is not None:
+            return await agent.awake()  # what is frozen answers nobody
+        if await living(access_of(document), apis, timeout_seconds=_PATIENCE.total_seconds()):
+            return "Patroni answers there, and waits for its server"
+        return None
+
+    async def _see_nobody_listens(self, context: StepContext, document: PatroniDocument) -> None:
+        """A fence of the server alone leaves its Patroni, which goes on once its machine or its server lets it."""
+        given = context.input.get("apis", document.urls)
+        for url in (one for one in document.urls if one in given):
+            try:
+                is_there = await is_open(api_address(url))
+            except OSError as error:  # whom nobody finds may live
+                raise PatroniLives(
+                    f"whether Patroni still listens at {api_address(url)} cannot be seen: its name leads nowhere",
+                    hint="name its REST API by number under patroni: urls: of the cluster in ha: clusters:",
+                ) from error
+            if is_there:
+                raise PatroniLives(
+                    f"{context.input['primary']} is fenced, and its Patroni still listens at {api_address(url)}: "
+                    "its lease is left alone",
+                    hint="stop that Patroni or its machine, and plan again; or wait until its lease ends: dbre ha status",
+                )
 
     @step(timeout_seconds=_PROMOTED_WITHIN_SECONDS + 30.0, idempotent=True)
     async def await_promotion(self, context: StepContext) -> Mapping[str, Any]:
@@ -160,3 +217,11 @@ class ReleaseLease(FailOver):
                 hint=f"name it: ha: clusters: - cluster: {cluster.name} patroni: etcd: urls:",
             )
         return found
+
+
+def _apis(document: PatroniDocument, word: PatroniWord) -> list[str]:
+    """The addresses of the leader's Patroni: where it says it listens, or wherever nobody says who is there."""
+    member = word.view.member(word.leader) if word.view is not None and word.leader is not None else None
+    told = [url for url in document.urls if member is not None and urlsplit(url).netloc == member.api]
+    nameless = [url for url, one in zip(document.urls, word.nodes, strict=True) if not isinstance(one, NodeState)]
+    return told or nameless

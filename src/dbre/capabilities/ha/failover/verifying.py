@@ -88,7 +88,9 @@ async def _fenced(
     if used == SelfFenceRung.name and (node is None or node.view is None):
         return Verification(subject=f"{old.name}: fenced", holds=True, detail=f"{given['seen']}; it does not answer")
     try:
-        found = await see_fenced(ground, cluster, old, rung=used, fence_id=fence_id)
+        found = await see_fenced(ground, cluster, old, rung=used, fence_id=fence_id, is_over=True)
     except DbreError as error:
+        if ground.manager_of(cluster.name) is not None and node is not None and node.view is not None and not node.is_primary:
+            return Verification(subject=f"{old.name}: fenced", holds=True, detail="it is back as a replica")
         return Verification(subject=f"{old.name}: fenced", holds=False, detail=printable(error.message))
     return Verification(subject=f"{old.name}: fenced", holds=True, detail=found.seen)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from dbre.core.errors import DbreError, ExitCode
 
-__all__ = ["Act", "Confirmation", "FenceFailed", "Rung"]
+__all__ = ["Act", "Agent", "Confirmation", "FenceFailed", "Rung"]
 
 
 class FenceFailed(DbreError):
@@ -29,6 +29,18 @@ class Confirmation:
 
     is_fenced: bool
     seen: str
+
+
+class Agent(Protocol):
+    """Whoever starts a server again that somebody else stopped, such as Patroni beside it."""
+
+    async def end(self) -> str | None:
+        """End it where it is frozen, and say so; None: it was not there. Raises: FenceFailed where it lives."""
+        ...
+
+    async def left(self) -> str | None:
+        """What is left of it; None: nothing, so the server stays stopped."""
+        ...
 
 
 class Rung(Protocol):

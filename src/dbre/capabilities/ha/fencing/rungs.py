@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dbre.capabilities.ha.fencing.config_document import CommandFence, ControlFence, NetworkFence, SelfFence
-from dbre.capabilities.ha.fencing.rung import Act, Confirmation
+from dbre.capabilities.ha.fencing.rung import Act, Agent, Confirmation
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Address, Instance
@@ -18,7 +18,7 @@ from dbre.core.programs.run import run
 from dbre.ports.succession import HostPort, HostState, NotDone, StopMode
 from dbre.tools.nft_fence import NftFence
 
-__all__ = ["CommandRung", "ControlRung", "NetworkRung", "SelfFenceRung", "Silence"]
+__all__ = ["CommandRung", "ControlRung", "NetworkRung", "SelfFenceRung", "Silence", "is_open"]
 
 _KILL_SECONDS = 30.0
 _CONNECT_SECONDS = 1.0
@@ -29,17 +29,25 @@ Silence = Callable[[], Awaitable[float | None]]
 
 
 class ControlRung:
-    """Stop in order, then SIGKILL to every process; confirmed where none is left."""
+    """Stop in order, then SIGKILL to every process; confirmed where none is left, of whoever would start it again neither."""
 
     name = "control"
 
-    def __init__(self, settings: ControlFence, host: HostPort, *, starts_again: bool = True) -> None:
+    def __init__(
+        self, settings: ControlFence, host: HostPort, *, starts_again: bool = True, agent: Agent | None = None
+    ) -> None:
         self._patience = settings.patience.total_seconds()
         self._host = host
+        self._agent = agent
         self._starts_again = starts_again  # False: whoever promotes in this cluster decides as what it starts
 
     async def fence(self) -> Act:
         """Stop it, and kill it where it does not obey; what is frozen or hangs is killed at once."""
+        ended = await self._agent.end() if self._agent is not None else None  # first: it would wake with its server
+        act = await self._stop()
+        return act if ended is None else Act(done=f"{ended}; {act.done}", is_ours=act.is_ours)
+
+    async def _stop(self) -> Act:
         before = await self._host.state()
         if before.is_gone:
             await self._host.stop(StopMode.ORDERLY, limit_seconds=self._patience)  # whoever would start it again is told not to
@@ -57,6 +65,9 @@ class ControlRung:
     async def confirm(self) -> Confirmation:
         """No process of the server is left on its machine."""
         state = await self._host.state()
+        left = await self._agent.left() if self._agent is not None else None
+        if left is not None:
+            return Confirmation(is_fenced=False, seen=f"{left}, and may start the server again")
         if state.is_gone:
             return Confirmation(is_fenced=True, seen="no process is left")
         return Confirmation(is_fenced=False, seen=_what_is_left(state))
@@ -99,7 +110,7 @@ class NetworkRung:
         """The rules are listed, and a connection attempt gets nowhere."""
         if not await self._fence.is_cut():
             return Confirmation(is_fenced=False, seen=f"table inet {self._fence.table} is not there as it should be")
-        if await _is_open(self._address):
+        if await is_open(self._address):
             return Confirmation(is_fenced=False, seen=f"{self._address} accepts connections in spite of the rules")
         return Confirmation(is_fenced=True, seen=f"the rules are listed, and nobody gets through to {self._address}")
 
@@ -109,7 +120,8 @@ class NetworkRung:
         return f"table inet {self._fence.table} is deleted"
 
 
-async def _is_open(address: Address) -> bool:
+async def is_open(address: Address) -> bool:
+    """Whether somebody accepts a connection there. Raises: OSError where nobody knows the name."""
     for one in await resolve(address):
         with suppress(OSError):  # TimeoutError is one
             async with asyncio.timeout(_CONNECT_SECONDS):

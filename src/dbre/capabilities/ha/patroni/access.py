@@ -7,17 +7,17 @@ from dbre.tools.etcd import EtcdClient
 from dbre.tools.json_servers import ServersAccess
 from dbre.tools.patroni import PatroniClient
 
-__all__ = ["etcd_of", "key_of", "patroni_of", "prepare", "scope_of"]
+__all__ = ["access_of", "etcd_of", "key_of", "patroni_of", "prepare", "scope_of"]
 
 
 def patroni_of(document: PatroniDocument) -> PatroniClient:
     """Patroni's APIs; a context, which closes the connections."""
-    return PatroniClient(_access(document))
+    return PatroniClient(access_of(document))
 
 
 def etcd_of(document: PatroniDocument) -> EtcdClient | None:
     """The etcd in which the lease is kept; None where the configuration names none."""
-    return EtcdClient(_access(document.etcd)) if document.etcd is not None else None
+    return EtcdClient(access_of(document.etcd)) if document.etcd is not None else None
 
 
 async def prepare(document: PatroniDocument) -> None:
@@ -36,7 +36,8 @@ def key_of(document: PatroniDocument, cluster: Cluster, name: str) -> str:
     return f"{document.namespace}{scope_of(document, cluster)}/{name}"
 
 
-def _access(document: PatroniDocument | EtcdDocument) -> ServersAccess:
+def access_of(document: PatroniDocument | EtcdDocument) -> ServersAccess:
+    """Where the servers are, and the login to them."""
     return ServersAccess(
         urls=document.urls,
         timeout_seconds=document.timeout.total_seconds(),
