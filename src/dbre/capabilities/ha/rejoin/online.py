@@ -51,7 +51,7 @@ def refuse_online(found: Online, cluster: Cluster, name: str, to: str) -> None:
     if not found.forgets_own and not found.is_comparable:
         raise PrecheckFailed(
             f"{name} does not tell by transaction what is in its log, or {to} does not",
-            hint="switch GTIDs on; until then make the replica anew",
+            hint="switch GTIDs on; a log in which nothing was ever written tells nothing either. Make the replica anew",
         )
     if found.needs_login and found.is_primary and cluster.replication_user is None:
         raise NoControl(
