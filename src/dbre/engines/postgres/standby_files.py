@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dbre.core.programs.account import Account, give
 from dbre.core.secrets import Secret
+from dbre.engines.postgres.backup.plain_files import read_plain
+from dbre.ports.succession import NotDone
 
 __all__ = ["make_follower", "make_primary", "store_settings", "sync_directory"]
 
@@ -14,6 +16,9 @@ _SIGNAL = "standby.signal"
 _AUTO = "postgresql.auto.conf"
 _OURS = re.compile(r"\s*(primary_conninfo|primary_slot_name|recovery_target(_\w+)?)\s*[=\s]", re.IGNORECASE)
 """What a standby is told, and what an earlier recovery to a target left: with that it would stop on its way."""
+
+_LARGEST_BYTES = 1 << 20
+_AS_IT_IS = "surrogateescape"  # a value may be in any encoding
 
 _NAME = re.compile(r"\s*([A-Za-z_][\w.$]*)\s*[=\s]")
 
@@ -50,10 +55,17 @@ def _name_in(line: str) -> str:
 
 
 def _lines(path: Path) -> list[str]:
+    """Never through a link, which the server's account could lead to what only we may read. Raises: NotDone."""
     try:
-        return path.read_text().splitlines()
+        text = read_plain(path, limit=_LARGEST_BYTES).decode(errors=_AS_IT_IS)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise NotDone(
+            f"{path} cannot be read: {error.strerror or error}",
+            hint="let it be a plain file, as ALTER SYSTEM writes it, and no link",
+        ) from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _quoted(value: str) -> str:
@@ -64,7 +76,7 @@ def _write(path: Path, text: str, account: Account) -> None:
     temporary = path.with_name(f"{path.name}.dbre")
     temporary.unlink(missing_ok=True)  # of a process that was killed
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors=_AS_IT_IS, newline="") as file:
         file.write(text)
         file.flush()
         os.fsync(descriptor)
