@@ -25,7 +25,7 @@ _COLUMNS = (
     Column(key="state", title="STATE"),
     Column(key="requested_by", title="BY"),
 )
-_SWITCH_COLUMNS = (Column(key="switch", title="SWITCH"), Column(key="words", title="SINCE"))
+_SWITCH_COLUMNS = (Column(key="switch", title="SWITCH"), Column(key="words", title="WHY"))
 
 
 @app.command()
@@ -48,13 +48,15 @@ async def stop(
     is_stuck = any(one.state is OperationState.NEEDS_OPERATOR for one in ended)
     is_left = any(not one.is_final for one in ended)
     code = ExitCode.NEEDS_OPERATOR if is_stuck else ExitCode.PENDING if is_left else ExitCode.OK
-    notes = ["one has not ended: its faults go with its injector's lease; dbre chaos status"] if is_left else []
+    notes = ["none begins until dbre chaos open"]
+    if is_left:
+        notes.append("one has not ended: its faults go with its injector's lease; dbre chaos status")
     return View(
         kind="StoppedExperimentList",
         items=_rows(ended),
         columns=_COLUMNS,
         title=str(turned["words"]),
-        empty="no experiment was there to be ended",
+        empty=f"{turned['words']}; none was there to be ended",
         notes=notes,
         exit_code=code,
     )
