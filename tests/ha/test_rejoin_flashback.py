@@ -10,7 +10,7 @@ from shutil import which
 import pytest
 from rejoin_kit import results
 from switchover_kit import until
-from test_rejoin_pairs import rejoiner, rows_of, take_over
+from test_rejoin_pairs import has, rejoiner, rows_of, take_over
 from test_switchover_pairs import execute
 
 from dbre.core.clock import SystemClock
@@ -69,11 +69,7 @@ async def test_row_events_are_taken_back_and_it_follows_without_a_copy(
         await execute(old, "SET GLOBAL binlog_format = ROW")
         await execute(old, "CREATE TABLE lab.ledger (entry VARCHAR(20))")
         await execute(old, "INSERT INTO lab.ledger VALUES ('before'), ('gone')")
-
-        async def is_there() -> bool:
-            return "gone" in await rows_of(new)
-
-        await until(is_there)
+        await until(lambda: has(new, "gone"))
         await take_over(new)
         await execute(new, "INSERT INTO lab.ledger VALUES ('after')")
         await execute(old, "INSERT INTO lab.ledger VALUES ('lost')", "FLUSH BINARY LOGS")

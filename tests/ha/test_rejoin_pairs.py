@@ -67,7 +67,7 @@ async def test_mariadb_follows_by_transaction_and_what_only_it_has_is_listed(
         login = {"replication_user": REPLICATION_USER, "replication_password": one.password}
         walker = rejoiner(store, "mysql", {"n1": one, "n2": two}, tmp_path, lab_site, **login)
         await execute(one, "CREATE TABLE lab.ledger (entry VARCHAR(20))", "INSERT INTO lab.ledger VALUES ('before')")
-        await until(lambda: _has(two, "before"))
+        await until(lambda: has(two, "before"))
         await take_over(two)
         await execute(two, "INSERT INTO lab.ledger VALUES ('after')")
         await execute(one, "SET GLOBAL read_only = ON")
@@ -77,7 +77,7 @@ async def test_mariadb_follows_by_transaction_and_what_only_it_has_is_listed(
         assert record.state is OperationState.SUCCEEDED, record.error
         assert [step.name for step in record.planned.plan.steps] == ["close", "compare", "follow"]
         assert results(record)["compare"] == {"is_comparable": True, "lost": []}
-        await until(lambda: _has(one, "after"))
+        await until(lambda: has(one, "after"))
         with pytest.raises(PrecheckFailed, match="n1 follows n2 already"):
             await walker.plan("n1")
 
@@ -101,8 +101,12 @@ async def test_mariadb_follows_by_transaction_and_what_only_it_has_is_listed(
         assert await rows_of(two) == ["after", "before", "lost 1", "lost 2", "lost 3"]  # nothing was done
 
 
-async def _has(server: MariaDbServer, entry: str) -> bool:
-    return entry in await rows_of(server)
+async def has(server: MariaDbServer, entry: str) -> bool:
+    """Whether it has come over, and the table with it."""
+    tables = await execute(
+        server, "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'lab' AND TABLE_NAME = 'ledger'"
+    )
+    return bool(tables) and entry in await rows_of(server)
 
 
 async def test_redis_is_filled_anew_and_how_much_goes_is_told(
