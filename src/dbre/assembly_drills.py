@@ -55,6 +55,7 @@ class DrillFaults:
             return
         document = {
             "cluster": cluster.name,
+            "may_take_last": len(faults) > 1,  # a whole site: that it leaves no majority is the question
             "faults": [{"fault": one.fault, "instance": one.instance, "parameters": dict(one.parameters)} for one in faults],
         }
         experiment = Experiment.model_validate(document)

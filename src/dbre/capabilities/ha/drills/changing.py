@@ -1,10 +1,12 @@
 """Another instance becomes primary during a drill: by Patroni, by a failover of ours, or as planned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dbre.capabilities.ha.disaster.acting import DisasterFailed
 from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import find_health
+from dbre.capabilities.ha.drills.regions import FAILBACK_KIND, FAILOVER_KIND
 from dbre.capabilities.ha.failover.surveying import KIND, RELEASE, FailoverRefused
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster
@@ -13,11 +15,11 @@ from dbre.core.operation.errors import PlanChanged
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 
-__all__ = ["DrillFailed", "bring_back", "fail_over", "set_right", "switch_over"]
+__all__ = ["DrillFailed", "bring_back", "fail_over", "lead_home", "set_right", "switch_over"]
 
 _AGAIN_SECONDS = 0.2
 _START_SECONDS = 120.0
-_NOT_YET = (FailoverRefused.code, PrecheckFailed.code, PlanChanged.code)
+_NOT_YET = (FailoverRefused.code, PrecheckFailed.code, PlanChanged.code, DisasterFailed.code)
 
 
 class DrillFailed(DbreError):
@@ -27,13 +29,19 @@ class DrillFailed(DbreError):
 
 
 async def fail_over(
-    ground: DrillGround, context: StepContext, cluster: Cluster, *, old: str, limit_seconds: float
+    ground: DrillGround,
+    context: StepContext,
+    cluster: Cluster,
+    *,
+    old: str,
+    limit_seconds: float,
+    is_region: bool = False,
 ) -> tuple[OperationRecord, float]:
     """Ask for a failover until it is allowed, as whoever watches would; gives its end, and after how long it was allowed.
 
     Raises: DrillFailed with what spoke against it.
     """
-    kind = RELEASE if ground.settings.of(cluster.name).patroni is not None else KIND
+    kind = RELEASE if ground.settings.of(cluster.name).patroni is not None else FAILOVER_KIND if is_region else KIND
     asked: Mapping[str, Any] = {"cluster": cluster.name, "primary": old, "accept_loss": True}
     return await _until_allowed(ground, context, kind, asked, limit_seconds=limit_seconds)
 
@@ -42,6 +50,12 @@ async def switch_over(ground: DrillGround, context: StepContext, cluster: Cluste
     """As planned, once every check allows it. Raises: DrillFailed."""
     asked = {"cluster": cluster.name, "to": None}
     return (await _until_allowed(ground, context, "ha.switchover", asked, limit_seconds=limit_seconds))[0]
+
+
+async def lead_home(ground: DrillGround, context: StepContext, cluster: Cluster, *, limit_seconds: float) -> OperationRecord:
+    """The primary goes back to the site where it belongs, by the plan for the loss of one. Raises: DrillFailed."""
+    asked = {"cluster": cluster.name, "without_evidence": True}
+    return (await _until_allowed(ground, context, FAILBACK_KIND, asked, limit_seconds=limit_seconds))[0]
 
 
 async def _until_allowed(
@@ -86,16 +100,21 @@ async def bring_back(context: StepContext, cluster: Cluster, old: str) -> Operat
     return _succeeded(await context.run_child("ha.rejoin", asked))
 
 
-async def set_right(ground: DrillGround, context: StepContext, cluster: Cluster, old: str, *, after: DrillFailed) -> None:
-    """A failover failed, and nobody else starts the server that was killed.
+async def set_right(
+    ground: DrillGround, context: StepContext, cluster: Cluster, killed: Sequence[str], *, after: DrillFailed
+) -> None:
+    """A failover failed, and nobody else starts the servers that were killed, the old primary first.
 
-    It is started as what it was where no other instance was promoted for sure, and follows whoever was. Nothing is done where
-    a promotion may yet come about, or somebody is silent. Raises: DbreError.
+    They are started as what they were where no other instance was promoted for sure, and follow whoever was. Nothing is done
+    where a promotion may yet come about, or somebody else is silent. Raises: DbreError.
     """
     health = await find_health(ground, cluster)
-    if after.context.get("state") == OperationState.NEEDS_OPERATOR or set(health.silent) - {old}:
+    if after.context.get("state") == OperationState.NEEDS_OPERATOR or set(health.silent) - set(killed):
         return
-    if any(one != old for one in health.primaries):
-        await bring_back(context, cluster, old)
-    elif old in health.silent:
-        await ground.engines.get(cluster.engine).host(ground.fleet.instance(old)).start(limit_seconds=_START_SECONDS)
+    if any(one not in killed for one in health.primaries):
+        for name in killed:
+            await bring_back(context, cluster, name)
+        return
+    for name in killed:
+        if name in health.silent:
+            await ground.engines.get(cluster.engine).host(ground.fleet.instance(name)).start(limit_seconds=_START_SECONDS)

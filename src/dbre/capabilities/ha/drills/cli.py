@@ -21,7 +21,7 @@ Kind = Annotated[
     typer.Option(
         "--kind",
         metavar="KIND",
-        help="leader-crash, node-loss, freeze, patroni-freeze, black-hole, partition, dcs-loss, planned.",
+        help="leader-crash, node-loss, freeze, patroni-freeze, black-hole, partition, dcs-loss, region-loss, planned.",
     ),
 ]
 

@@ -21,6 +21,7 @@ class DrillKind(StrEnum):
     BLACK_HOLE = "black-hole"  # no packet of it comes through
     PARTITION = "partition"  # cut off from the others and the consensus store; clients reach it
     DCS_LOSS = "dcs-loss"  # the consensus store is stopped
+    REGION_LOSS = "region-loss"  # every instance at the site of the primary is killed, by the plan for the loss of a site
     PLANNED = "planned"  # a switchover
 
 

@@ -49,9 +49,16 @@ class Faults(Protocol):
 
 
 def faults_of(
-    kind: DrillKind, cluster: Cluster, primary: str, *, agent: str | None, stores: Sequence[str]
+    kind: DrillKind,
+    cluster: Cluster,
+    primary: str,
+    *,
+    agent: str | None,
+    stores: Sequence[str],
+    region: Sequence[str] = (),
 ) -> tuple[DrillFault, ...]:
-    """The faults of a kind. ``agent`` is where the program listens that runs the primary, ``stores`` its consensus store.
+    """The faults of a kind. ``agent`` is where the program listens that runs the primary, ``stores`` its consensus store,
+    ``region`` who is at its site.
 
     Raises: UsageError where the cluster has no such part.
     """
@@ -76,6 +83,8 @@ def faults_of(
             found = DrillFault(fault="partition", instance=primary, parameters={"peers": "everyone"})
         case DrillKind.PARTITION:
             found = DrillFault(fault="partition", instance=primary, parameters={"peers": ",".join(apart)})
+        case DrillKind.REGION_LOSS:
+            return tuple(DrillFault(fault="crash", instance=one) for one in region)
         case DrillKind.PLANNED:
             return ()
     return (found,)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dbre.capabilities.ha.drills.changing import DrillFailed
+from dbre.capabilities.ha.drills.changing import DrillFailed, lead_home
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
 from dbre.capabilities.ha.drills.faults import DrillFault, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
+from dbre.capabilities.ha.drills.regions import region_of
 from dbre.capabilities.ha.drills.repository import keep_run
 from dbre.capabilities.ha.drills.reviving import revive
 from dbre.capabilities.ha.drills.running import DrillRun
@@ -48,7 +49,8 @@ class Drill(Operation[DrillInput]):
         health = await require_health(ground, cluster)
         primary = health.primaries[0]
         agents = await find_agents(ground, cluster, primary)
-        faults = faults_of(asked.kind, cluster, primary, agent=agents.agent, stores=agents.stores)
+        region = region_of(ground.settings, asked.kind, cluster, primary)
+        faults = faults_of(asked.kind, cluster, primary, agent=agents.agent, stores=agents.stores, region=region)
         await ground.faults.check(cluster, faults, operation=None)
         if by is Changer.DBRE and agents.agent is None and asked.kind is not DrillKind.PLANNED:
             await self._require_way_back(cluster, primary)
@@ -94,7 +96,9 @@ class Drill(Operation[DrillInput]):
     @run.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:
         """Whoever ran it is dead: faults are taken back, what they killed is started, and what was measured is lost."""
-        await revive(self._ground, context, self._ground.fleet.cluster(_asked(context).cluster))
+        asked = _asked(context)
+        cluster = self._ground.fleet.cluster(asked.cluster)
+        await revive(self._ground, context, cluster, kind=asked.kind)
         return {"is_interrupted": True, "healed": await self._ground.faults.heal(context.token.operation_id)}
 
     @step(timeout_seconds=3 * 3600.0, idempotent=True)
@@ -111,18 +115,23 @@ class Drill(Operation[DrillInput]):
         run = RunMeasures.of(measured)
         if ground.store is not None:  # before the wait: what was measured stays, whatever becomes of the rest
             await keep_run(ground.store, context.token.operation_id, cluster.name, run)
-        began, limit = ground.clock.monotonic(), asked.whole.total_seconds()
-        while True:
-            lacking = (await find_health(ground, cluster)).lacks(replicating=context.input["replicating"])
-            if lacking is None or ground.clock.monotonic() - began > limit:
-                break
-            await ground.clock.sleep(_LOOK_SECONDS)
-        if lacking is not None:
-            raise DrillFailed(
-                f"{cluster.name} is not whole after {format_duration(limit)}: {lacking}; no further run was begun",
-                hint=f"dbre ha status {cluster.name}",
-            )
+        limit, replicating = asked.whole.total_seconds(), context.input["replicating"]
+        await self._until_whole(cluster, limit_seconds=limit, replicating=replicating)
+        if asked.kind is DrillKind.REGION_LOSS:  # so that every run loses the same site, and the last one leaves none behind
+            await lead_home(ground, context, cluster, limit_seconds=limit)
+            await self._until_whole(cluster, limit_seconds=limit, replicating=replicating)
         return {"number": run.number}
+
+    async def _until_whole(self, cluster: Cluster, *, limit_seconds: float, replicating: int) -> None:
+        ground = self._ground
+        end = ground.clock.monotonic() + limit_seconds
+        while (lacking := (await find_health(ground, cluster)).lacks(replicating=replicating)) is not None:
+            if ground.clock.monotonic() > end:
+                raise DrillFailed(
+                    f"{cluster.name} is not whole after {format_duration(limit_seconds)}: {lacking}; no further run was begun",
+                    hint=f"dbre ha status {cluster.name}",
+                )
+            await ground.clock.sleep(_LOOK_SECONDS)
 
     async def verify(self, context: StepContext) -> Sequence[Verification]:
         """Something was measured; of the runs that failed it is told why, and how many there were."""
@@ -163,7 +172,9 @@ def _changer(asked: DrillInput, *, is_managed: bool) -> Changer:
 
 
 def _plan(asked: DrillInput, by: Changer, primary: str, faults: Sequence[DrillFault], *, replicating: int) -> Plan:
-    done = ", ".join(f"{one.fault} on the primary" for one in faults) or "a switchover"
+    where = "everything at the site of the primary" if asked.kind is DrillKind.REGION_LOSS else "the primary"
+    done = ", ".join(dict.fromkeys(f"{one.fault} on {where}" for one in faults)) or "a switchover"
+    hits = ", ".join(one.instance for one in faults)
     document = {"asked": asked.model_dump(mode="json"), "by": by.value, "replicating": replicating}
     steps = []
     for number in range(1, asked.runs + 1):
@@ -180,7 +191,7 @@ def _plan(asked: DrillInput, by: Changer, primary: str, faults: Sequence[DrillFa
         steps=tuple(steps),
         risk=Risk.SEVERE,
         changes=(Change(subject=f"{asked.cluster}: primary", before=primary, after="another one"),),
-        blast_radius=tuple(f"{one.fault} on whoever is primary then: nobody can write meanwhile" for one in faults),
+        blast_radius=(f"{done}, now {hits}: nobody can write meanwhile",) if faults else (),
         warnings=tuple(warnings),
         observed={"replicating": replicating, "by": by.value},
         tags=("chaos",),

@@ -19,6 +19,7 @@ from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import Agents, find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.predicting import predicted
+from dbre.capabilities.ha.drills.regions import promised_seconds, region_of
 from dbre.capabilities.ha.drills.watch import PrimaryWatch
 from dbre.core.errors import DbreError, PrecheckFailed
 from dbre.core.fleet import Cluster
@@ -33,7 +34,7 @@ _BASELINE_SECONDS = 60.0
 _WITNESS_SECONDS = 5.0  # after the promotion, and again after the fault is gone: does the old primary still acknowledge?
 _REVERT_SECONDS = 300.0
 _STEADY_SECONDS = 2.0
-_KILLS = (DrillKind.LEADER_CRASH, DrillKind.NODE_LOSS)
+_KILLS = (DrillKind.LEADER_CRASH, DrillKind.NODE_LOSS, DrillKind.REGION_LOSS)
 _STAYS = (DrillKind.FREEZE, DrillKind.PATRONI_FREEZE, DrillKind.BLACK_HOLE, DrillKind.PARTITION)
 
 
@@ -107,7 +108,7 @@ class DrillRun:
             elif asked.kind is DrillKind.DCS_LOSS:
                 await asyncio.sleep(asked.lasts.total_seconds())
             elif self._by is Changer.DBRE:
-                course.change, course.allowed_seconds = await self._fail_over(old, limit_seconds=limit)
+                course.change, course.allowed_seconds = await self._fail_over(old, faults, limit_seconds=limit)
             if asked.kind is not DrillKind.DCS_LOSS and not await watch.settled(limit_seconds=limit):
                 raise DrillFailed(
                     f"no other instance of {asked.cluster} took writes within {limit:.0f} s",
@@ -116,19 +117,29 @@ class DrillRun:
             if asked.kind in _STAYS:
                 await asyncio.sleep(_WITNESS_SECONDS)
             if self._by is Changer.DBRE and course.change is not None and asked.kind is not DrillKind.PLANNED:
-                await self._bring_back(old)
-            for one in held:
-                await one.end(limit_seconds=_REVERT_SECONDS)
+                for one in faults:
+                    await self._bring_back(one.instance)
+            for fault in held:
+                await fault.end(limit_seconds=_REVERT_SECONDS)
         witness = _WITNESS_SECONDS if asked.kind in _STAYS else 0.0
         await asyncio.gather(asyncio.sleep(witness), self._until_whole(clients, course))
         return course
 
-    async def _fail_over(self, old: str, *, limit_seconds: float) -> tuple[OperationRecord, float]:
+    async def _fail_over(
+        self, old: str, faults: Sequence[DrillFault], *, limit_seconds: float
+    ) -> tuple[OperationRecord, float]:
         try:
-            return await fail_over(self._ground, self._context, self._cluster, old=old, limit_seconds=limit_seconds)
+            return await fail_over(
+                self._ground,
+                self._context,
+                self._cluster,
+                old=old,
+                limit_seconds=limit_seconds,
+                is_region=self._asked.kind is DrillKind.REGION_LOSS,
+            )
         except DrillFailed as error:
             if self._asked.kind in _KILLS and not self._is_managed:  # now: the end of a crash waits for who starts the server
-                await set_right(self._ground, self._context, self._cluster, old, after=error)
+                await set_right(self._ground, self._context, self._cluster, [one.instance for one in faults], after=error)
             raise
 
     async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
@@ -159,12 +170,14 @@ class DrillRun:
         seconds = self._asked.limit.total_seconds() + self._asked.lasts.total_seconds() + _REVERT_SECONDS
         operation = self._context.token.operation_id
         async with AsyncExitStack() as stack:
-            yield [
-                await stack.enter_async_context(
-                    self._ground.faults.hold(self._cluster, one, operation=operation, seconds=seconds)
-                )
-                for one in faults
-            ]
+            holds = (self._ground.faults.hold(self._cluster, one, operation=operation, seconds=seconds) for one in faults)
+            # At once, as a site is lost; where one cannot be, the others are seen to the end first, and then taken back.
+            begun = await asyncio.gather(*map(stack.enter_async_context, holds), return_exceptions=True)
+            held = [one for one in begun if not isinstance(one, BaseException)]
+            for one in begun:
+                if isinstance(one, BaseException):
+                    raise one
+            yield held
 
     async def _ready(self, operation: UUID) -> tuple[str, Agents, Sequence[DrillFault]]:
         """A busy machine may be late to answer once: a run begins when the cluster is seen to be whole."""
@@ -174,7 +187,9 @@ class DrillRun:
             try:
                 primary = (await require_health(ground, cluster)).primaries[0]
                 agents = await find_agents(ground, cluster, primary)
-                faults = faults_of(self._asked.kind, cluster, primary, agent=agents.agent, stores=agents.stores)
+                kind = self._asked.kind
+                region = region_of(ground.settings, kind, cluster, primary)
+                faults = faults_of(kind, cluster, primary, agent=agents.agent, stores=agents.stores, region=region)
                 await ground.faults.check(cluster, faults, operation=operation)
             except PrecheckFailed:
                 if ground.clock.monotonic() > end:
@@ -239,7 +254,9 @@ class DrillRun:
             overlap=truth.overlap,
             verdict=truth.verdict.verdict,
             predicted_least_seconds=promise.least_seconds if promise is not None else None,
-            predicted_most_seconds=promise.most_seconds if promise is not None else None,
+            predicted_most_seconds=promise.most_seconds
+            if promise is not None
+            else promised_seconds(self._ground.settings, asked.kind, self._cluster),
             history=str(clients.history),
             warnings=tuple(printable(one, limit=300) for one in (*truth.warnings, *course.warnings)),
         )
