@@ -3,11 +3,12 @@
 import os
 import re
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbre.core.errors import UsageError
+from dbre.core.errors import Denied, UsageError
 from dbre.core.programs.account import Account
 from dbre.core.text import printable
 
@@ -46,23 +47,37 @@ class SettingsFormat:
 
 
 def read_settings(path: Path, form: SettingsFormat) -> dict[str, str]:
-    """Every setting of the file, the last line of a name counts; nothing where there is no file yet. Raises: UsageError."""
+    """Every setting of the file, the last line of a name counts; none without a file. Raises: UsageError, Denied."""
     return dict(found for line in _lines(path, form) if (found := form.setting(line)) is not None)
 
 
 def write_settings(path: Path, form: SettingsFormat, stored: Mapping[str, str | None], owner: Account) -> None:
-    """Have the file hold these, None: none of that name; it is replaced as a whole, or not at all."""
+    """Have the file hold these, None: none of that name; it is replaced as a whole, or not at all.
+
+    It keeps its mode, and becomes ``owner``'s, who has to read it; a new one is theirs alone.
+    Raises: UsageError, Denied.
+    """
     names = {form.name(name).lower() for name in stored}
     kept = [line for line in _lines(path, form) if (found := form.setting(line)) is None or found[0] not in names]
     if form.section is not None and form.section not in kept:
         kept.append(form.section)
     kept += [form.line(name, value) for name, value in stored.items() if value is not None]
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    try:
+        _replace(path, "".join(f"{line}\n" for line in kept), owner)
+    except OSError as error:
+        raise Denied(
+            f"{path} cannot be written: {error.strerror}",
+            hint="run dbre as who may write it, and see that its directory is there",
+        ) from error
+
+
+def _replace(path: Path, text: str, owner: Account) -> None:
+    mode = stat.S_IMODE(path.lstat().st_mode) & 0o777 if path.exists() else 0o600
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write("\n".join(kept) + "\n")
+            file.write(text)
             file.flush()
             if owner.switch:
                 os.fchown(file.fileno(), owner.uid, owner.gid)
@@ -73,11 +88,25 @@ def write_settings(path: Path, form: SettingsFormat, stored: Mapping[str, str | 
         unfinished.unlink(missing_ok=True)
 
 
-def _lines(path: Path, form: SettingsFormat) -> list[str]:
+def _read(path: Path) -> bytes:
+    """Never through a link, which the server's account could lead to a file that it may not read."""
     try:
-        data = path.read_bytes()[: _MOST_BYTES + 1]
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return []
+        return b""
+    except OSError as error:
+        raise Denied(
+            f"{path} cannot be read: {error.strerror}",
+            hint="run dbre as who may read it; name the file itself, not a link to it",
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UsageError(f"{path} is no file", hint="name a file of settings")
+        return file.read(_MOST_BYTES + 1)
+
+
+def _lines(path: Path, form: SettingsFormat) -> list[str]:
+    data = _read(path)
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
