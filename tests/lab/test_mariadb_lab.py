@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from dbre.app import Engines
+from dbre.capabilities.chaos.config_document import CHAOS
 from dbre.capabilities.observe import PROBE
 from dbre.capabilities.slo.documents import SLOS
 from dbre.core.config import load
@@ -23,7 +24,7 @@ from dbre.ports.settings_drift import drift_between
 @pytest_asyncio.fixture(loop_scope="session")
 async def cluster(environment: dict[str, str], mariadb: MariaDbServer) -> AsyncIterator[Cluster]:
     lab = await Lab.create(LabSpec(name="shop", engine=LabEngine.MARIADB, replicas=1, durable=False), environment=environment)
-    config = load([lab.config_file], sections=[FLEET, SLOS, PROBE, STATE], environment={}, flags={})
+    config = load([lab.config_file], sections=[FLEET, SLOS, PROBE, STATE, CHAOS], environment={}, flags={})
     (found,) = build_fleet(config, default_ports={"mysql": 3306}).clusters
     yield found
     take_down("shop", environment=environment)

@@ -12,7 +12,7 @@ from dbre.testing.conformance import Subject
 from dbre.testing.conformance.subject import opened
 
 role_names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1).filter(
-    lambda name: len(name.encode()) <= 63 and not name.startswith("pg_")
+    lambda name: len(name.encode()) <= 63 and not name.startswith("pg_") and name not in {"none", "public"}
 )
 
 
