@@ -272,10 +272,10 @@ class ServerProcess:
         await self.command((_SYSTEMCTL, *words, "--", str(self.control.unit)), limit_seconds=limit_seconds)
 
     async def command(self, words: tuple[str, ...], *, limit_seconds: float) -> None:
-        """A program run as ourselves, in our home. Raises: ProgramFailed with what it printed."""
+        """A program run as ourselves, in our home; what it puts into the background stays. Raises: ProgramFailed."""
         entry = pwd.getpwuid(os.geteuid())
         account = Account(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switch=False)
-        await run(words, account=account, directory=Path(entry.pw_dir), timeout_seconds=limit_seconds)
+        await run(words, account=account, directory=Path(entry.pw_dir), timeout_seconds=limit_seconds, leaves_servers=True)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], limit_seconds: float) -> bool:

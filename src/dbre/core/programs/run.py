@@ -46,12 +46,14 @@ async def run(
     environment: Mapping[str, str] | None = None,
     stdin: bytes | Path | None = None,
     program: str | None = None,
+    leaves_servers: bool = False,
 ) -> Finished:
     """Run a program to its end in ``directory``, with ``environment`` added to a clean one.
 
     ``stdin`` is what it reads: bytes, or a file that we open, however large.
     ``program`` is what errors call it, where the first word only prepares its start.
-    Its whole process group is killed when the time is up or the task is cancelled.
+    Its whole process group is killed: when the time is up or the task is cancelled, and what is left of it at the end.
+    With ``leaves_servers`` what it started lives on where it ended well.
 
     Raises: ProgramFailed with the tail of its output if it cannot be run, or ends with another status than 0, or not in time.
     """
@@ -79,7 +81,8 @@ async def run(
             f"{Path(name).name} did not end within {timeout_seconds:.0f} s{said}", context={"program": name}
         ) from error
     finally:
-        await _end_group(process)
+        if not (leaves_servers and process.returncode == 0):
+            await _end_group(process)
     done = Finished(
         stdout=output.decode(errors="replace"),
         stderr=complaints.decode(errors="replace"),
