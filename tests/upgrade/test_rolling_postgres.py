@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from pydantic import ValidationError
-from upgrade_kit import Ground, Walker, controls_of, fleet_of, results_of, steps_of
 
 from dbre.core.clock import SystemClock
 from dbre.core.control import Control, ControlKind
@@ -18,6 +17,7 @@ from dbre.lab.postgres import PostgresServer, find_postgres
 from dbre.lab.site import Site
 from dbre.ports.session import Role
 from dbre.testing.fixtures import running
+from upgrade_kit import Ground, Walker, controls_of, fleet_of, results_of, steps_of
 
 Servers = dict[str, PostgresServer]
 

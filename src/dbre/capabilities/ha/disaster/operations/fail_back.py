@@ -1,6 +1,7 @@
 """``ha.dr_failback``: everybody follows again, and the primary goes home."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.ha.disaster.acting import DisasterFailed, cluster_of, keep, prove_everywhere, run_child, verified
@@ -79,13 +80,13 @@ class FailBack(Operation[FailbackInput]):
         """Until the one at home is near enough. Raises: DisasterFailed after the time of the step."""
         ground, cluster = self._ground, cluster_of(self._ground, context)
         limit, clock = ground.plan_of(cluster).max_lag, context.clock
-        end = clock.monotonic() + _LONG_SECONDS - 60.0
+        end, began = clock.monotonic() + _LONG_SECONDS - 60.0, clock.now()
         while True:
             await context.checkpoint()
             topology, lags = await read_lag(ground.engines, ground.fleet, cluster)
             found = exposure_of(topology, lags).get(context.input["to"])
             if found is not None and found.is_receiving and (found.bytes is None or found.bytes <= limit):
-                return {"bytes": found.bytes, "seconds": found.seconds}
+                return {"began_at": began.isoformat(), "bytes": found.bytes, "seconds": found.seconds}
             if clock.monotonic() > end:
                 raise DisasterFailed(
                     f"{context.input['to']} does not come within {format_bytes(limit)} of the primary",
@@ -111,7 +112,7 @@ class FailBack(Operation[FailbackInput]):
             context,
             cluster,
             Action.FAILBACK,
-            began_at=ground.clock.now(),
+            began_at=datetime.fromisoformat(context.results["await-lag"]["began_at"]),
             primaries=(given["from"], given["to"]),
             checks=found["checks"],
             lost_bytes=0,
