@@ -14,6 +14,8 @@ from kill_kit import Failpoints, die_in
 from dbre.capabilities.ha.config_document import HaDocument
 from dbre.capabilities.ha.disaster.ground import DisasterGround
 from dbre.capabilities.ha.disaster.operations import operations
+from dbre.capabilities.ha.failback.ground import failback_ground
+from dbre.capabilities.ha.failback.operation import FailBack
 from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
 from dbre.capabilities.ha.rejoin.operation import Rejoin
@@ -100,7 +102,7 @@ class Sites:
         operation = _Registry(self, store).get(kind)
         given = operation.document.model_validate({"cluster": "shop", **asked})
         plan: Plan = await operation.plan(PlanContext(clock=CLOCK, requested_by="alice"), given)
-        made = PlannedOperation(kind=kind, definition_version=1, input=given.model_dump(mode="json"), plan=plan)
+        made = PlannedOperation(kind=kind, definition_version=operation.version, input=given.model_dump(mode="json"), plan=plan)
         assert operation.missing(plan) == ()
         return PlannedOperation.from_document(made.document())
 
@@ -161,7 +163,8 @@ class _Registry:
         ground = sites.ground(store)
         place = Place(account=sites.site.account, cache=sites.site.cache)
         rejoins = RejoinGround(servers=ground.switchovers, directory=sites.directory / "lost", find_place=lambda: place)
-        found: list[Operation[Any]] = [*operations(ground), Switchover(ground.switchovers), Rejoin(rejoins)]
+        back = FailBack(failback_ground(rejoins, store))
+        found: list[Operation[Any]] = [*operations(ground), Switchover(ground.switchovers), Rejoin(rejoins), back]
         self._operations = {one.kind: one for one in found}
 
     def kinds(self) -> list[str]:

@@ -111,9 +111,16 @@ def failback(
     without_evidence: Annotated[
         bool, typer.Option("--without-evidence", help="Do not write what only an instance committed to a file first.")
     ] = False,
+    patience: Annotated[
+        str, typer.Option("--patience", metavar="TIME", help="How long who comes home may take to catch up once it follows.")
+    ] = "4h",
 ) -> Act:
     """Let everybody follow again, and lead the primary home, with every check of a planned change."""
-    return Act(kind="ha.dr_failback", input={"cluster": cluster, "without_evidence": without_evidence}, view=_done)
+    from dbre.core.units import parse_duration
+
+    seconds = parse_duration(patience).total_seconds()
+    asked = {"cluster": cluster, "without_evidence": without_evidence, "patience_seconds": seconds}
+    return Act(kind="ha.dr_failback", input=asked, view=_done)
 
 
 @app.command("list")

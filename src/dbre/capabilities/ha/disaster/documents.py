@@ -30,6 +30,9 @@ class FailbackInput(Document):
 
     cluster: Name = Field(description="of the inventory")
     without_evidence: bool = Field(False, description="do not write what only an instance committed to a file first")
+    patience_seconds: float = Field(
+        4 * 3600.0, gt=0, le=7 * 86_400, description="how long who comes home may take to catch up once it follows"
+    )
 
 
 class SiteFailoverInput(FailoverInput):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dbre.capabilities.ha.rejoin.options import Clone, ClusterName, WithoutEvidence, Work
 from dbre.core.operation.act import Act
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
@@ -16,7 +17,7 @@ app = typer.Typer()
 @app.command()
 async def failback(
     ctx: typer.Context,
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")],
+    cluster: ClusterName,
     *,
     to: Annotated[
         str | None,
@@ -28,13 +29,9 @@ async def failback(
     patience: Annotated[
         str, typer.Option("--patience", metavar="TIME", help="How long it may take to catch up once it follows.")
     ] = "1h",
-    clone: Annotated[bool, typer.Option("--clone", help="Copy it anew, whatever its history is.")] = False,
-    without_evidence: Annotated[
-        bool, typer.Option("--without-evidence", help="Do not write what only it committed to a file first.")
-    ] = False,
-    work: Annotated[
-        str | None, typer.Option("--work", metavar="DIR", help="Room for a copy of its data; default: the temporary directory.")
-    ] = None,
+    clone: Clone = False,
+    without_evidence: WithoutEvidence = False,
+    work: Work = None,
 ) -> View | Act:
     """Make the primary of before primary again: it rejoins, catches up, and the primary is changed as planned.
 

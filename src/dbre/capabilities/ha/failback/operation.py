@@ -8,6 +8,7 @@ from dbre.capabilities.ha.failback.failback_plan import plan_of
 from dbre.capabilities.ha.failback.ground import FailbackGround
 from dbre.capabilities.ha.failback.surveying import survey
 from dbre.capabilities.ha.failback.waiting import wait_until_fit
+from dbre.capabilities.ha.rejoin.outcome import outcome_of
 from dbre.capabilities.ha.rejoin.verifying import verify_rejoin
 from dbre.capabilities.ha.switchover.timing import timing_of
 from dbre.core.errors import DbreError
@@ -51,16 +52,7 @@ class FailBack(Operation[FailbackInput]):
     async def rejoin(self, context: StepContext) -> Mapping[str, Any]:
         """Bring it back as a replica."""
         record = _succeeded(await context.run_child("ha.rejoin", context.input["asked"]), context.input["to"])
-        done = {one.name: one.result or {} for one in record.steps if one.phase == "do"}
-        evidence = done.get("evidence", {})
-        return {
-            "operation": str(record.id),
-            "way": (done.get("align") or done.get("follow", {})).get("way"),
-            "seconds": (done.get("align") or done.get("follow", {})).get("seconds"),
-            "lost": [one["text"] for one in done.get("compare", {}).get("lost", ())],
-            "lost_transactions": evidence.get("transactions"),
-            "lost_writes": evidence.get("file"),
-        }
+        return {"operation": str(record.id), **outcome_of(record)}
 
     @step(timeout_seconds=_LONG_SECONDS, idempotent=True, attempts=1)
     async def wait(self, context: StepContext) -> Mapping[str, Any]:

@@ -47,9 +47,7 @@ async def survey(ground: FailbackGround, cluster: Cluster, asked: FailbackInput,
 
 def rejoin_input(cluster: str, to: str, asked: FailbackInput) -> RejoinInput:
     """What its first part is asked."""
-    return RejoinInput(
-        cluster=cluster, instance=to, clone=asked.clone, without_evidence=asked.without_evidence, work=asked.work
-    )
+    return RejoinInput(cluster=cluster, instance=to, **asked.how())
 
 
 def _primary(topology: Topology, cluster: Cluster, wanted: str | None) -> Instance:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from dbre.capabilities.ha.rejoin.options import Clone, ClusterName, WithoutEvidence, Work
 from dbre.core.operation.act import Act
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
@@ -16,17 +17,13 @@ app = typer.Typer()
 @app.command()
 async def rejoin(
     ctx: typer.Context,
-    cluster: Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")],
+    cluster: ClusterName,
     instance: Annotated[str, typer.Argument(metavar="INSTANCE", help="Who is to follow again.")],
     *,
     check: Annotated[bool, typer.Option("--check", help="Only look: what its data is, and what would be done.")] = False,
-    clone: Annotated[bool, typer.Option("--clone", help="Copy it anew, whatever its history is.")] = False,
-    without_evidence: Annotated[
-        bool, typer.Option("--without-evidence", help="Do not write what only this instance committed to a file first.")
-    ] = False,
-    work: Annotated[
-        str | None, typer.Option("--work", metavar="DIR", help="Room for a copy of its data; default: the temporary directory.")
-    ] = None,
+    clone: Clone = False,
+    without_evidence: WithoutEvidence = False,
+    work: Work = None,
 ) -> View | Act:
     """Let a former primary, or a replica that lost its way, follow the primary: as it is, rewound, or copied anew.
 

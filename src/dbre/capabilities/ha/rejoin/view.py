@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from dbre.core.errors import DbreError, ExitCode
 from dbre.core.operation.model import OperationRecord
 from dbre.core.view import Column, View
 
@@ -16,13 +15,8 @@ __all__ = ["check_view", "done_view"]
 def check_view(seen: "Rejoining", asked: "RejoinInput") -> View:
     """What its data is, and what would be done; ends with 3 where it cannot be."""
     from dbre.capabilities.ha.rejoin.rejoin_plan import plan_of, told_of, way_of
+    from dbre.capabilities.ha.rejoin.trial import trial_of
 
-    why: DbreError | None = None
-    steps: list[str] = []
-    try:
-        steps = [one.summary for one in plan_of(seen, asked).steps]
-    except DbreError as error:
-        why = error
     found = seen.kinship
     document = {
         "cluster": seen.cluster.name,
@@ -39,38 +33,25 @@ def check_view(seen: "Rejoining", asked: "RejoinInput") -> View:
         "why_no_clone": found.why_no_clone,
         "leftovers": list(found.leftovers),
         "only_it_has": [one.text for one in seen.online.errants] if seen.online is not None else [],
-        "may_rejoin": why is None,
-        "reason": why.message if why is not None else None,
     }
     lines = [f"{seen.instance.name}: {told_of(seen)}"]
     if found.why_no_rewind is not None:
         lines.append(f"it cannot be rewound: {found.why_no_rewind}")
     if found.leftovers:
         lines.append(f"left behind in its data: {', '.join(found.leftovers)}")
-    if why is not None:
-        lines += [f"cannot be done: {why.message}", f"remedy: {why.hint}"]
-    lines += [f"  {number}. {one}" for number, one in enumerate(steps, start=1)]
-    return View(
-        kind="RejoinCheck",
-        items=[document],
-        single=True,
-        text="\n".join(lines) + "\n",
-        exit_code=ExitCode.OK if why is None else ExitCode.FINDINGS,
-    )
+    trial = trial_of(lambda: plan_of(seen, asked))
+    return trial.view(kind="RejoinCheck", verdict="may_rejoin", document=document, lines=lines)
 
 
 def done_view(record: OperationRecord) -> View:
     """What became of it."""
-    results = {one.name: one.result or {} for one in record.steps if one.phase == "do"}
-    observed, evidence = record.planned.plan.observed, results.get("evidence", {})
+    from dbre.capabilities.ha.rejoin.outcome import outcome_of
+
+    observed = record.planned.plan.observed
     row: dict[str, Any] = {
         "instance": observed["instance"],
         "primary": observed["primary"],
-        "way": (results.get("align") or results.get("follow", {})).get("way"),
-        "seconds": (results.get("align") or results.get("follow", {})).get("seconds"),
-        "lost": [one["text"] for one in results.get("compare", {}).get("lost", ())],
-        "lost_transactions": evidence.get("transactions"),
-        "lost_writes": evidence.get("file"),
+        **outcome_of(record),
         "state": record.state.value,
         "operation": str(record.id),
     }

@@ -1,36 +1,33 @@
-"""``ha.dr_failback``: everybody follows again, and the primary goes home."""
+"""``ha.dr_failback``: everybody follows again, and the primary goes home by ``ha.failback``; what is promised is measured."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from dbre.capabilities.ha.disaster.acting import DisasterFailed, cluster_of, keep, prove_everywhere, run_child, verified
+from dbre.capabilities.ha.disaster.acting import cluster_of, keep, prove_everywhere, run_child, verified
 from dbre.capabilities.ha.disaster.documents import FailbackInput
 from dbre.capabilities.ha.disaster.exposure import exposure_of
 from dbre.capabilities.ha.disaster.ground import DisasterGround
 from dbre.capabilities.ha.disaster.measures import Action
 from dbre.capabilities.ha.disaster.surveying import instance_in, primary_of
 from dbre.capabilities.ha.looking import read_lag
-from dbre.capabilities.ha.switchover.timing import timing_of
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.plan import Change, Plan, Risk, Step
-from dbre.core.units import format_bytes
 
 __all__ = ["FailBack"]
 
 _COPY_SECONDS = 7 * 86_400.0
-_LONG_SECONDS = 4 * 3600.0
+_FAILBACK_SECONDS = 20 * 86_400.0  # its parts have limits of their own
 _SHORT_SECONDS = 900.0
-_LOOK_SECONDS = 0.5
 
 
 class FailBack(Operation[FailbackInput]):
-    """Rejoins, a wait, the planned change of primary, proof. Nothing of it is taken back; each part is whole by itself."""
+    """Rejoins, a failback, proof. Nothing of it is taken back; each part is whole by itself."""
 
-    kind, version = "ha.dr_failback", 1
+    kind, version = "ha.dr_failback", 2  # 1: waited and changed the primary itself
     document = FailbackInput
 
     def __init__(self, ground: DisasterGround) -> None:
@@ -45,23 +42,25 @@ class FailBack(Operation[FailbackInput]):
         primary = primary_of(topology, cluster)
         if primary is None:
             raise PrecheckFailed(
-                f"no instance of {cluster.name}, or more than one, takes writes", hint=f"dbre ha status {cluster.name}"
+                f"no instance of {cluster.name}, or more than one, takes writes",
+                hint=f"dbre ha status {cluster.name}; who of two must give way: dbre ha rejoin {cluster.name} INSTANCE",
             )
         exposures = exposure_of(topology, lags)
-        out = [
-            one.name
-            for one in cluster.instances
-            if one is not primary and not (one.name in exposures and exposures[one.name].is_receiving)
-        ]
         never = ground.switchovers.limits(cluster.name).never
         target = next((one for one in home.instances if one not in never), None)
         if target is None:
             raise PrecheckFailed(f"no instance at {home.name} may become primary", hint="see ha: clusters: switchover: never")
         is_home = primary.name in home.instances
-        steps = [_rejoin_step(name, without_evidence=asked.without_evidence) for name in out]
+        out = [
+            one.name
+            for one in cluster.instances
+            if one is not primary and not (one.name in exposures and exposures[one.name].is_receiving)
+        ]
+        first = [name for name in out if is_home or name != target]  # the failback itself lets the target follow
+        steps = [_rejoin_step(name, asked) for name in first]
         if not is_home:
-            steps += _home_steps(primary.name, target)
-        return _plan(cluster, primary.name, target, home.name, steps, is_home=is_home)
+            steps += _home_steps(primary.name, target, asked)
+        return _plan(cluster, primary.name, target, home.name, steps, out=out, asked=asked, is_home=is_home)
 
     @step(timeout_seconds=_COPY_SECONDS, idempotent=True)
     async def rejoin(self, context: StepContext) -> Mapping[str, Any]:
@@ -75,32 +74,17 @@ class FailBack(Operation[FailbackInput]):
         record = await run_child(context, "ha.rejoin", asked)
         return {"operation": str(record.id)}
 
-    @step(timeout_seconds=_LONG_SECONDS, idempotent=True)
-    async def await_lag(self, context: StepContext) -> Mapping[str, Any]:
-        """Until the one at home is near enough. Raises: DisasterFailed after the time of the step."""
-        ground, cluster = self._ground, cluster_of(self._ground, context)
-        limit, clock = ground.plan_of(cluster).max_lag, context.clock
-        end, began = clock.monotonic() + _LONG_SECONDS - 60.0, clock.now()
-        while True:
-            await context.checkpoint()
-            topology, lags = await read_lag(ground.engines, ground.fleet, cluster)
-            found = exposure_of(topology, lags).get(context.input["to"])
-            if found is not None and found.is_receiving and (found.bytes is None or found.bytes <= limit):
-                return {"began_at": began.isoformat(), "bytes": found.bytes, "seconds": found.seconds}
-            if clock.monotonic() > end:
-                raise DisasterFailed(
-                    f"{context.input['to']} does not come within {format_bytes(limit)} of the primary",
-                    hint=f"dbre ha lag {cluster.name}; then dbre ha dr failback {cluster.name} again",
-                )
-            await clock.sleep(_LOOK_SECONDS)
-
-    @step(timeout_seconds=_LONG_SECONDS, idempotent=True)
-    async def switchover(self, context: StepContext) -> Mapping[str, Any]:
-        """The planned change of primary, with its checks and routes. Raises: DisasterFailed."""
-        name = cluster_of(self._ground, context).name
-        record = await run_child(context, "ha.switchover", {"cluster": name, "to": context.input["to"]})
-        timing = timing_of(record)
-        return {"operation": str(record.id), "seconds": timing.seconds if timing is not None else None}
+    @step(timeout_seconds=_FAILBACK_SECONDS, idempotent=True)
+    async def failback(self, context: StepContext) -> Mapping[str, Any]:
+        """What ``dbre ha failback`` does: rejoin where it is needed, wait, change the primary. Raises: DisasterFailed."""
+        record = await run_child(context, "ha.failback", context.input["asked"])
+        done = {one.name: one.result or {} for one in record.steps if one.phase == "do"}
+        return {
+            "operation": str(record.id),
+            "began_at": (record.started_at or record.created_at).isoformat(),
+            "lost_writes": done.get("rejoin", {}).get("lost_writes"),
+            "seconds": done["switch"]["write_gap_seconds"],
+        }
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
     async def prove(self, context: StepContext) -> Mapping[str, Any]:
@@ -112,13 +96,13 @@ class FailBack(Operation[FailbackInput]):
             context,
             cluster,
             Action.FAILBACK,
-            began_at=datetime.fromisoformat(context.results["await-lag"]["began_at"]),
+            began_at=datetime.fromisoformat(context.results["failback"]["began_at"]),
             primaries=(given["from"], given["to"]),
             checks=found["checks"],
             lost_bytes=0,
             lost_seconds=0.0,
             loss="none: the old primary stopped before the new one was promoted",
-            achieved_rto_seconds=context.results["switchover"]["seconds"],
+            achieved_rto_seconds=context.results["failback"]["seconds"],
             write_seconds=found["write_seconds"],
         )
         return {"run": run, "checks": found["checks"], "silent": found["silent"]}
@@ -151,34 +135,48 @@ class FailBack(Operation[FailbackInput]):
         ]
 
 
-def _rejoin_step(name: str, *, without_evidence: bool) -> Step:
-    given = {"instance": name, "without_evidence": without_evidence}
+def _rejoin_step(name: str, asked: FailbackInput) -> Step:
+    given = {"instance": name, "without_evidence": asked.without_evidence}
     return Step(f"rejoin:{name}", summary=f"let {name} follow again: as it is, rewound, or copied anew", input=given)
 
 
-def _home_steps(old: str, new: str) -> list[Step]:
+def _home_steps(old: str, new: str, asked: FailbackInput) -> list[Step]:
     pair = {"from": old, "to": new}
+    part = {"cluster": asked.cluster, "to": new} | asked.model_dump(include={"without_evidence", "patience_seconds"})
     return [
-        Step("await-lag", summary=f"wait until {new} is near the primary", input=pair),
-        Step("switchover", summary=f"make {new} the primary, and turn the routes", input=pair),
+        Step(
+            "failback",
+            summary=f"make {new} the primary, which follows and has caught up before, and turn the routes",
+            input=pair | {"asked": part},
+        ),
         Step("prove", summary=f"write to {new} and read back; keep what was measured", input=pair),
     ]
 
 
-def _plan(cluster: Cluster, old: str, new: str, home: str, steps: Sequence[Step], *, is_home: bool) -> Plan:
-    rejoined = [one.input["instance"] for one in steps if one.handler == "rejoin"]
+def _plan(
+    cluster: Cluster,
+    old: str,
+    new: str,
+    home: str,
+    steps: Sequence[Step],
+    *,
+    out: list[str],
+    asked: FailbackInput,
+    is_home: bool,
+) -> Plan:
     what = f"lead {cluster.name} back to {home}: {new} becomes primary instead of {old}"
     if is_home:
-        what = f"{cluster.name} has its primary at {home}" + (f"; let {', '.join(rejoined)} follow again" if rejoined else "")
+        what = f"{cluster.name} has its primary at {home}" + (f"; let {', '.join(out)} follow again" if out else "")
+    kept = "no file of it is written" if asked.without_evidence else "it is written to a file first, where it can be"
     return Plan(
         target=f"cluster/{cluster.name}",
         summary=what,
         steps=tuple(steps),
-        risk=Risk.READ if not steps else Risk.SEVERE if rejoined else Risk.MODERATE,
+        risk=Risk.READ if not steps else Risk.SEVERE if out else Risk.MODERATE,
         changes=() if is_home else (Change(subject=f"{cluster.name}: primary", before=old, after=new),),
         blast_radius=tuple(
-            [f"what only {name} committed is taken from it; it is written to a file first" for name in rejoined]
+            [f"what only {name} committed is taken from it; {kept}" for name in out]
             + ([] if is_home else ["nobody can write while the primary changes"])
         ),
-        observed={"primary": old, "ends_with": old if is_home else new, "out": rejoined},
+        observed={"primary": old, "ends_with": old if is_home else new, "out": out},
     )
