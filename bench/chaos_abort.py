@@ -2,8 +2,8 @@
 
 Run: ``.venv/bin/python bench/chaos_abort.py [RUNS]`` (default 20, of each reason). The server is a Redis of its own, the fault
 freezes it, and what is waited for is seen from outside, by the kernel's state of its processes every 2 ms. The reasons: the
-switch of all experiments in a state store (SQLite) is closed by another connection; an SLO begins to page; the operation is
-cancelled. The limit is 1 s for each run of each.
+switch of all experiments in a state store (SQLite) is closed by another connection; an SLO begins to page; a gate holds the
+operation; it is cancelled. The limit is 1 s for each run of each.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from dbre.capabilities.chaos.watching import ExperimentAborted, Watch
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Cluster, Fleet, Instance, TlsMode
 from dbre.core.identity.model import Grant, Principal, PrincipalKind, Role
-from dbre.core.operation.context import FencingToken
+from dbre.core.operation.context import FencingToken, Halt
 from dbre.core.store import Store, open_store
 from dbre.lab.redis import RedisServer, find_redis
 from dbre.lab.temporary_site import temporary_site
@@ -50,8 +50,11 @@ class Context:
 
     token: FencingToken = field(default_factory=lambda: FencingToken(uuid4(), 1))
 
+    clock: SystemClock = CLOCK
+    halt: Halt | None = None  # what a gate says
+
     async def checkpoint(self) -> None:
-        """Nothing holds it."""
+        """Nothing holds it but ``halt``."""
 
     async def progress(self, done: float, total: float | None, unit: str) -> None:
         """Nobody looks."""
@@ -82,14 +85,18 @@ def fleet_of(server: RedisServer) -> Fleet:
     )
 
 
-async def once(server: RedisServer, ground: ChaosGround, end: Callable[["asyncio.Task[Any]"], Awaitable[None]]) -> float:
+End = Callable[["asyncio.Task[Any]", Context], Awaitable[None]]
+
+
+async def once(server: RedisServer, ground: ChaosGround, end: End) -> float:
     """One fault: begun, ended for a reason, gone; the seconds between the last two."""
-    watch = Watch(ground, Experiment.model_validate(EXPERIMENT), Context())  # type: ignore[arg-type]
+    context = Context()
+    watch = Watch(ground, Experiment.model_validate(EXPERIMENT), context)  # type: ignore[arg-type]
     running = asyncio.create_task(watch.run())
     while not server.is_frozen:  # noqa: ASYNC110 - another process's doing
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.5)
-    await end(running)
+    await end(running, context)
     began = time.perf_counter()
     while server.is_frozen:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.002)
@@ -116,18 +123,22 @@ async def measure(server: RedisServer, store: Store, directory: Path, runs: int)
         store=store,
     )
 
-    async def by_switch(_: "asyncio.Task[Any]") -> None:
+    async def by_switch(_: "asyncio.Task[Any]", __: Context) -> None:
         await close_switch(store, CLOCK, SOMEBODY, "bench")
 
-    async def by_page(_: "asyncio.Task[Any]") -> None:
+    async def by_page(_: "asyncio.Task[Any]", __: Context) -> None:
         paging["now"] = True
 
-    async def by_cancel(task: "asyncio.Task[Any]") -> None:
+    async def by_gate(_: "asyncio.Task[Any]", context: Context) -> None:
+        context.halt = Halt("gate bench holds it", is_silence=False)
+
+    async def by_cancel(task: "asyncio.Task[Any]", _: Context) -> None:
         task.cancel()
 
-    found: dict[str, list[float]] = {"switch": [], "page": [], "cancel": []}
+    ends: dict[str, End] = {"switch": by_switch, "page": by_page, "gate": by_gate, "cancel": by_cancel}
+    found: dict[str, list[float]] = {name: [] for name in ends}
     for _ in range(runs):
-        for name, end in (("switch", by_switch), ("page", by_page), ("cancel", by_cancel)):
+        for name, end in ends.items():
             found[name].append(await once(server, ground, end))
             paging["now"] = False
             await open_switch(store, CLOCK, SOMEBODY, "bench")

@@ -18,7 +18,7 @@ from dbre.capabilities.chaos.operations.run_experiment import RunExperiment
 from dbre.capabilities.chaos.watching import ExperimentAborted
 from dbre.core.clock import Clock, SystemClock
 from dbre.core.errors import PrecheckFailed, UsageError
-from dbre.core.operation.context import FencingToken, PlanContext
+from dbre.core.operation.context import FencingToken, Halt, PlanContext
 from dbre.core.operation.definition import NotHappened
 from dbre.core.operation.plan import Plan, Risk, Step
 from dbre.lab.redis import RedisServer
@@ -44,9 +44,12 @@ class Walked:
     def input(self) -> Any:
         return self.step.input
 
-    async def checkpoint(self) -> None:
-        if self.held is not None and self.held.is_set():
-            await asyncio.sleep(PATIENCE)
+    @property
+    def halt(self) -> Halt | None:
+        is_held = self.held is not None and self.held.is_set()
+        return Halt("gate budget holds it: no", is_silence=False) if is_held else None
+
+    async def checkpoint(self) -> None: ...
 
     async def progress(self, done: float, total: float | None, unit: str) -> None: ...
 
@@ -135,7 +138,11 @@ async def test_the_first_reason_takes_everything_back(victim: RedisServer, tmp_p
             held.set()
         elif reason == "burn":
             burns["writes"] = 20.0
-        words = {"gate": "a gate holds it", "burn": "writes burns 20.0 times too fast", "probe": "failed 3 times in a row"}
+        words = {
+            "gate": "gate budget holds it: no",
+            "burn": "writes burns 20.0 times too fast",
+            "probe": "failed 3 times in a row",
+        }
         with pytest.raises(ExperimentAborted, match=words[reason]):
             await asyncio.wait_for(running, PATIENCE)
         assert not victim.is_frozen

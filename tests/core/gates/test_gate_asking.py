@@ -77,6 +77,12 @@ async def test_a_gate_that_hangs_is_cut_off_and_its_fail_mode_decides(is_open, v
     assert slow.ended == ["slow"]  # nothing goes on behind
 
 
+async def test_who_holds_with_a_reason_comes_before_who_cannot_answer():
+    asked = gates(Says("a", seconds=60), Says("b", GateVerdict.HOLD), Says("c"))
+    found = [(one.gate, one.verdict.value, one.is_silent) for one in await asked.ask(question())]
+    assert found == [("b", "hold", False), ("a", "hold", True), ("c", "allow", False)]
+
+
 async def test_a_gate_that_ignores_its_cancellation_delays_nobody():
     class Deaf(Says):
         async def decide(self, question):  # noqa: ARG002 - as a gate has it

@@ -23,7 +23,7 @@ DEFAULT_SPENDS = 0.1
 _PROBE_SECONDS = 1.0
 _BLIND_SECONDS = 60.0  # how long an objective that ends the experiment may be unknown
 _SWITCH_SECONDS = 15.0  # and the switch: the state store may be locked, restarted, fail over
-_HELD_SECONDS = 0.5  # a checkpoint that takes longer waits: for a gate, or because the operation is paused
+_SILENT_SECONDS = 10.0  # and a gate: it is asked each second, and one that is late once knows as much as before
 _IN_A_ROW = 3
 
 
@@ -36,17 +36,22 @@ class Breach:
 
 
 async def held(context: StepContext) -> Breach:
-    """Until the operation is paused, or a gate holds it. Raises: CancelledError where it is to end."""
+    """Until a person pauses the operation, a gate holds it, or nobody has heard of one for longer than may be.
+
+    Raises: CancelledError where it is to end.
+    """
+    heard = context.clock.monotonic()
     while True:
-        asking = asyncio.ensure_future(context.checkpoint())
-        try:
-            await asyncio.wait({asking}, timeout=_HELD_SECONDS)
-            if not asking.done():
-                return Breach("the operation is paused, or a gate holds it", is_finding=False)
-            asking.result()
-        finally:
-            asking.cancel()
-        await asyncio.sleep(LOOK_SECONDS)
+        halt = context.halt
+        if halt is None:
+            heard = context.clock.monotonic()
+            await context.checkpoint()
+        elif not halt.is_silence:
+            return Breach(f"the operation is to wait: {printable(halt.reason, limit=300)}", is_finding=False)
+        elif context.clock.monotonic() - heard >= _SILENT_SECONDS:
+            why = f"for {_SILENT_SECONDS:g} s a gate could not answer: {printable(halt.reason, limit=300)}"
+            return Breach(why, is_finding=False)
+        await context.clock.sleep(LOOK_SECONDS)
 
 
 async def switched(ground: ChaosGround) -> Breach:

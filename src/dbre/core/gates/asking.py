@@ -11,7 +11,7 @@ import structlog
 from dbre.core.clock import Clock
 from dbre.core.errors import DbreError, Refused, UsageError
 from dbre.core.fleet import Fleet
-from dbre.core.gates.model import Gate, GateDecision, GateQuestion, GateVerdict, Moment
+from dbre.core.gates.model import SILENCE, Gate, GateDecision, GateQuestion, GateVerdict, Moment
 from dbre.core.operation.plan import PlannedOperation, canonical
 from dbre.core.operation.target_labels import cluster_of, labels_of
 from dbre.core.text import closest, one_line, quoted
@@ -79,7 +79,7 @@ class Gates:
         return tuple(gate for name, gate in self._gates.items() if gate.asks_always or name in planned.plan.gates)
 
     async def ask(self, question: GateQuestion, *, overrides: Collection[str] = ()) -> tuple[GateDecision, ...]:
-        """What each gate says, the worst first.
+        """What each gate says, the worst first, and before one that could not answer.
 
         A gate that fails, or says nothing within ``ANSWER_SECONDS``, holds; it allows where it fails open for this question.
         A gate in ``overrides`` is asked too, so that the record shows what was bypassed; then it allows, with
@@ -98,7 +98,7 @@ class Gates:
         decisions = [self._decision(gate, tasks[gate.name], question) for gate in gates]
         bypassed = frozenset(overrides) - {LOCK_GATE}
         found = [_overridden(one) if one.gate in bypassed else one for one in decisions]
-        return tuple(sorted(found, key=lambda one: (-one.verdict.weight, one.gate)))
+        return tuple(sorted(found, key=lambda one: (-one.verdict.weight, one.is_silent, one.gate)))
 
     def _cut_off(self, task: "asyncio.Future[GateDecision]") -> None:
         """End a gate that is late, without waiting for it: one that ignores its cancellation must delay nobody."""
@@ -135,7 +135,7 @@ class Gates:
             gate=gate.name,
             verdict=GateVerdict.ALLOW if is_open else GateVerdict.HOLD,
             reason=one_line(f"{gate.name} cannot answer ({why}), so {consequence}", limit=_REASON_CHARACTERS),
-            evidence={**evidence, "fails_open": is_open},
+            evidence={**evidence, SILENCE: is_open},
         )
 
 

@@ -9,7 +9,10 @@ from uuid import UUID
 
 from dbre.core.operation.plan import PlannedOperation
 
-__all__ = ["Gate", "GateDecision", "GateQuestion", "GateVerdict", "Moment"]
+__all__ = ["SILENCE", "Gate", "GateDecision", "GateQuestion", "GateVerdict", "Moment"]
+
+SILENCE = "fails_open"
+"""In the evidence of a decision that a gate's fail mode made in its place: which way it fails."""
 
 
 class GateVerdict(StrEnum):
@@ -58,6 +61,11 @@ class GateDecision:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     valid_until: datetime | None = None  # when asking again may give another answer; None: at any time
     is_overridden: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the gate could not answer, so that its fail mode decided: asked again, it may."""
+        return SILENCE in self.evidence
 
 
 class Gate(Protocol):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dbre.core.operation.model import OperationRecord
     from dbre.core.operation.plan import Plan, Step
 
-__all__ = ["FencingToken", "PlanContext", "StepContext"]
+__all__ = ["FencingToken", "Halt", "PlanContext", "StepContext"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,14 @@ class FencingToken:
 
     operation_id: UUID
     attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """What makes a step wait at its next checkpoint."""
+
+    reason: str
+    is_silence: bool  # of a gate that could not answer, so that its fail mode decided; asked again, it may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,11 @@ class StepContext(Protocol):
 
     def tuning(self, name: str) -> Any:
         """The present value of a tunable: its default, or what ``dbre op set`` made of it."""
+        ...
+
+    @property
+    def halt(self) -> Halt | None:
+        """What would make a checkpoint wait now; None: nothing."""
         ...
 
     async def checkpoint(self) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from dbre.core.gates.model import GateDecision
+from dbre.core.operation.context import Halt
 from dbre.core.operation.flags import Flags
 from dbre.core.operation.model import Hold
 
@@ -48,6 +49,14 @@ class Controls:
         if self.held is not None:
             return Hold(by=self.held.gate, is_gate=True, reason=self.held.reason, since=since)
         return None if self.pause is None else replace(self.pause, since=since)
+
+    def halt(self) -> Halt | None:
+        """Why a checkpoint would wait now; a person's pause comes before the silence of a gate."""
+        if self.free.is_set():
+            return None
+        if self.held is not None and not (self.held.is_silent and self.pause is not None):
+            return Halt(f"gate {self.held.gate} holds it: {self.held.reason}", is_silence=self.held.is_silent)
+        return Halt(self.pause.reason if self.pause is not None else "it is held", is_silence=False)
 
     def _settle(self) -> None:
         if self.aborted.is_set() or (self.held is None and self.pause is None):

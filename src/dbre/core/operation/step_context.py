@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from dbre.core.clock import Clock
 from dbre.core.operation import tables
-from dbre.core.operation.context import FencingToken
+from dbre.core.operation.context import FencingToken, Halt
 from dbre.core.operation.definition import Tunable
 from dbre.core.operation.hand import Hand
 from dbre.core.operation.journal import TOPIC
@@ -108,6 +108,11 @@ class RunContext:
         tunable: Tunable = self._hand.definition.tunables[name]
         given = self._hand.controls.tuning.get(name)
         return tunable.default if given is None else tunable.parse(given) if isinstance(given, str) else given
+
+    @property
+    def halt(self) -> Halt | None:
+        """What would make a checkpoint wait now; None: nothing."""
+        return self._hand.controls.halt()
 
     async def checkpoint(self) -> None:
         """Return once nothing makes the step wait. Raises: CancelledError where the operation is to end; LeaseLost."""
