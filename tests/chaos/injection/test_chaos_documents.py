@@ -8,7 +8,7 @@ import pytest
 
 from dbre.capabilities.chaos.chaos_toolkit import translate
 from dbre.capabilities.chaos.documents import Experiment
-from dbre.capabilities.chaos.experiment_file import read_experiment, read_plain
+from dbre.capabilities.chaos.experiment_file import ExperimentInvalid, read_experiment, read_plain
 from dbre.capabilities.chaos.experiment_plan import plan_of
 from dbre.core.errors import UsageError
 from dbre.core.operation.plan import LockMode
@@ -66,6 +66,39 @@ def test_what_is_no_experiment_is_told_with_its_place(tmp_path: Path, text: str,
         read_experiment(str(file))
     with pytest.raises(UsageError, match="cannot be read"):
         read_plain(str(tmp_path / "none.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "fault: freeze",
+            "fault: freze",
+            r"experiment\.yaml:7:5: experiment\.faults\[0\]: 'freze' is not a fault \(did you mean freeze\?\)",
+        ),
+        ("leave: 2GB", "leav: 2GB", r"experiment\.yaml:8:5: experiment\.faults\[1\]: disk-ballast: leav: .*its parameters: "),
+        ("start: 5s", "begin: 5s", r"experiment\.yaml:7:36: experiment\.faults\[0\]: unknown key 'begin'"),
+        ("for: 1m", "for: 2h", r"experiment\.yaml:7:52: experiment\.faults\[0\]\.for: "),
+        (
+            "at_most: 80, ",
+            "",
+            r"experiment\.yaml:5:5: experiment\.hypothesis\[0\]: probe 'few sessions' .* needs at_least or at_most",
+        ),
+        (
+            "when: [during]",
+            "when: [middle]",
+            r"experiment\.yaml:5:91: experiment\.hypothesis\[0\]\.when\[0\]: expected one of before",
+        ),
+        ("cluster: orders\n", "", r"experiment\.yaml:1:1: experiment\.cluster is missing"),
+    ],
+    ids=["unknown fault", "unknown parameter", "unknown key", "too long", "no limit", "no such time", "no cluster"],
+)
+def test_what_is_wrong_with_an_experiment_is_told_with_its_line(tmp_path: Path, old: str, new: str, words: str) -> None:
+    file = tmp_path / "experiment.yaml"
+    assert old in OURS
+    file.write_text(OURS.replace(old, new))
+    with pytest.raises(ExperimentInvalid, match=words):
+        read_experiment(str(file))
 
 
 @pytest.mark.parametrize(
