@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.kept_runs import KeptRuns, markdown, summary
+from kit.power_switch import ended, power_fence, power_on
 from kit.report import report
 from kit.watchdogs import watchdogs
 
@@ -46,6 +47,11 @@ class Row:
     by: str = "patroni"
     network: bool = False
     watchdog: bool = False
+
+    @property
+    def is_powered_off(self) -> bool:
+        """Whether the fence takes the machine away, and somebody has to turn it on again."""
+        return self.by == "dbre" and self.kind in ("freeze", "black-hole")
 
     def said(self) -> dict[str, Any]:
         """For people."""
@@ -146,6 +152,11 @@ async def prepare(lab: Lab, row: Row, stack: AsyncExitStack) -> None:
             await admin.execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'")
             await admin.execute("SELECT pg_reload_conf()")
     text = lab.config_file.read_text()
+    if row.is_powered_off:
+        text = text.replace(
+            "      patroni:\n", f"      failover: {{fence: [{power_fence(lab.config_file.parent)}]}}\n      patroni:\n", 1
+        )
+        stack.push_async_callback(ended, asyncio.create_task(power_on(lab.servers)))
     for one in lab.servers:
         entry = f"{{name: {one.name}, host: {one.address.host}, port: {one.address.port}}}"
         control = f"{{kind: commands, data_directory: {one.data_directory}, start: [/bin/false], stop: [/bin/false]}}"

@@ -110,7 +110,7 @@ class ReleaseLease(FailOver):
         found, word = await asyncio.gather(
             self.look(asked, is_release=True), read_word(patient, self._ground.fleet, cluster, self._ground.clock)
         )
-        sign = await self._sign_of_life(document, word, cluster, found.situation.primary)
+        sign = await self._sign_of_life(document, word, cluster, found)
         reasons = (*found.decision.reasons, *lease_reasons(word, found.situation.primary.name, sign=sign))
         return replace(found, decision=replace(found.decision, reasons=reasons)), word
 
@@ -127,6 +127,7 @@ class ReleaseLease(FailOver):
             key = key_of(document, cluster, "leader")
             before = (await etcd.read(key)).only
             await self._see_fenced(context)
+            await self._see_agent_gone(context, cluster)
             await self._see_nobody_listens(context, document)
             # A Patroni that is started again holds the lease anew under the same name.
             revision = before.mod_revision if before is not None else None
@@ -147,21 +148,35 @@ class ReleaseLease(FailOver):
         leader = found.value.decode("utf-8", "replace") if found is not None else None
         return {"member": member, "is_released": True, "leader": leader, "revision": None}
 
-    async def _sign_of_life(
-        self, document: PatroniDocument, word: PatroniWord, cluster: Cluster, primary: Instance
-    ) -> str | None:
-        """What shows that the leader's Patroni lives, or why nobody can tell; None: it is silent, and none is seen to run."""
+    async def _sign_of_life(self, document: PatroniDocument, word: PatroniWord, cluster: Cluster, found: Survey) -> str | None:
+        """What shows that the leader's Patroni lives, or why nobody can tell.
+
+        None: it is silent, and none is seen to run that is not going to be turned off with its machine.
+        """
         apis = _apis(document, word)
         if any(isinstance(one, NodeState) and one.name == word.leader for one in word.nodes):
             return "Patroni answers there"
         if not apis:
             return "no address under patroni: urls: leads to it, so nobody can tell"
-        agent = await agent_of(self._ground, cluster, primary)
+        agent = await agent_of(self._ground, cluster, found.situation.primary)
         if agent is not None and await agent.left() is not None:
-            return await agent.awake()  # what is frozen answers nobody
+            awake = await agent.awake()
+            if awake is None or not any(one.ends_agent for one in found.ladder.rungs):
+                return awake  # what is frozen answers nobody
         if await living(access_of(document), apis, timeout_seconds=_PATIENCE.total_seconds()):
             return "Patroni answers there, and waits for its server"
         return None
+
+    async def _see_agent_gone(self, context: StepContext, cluster: Cluster) -> None:
+        """A command that was to take the machine away may have stopped the server alone; behind a cut nobody hears the rest."""
+        primary = instance_of(cluster, context.input["primary"])
+        agent = await agent_of(self._ground, cluster, primary)
+        left = await agent.left() if agent is not None else None
+        if left is not None:
+            raise PatroniLives(
+                f"{primary.name} is fenced, and {left}: its lease is left alone",
+                hint="have the fence end the machine or Patroni, too, and plan again; or wait until its lease ends",
+            )
 
     async def _see_nobody_listens(self, context: StepContext, document: PatroniDocument) -> None:
         """A fence of the server alone leaves its Patroni, which goes on once its machine or its server lets it."""

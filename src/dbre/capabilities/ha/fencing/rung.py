@@ -51,6 +51,11 @@ class Rung(Protocol):
         """``control``, ``network``, ``command``, ``self_fence``."""
         ...
 
+    @property
+    def ends_agent(self) -> bool:
+        """Whether it is to take away an agent that runs, too, because it takes the machine away."""
+        ...
+
     async def fence(self) -> Act:
         """Act, and say what was done. Raises: DbreError where it cannot."""
         ...

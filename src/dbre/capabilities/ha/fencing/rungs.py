@@ -31,7 +31,7 @@ Silence = Callable[[], Awaitable[float | None]]
 class ControlRung:
     """Stop in order, then SIGKILL to every process; confirmed where none is left, of whoever would start it again neither."""
 
-    name = "control"
+    name, ends_agent = "control", False  # one that runs is left alone, and the rung fails
 
     def __init__(
         self, settings: ControlFence, host: HostPort, *, starts_again: bool = True, agent: Agent | None = None
@@ -95,7 +95,7 @@ def _what_is_left(state: HostState) -> str:
 class NetworkRung:
     """Rules that drop every packet of the server's port; confirmed where they are listed and nobody gets through."""
 
-    name = "network"
+    name, ends_agent = "network", False
 
     def __init__(self, settings: NetworkFence, instance: Instance, *, fence_id: str) -> None:
         self._address = instance.address
@@ -134,7 +134,7 @@ async def is_open(address: Address) -> bool:
 class CommandRung:
     """The operator's command, and the operator's other command that says whether it worked."""
 
-    name = "command"
+    name, ends_agent = "command", True  # the power, the hypervisor or the cloud: the whole machine
 
     def __init__(self, settings: CommandFence, instance: Instance, account: Account, clock: Clock) -> None:
         self._settings = settings
@@ -188,7 +188,7 @@ def _filled(word: str, known: dict[str, str]) -> str:
 class SelfFenceRung:
     """The argument of a lease: who hears no observer for so long kills itself, so it is enough to wait for longer."""
 
-    name = "self_fence"
+    name, ends_agent = "self_fence", False
 
     def __init__(self, settings: SelfFence, silence: Silence, clock: Clock) -> None:
         self._seconds = settings.after.total_seconds() + settings.margin.total_seconds()
