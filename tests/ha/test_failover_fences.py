@@ -10,10 +10,10 @@ import pytest
 from failover_kit import CLOCK, control_of
 
 from dbre.capabilities.ha.fencing.config_document import CommandFence, ControlFence, NetworkFence
-from dbre.capabilities.ha.fencing.ladder import acted_of, climb
-from dbre.capabilities.ha.fencing.rung import FenceFailed
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb, standing
+from dbre.capabilities.ha.fencing.rung import Act, FenceFailed
 from dbre.capabilities.ha.fencing.rungs import CommandRung, ControlRung, NetworkRung
-from dbre.core.errors import Unsupported
+from dbre.core.errors import DbreError, Unsupported
 from dbre.core.fleet import Address, Instance
 from dbre.core.programs.account import Account
 from dbre.engines.redis import RedisEngine
@@ -145,3 +145,35 @@ async def test_who_starts_servers_again_by_itself_is_left_to_it(server: RedisSer
     assert (await climb([rung], subject="n1", clock=CLOCK, note=quiet)).is_ours
     assert await rung.release() is None
     assert server.processes() == []
+
+
+class Broken(ControlRung):
+    """Does what it should, and cannot tell: as where the machine is lost from sight in the middle of it."""
+
+    name = "broken"
+
+    async def _stop(self) -> Act:
+        await super()._stop()
+        raise DbreError("lost from sight")
+
+
+async def test_a_rung_that_raises_half_way_is_taken_back_or_told(server: RedisServer) -> None:
+    host = RedisEngine().host(instance(server))
+    other = ControlRung(ControlFence(), host)
+    assert await standing([Broken(ControlFence(), host), other]) == {"broken": True, "control": True}
+    broken = Broken(ControlFence(), host, starts_again=False)
+    with pytest.raises(FenceFailed, match="broken stays as it is, and a person takes it back"):
+        await climb([broken], subject="n1", clock=CLOCK, note=quiet)
+    assert server.processes() == []
+    with pytest.raises(FenceFailed) as failed:
+        await climb([Broken(ControlFence(), host)], subject="n1", clock=CLOCK, note=quiet, before={"broken": True})
+    assert "broken could not be taken back: " in str(failed.value.context["left"])  # its start command is /bin/false
+    fenced = await climb([broken, other], subject="n1", clock=CLOCK, note=quiet, before={"broken": True, "control": True})
+    assert (fenced.rung, fenced.is_ours, fenced.acted) == ("control", True, ("broken", "control"))
+
+
+async def test_who_was_only_about_to_be_stopped_is_left_alone(server: RedisServer) -> None:
+    before = server.processes()
+    rung = ControlRung(ControlFence(), RedisEngine().host(instance(server)))
+    assert await rung.release() == "it was not stopped"
+    assert server.processes() == before

@@ -16,7 +16,7 @@ from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import KIND, FailoverRefused, Survey, refuse, survey
 from dbre.capabilities.ha.failover.verifying import verify_failover
-from dbre.capabilities.ha.fencing.ladder import acted_of, climb
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb, standing
 from dbre.capabilities.ha.promoting import promote
 from dbre.capabilities.ha.route.turning import lead_all
 from dbre.core.errors import DbreError, UsageError
@@ -108,6 +108,7 @@ class FailOver(Operation[FailoverInput]):
             "is_zero_promised": found.decision.loss.is_zero_promised,
             "loss": found.decision.loss.text,
             "reasons": {one.rule: one.value for one in found.decision.reasons},
+            "standing": await standing(found.ladder.rungs),
         }
 
     def asked_again(self, context: StepContext) -> FailoverInput:
@@ -126,19 +127,23 @@ class FailOver(Operation[FailoverInput]):
         """Rung after rung, until one is confirmed. Raises: FenceFailed; then nothing is promoted."""
         cluster, primary = self._cluster(context), self._named(context, "primary")
         ladder = await ladder_of(self._ground, cluster, primary, fence_id=_fence_id(context))
-        fenced = await climb(ladder.rungs, subject=primary.name, clock=context.clock, note=context.note)
+        before = context.results["confirm"].get("standing")
+        fenced = await climb(ladder.rungs, subject=primary.name, clock=context.clock, note=context.note, before=before)
         return fenced.as_document() | {"instance": primary.name}
 
     @step(timeout_seconds=300.0, idempotent=True)
     async def unfence(self, context: StepContext) -> Mapping[str, Any]:
         """Nothing was promoted: what this operation stopped or cut off comes back as what it was."""
-        acted = acted_of(context.result)
+        acted = acted_of(context.result, context.results["confirm"].get("standing"))
         if not acted:
-            return {"released": None}
+            return {"released": None, "left": []}
         cluster, primary = self._cluster(context), self._named(context, "primary")
         ladder = await ladder_of(self._ground, cluster, primary, fence_id=_fence_id(context))
-        done = [await ladder.rung(name, primary.name).release() for name in reversed(acted)]
-        return {"released": "; ".join(one for one in done if one is not None) or None}
+        done = {name: await ladder.rung(name, primary.name).release() for name in reversed(acted)}
+        left = [name for name, told in done.items() if told is None]
+        for name in left:
+            await context.note(f"{name}: what it may have done to {primary.name} stays as it is; a person takes it back")
+        return {"released": "; ".join(told for told in done.values() if told is not None) or None, "left": left}
 
     @step(timeout_seconds=60.0, idempotent=True)
     async def bar(self, context: StepContext) -> Mapping[str, Any]:

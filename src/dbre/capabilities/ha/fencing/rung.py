@@ -56,8 +56,12 @@ class Rung(Protocol):
         """Whether it is to take away an agent that runs, too, because it takes the machine away."""
         ...
 
+    async def stands(self) -> bool:
+        """Whether there is anything that it would stop or cut off: only that can be taken back. Raises: DbreError."""
+        ...
+
     async def fence(self) -> Act:
-        """Act, and say what was done. Raises: DbreError where it cannot."""
+        """Act, and say what was done. Raises: DbreError where it cannot; it may have done half of it then."""
         ...
 
     async def confirm(self) -> Confirmation:

@@ -23,6 +23,7 @@ __all__ = ["CommandRung", "ControlRung", "NetworkRung", "SelfFenceRung", "Silenc
 _KILL_SECONDS = 30.0
 _CONNECT_SECONDS = 1.0
 _AGAIN_SECONDS = 0.5
+_STOP_SHOWS_SECONDS = 0.5
 
 Silence = Callable[[], Awaitable[float | None]]
 """For how long a majority of the observers has not heard the server; None where there is no such majority."""
@@ -40,6 +41,10 @@ class ControlRung:
         self._host = host
         self._agent = agent
         self._starts_again = starts_again  # False: whoever promotes in this cluster decides as what it starts
+
+    async def stands(self) -> bool:
+        """Any process of the server is there."""
+        return not (await self._host.state()).is_gone
 
     async def fence(self) -> Act:
         """Stop it, and kill it where it does not obey; what is frozen or hangs is killed at once."""
@@ -76,8 +81,24 @@ class ControlRung:
         """Start it again as what it was; where somebody else may promote another one meanwhile, it is left to them."""
         if not self._starts_again:
             return None
-        await self._host.start(limit_seconds=_KILL_SECONDS * 2)
+        before = await self._host.state()
+        if before.processes:
+            await asyncio.sleep(_STOP_SHOWS_SECONDS)  # one that was told to stop a moment ago says still that it serves
+            before = await self._host.state()
+        if before.processes and before.is_answering:
+            return "it was not stopped"
+        await self._start()
         return "started again as what it was"
+
+    async def _start(self) -> None:
+        """Where a fence was interrupted, it may be about to stop, or some of its processes may be left: they are in the way."""
+        try:
+            await self._host.start(limit_seconds=_KILL_SECONDS * 2)
+        except (NotDone, ProgramFailed):
+            if (await self._host.state()).is_gone:
+                raise
+            await self._host.kill(limit_seconds=_KILL_SECONDS)
+            await self._host.start(limit_seconds=_KILL_SECONDS * 2)
 
 
 def _is_frozen(pid: int) -> bool:
@@ -100,6 +121,10 @@ class NetworkRung:
     def __init__(self, settings: NetworkFence, instance: Instance, *, fence_id: str) -> None:
         self._address = instance.address
         self._fence = NftFence(instance.address, name=fence_id, namespace=settings.namespace)
+
+    async def stands(self) -> bool:
+        """The rules are not there yet."""
+        return not await self._fence.is_cut()
 
     async def fence(self) -> Act:
         """Put the rules there."""
@@ -141,6 +166,10 @@ class CommandRung:
         self._instance = instance
         self._account = account
         self._clock = clock
+
+    async def stands(self) -> bool:
+        """Nobody here knows, and what the command that takes it back does to a machine that is on is the operator's word."""
+        return True
 
     async def fence(self) -> Act:
         """Run the command; that it ends with 0 proves nothing."""
@@ -194,6 +223,10 @@ class SelfFenceRung:
         self._seconds = settings.after.total_seconds() + settings.margin.total_seconds()
         self._silence = silence
         self._clock = clock
+
+    async def stands(self) -> bool:
+        """It does nothing to anybody."""
+        return False
 
     async def fence(self) -> Act:
         """Wait until the silence has lasted long enough."""

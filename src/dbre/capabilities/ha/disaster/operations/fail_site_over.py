@@ -24,7 +24,7 @@ from dbre.capabilities.ha.failover.fences import ladder_of, see_fenced
 from dbre.capabilities.ha.failover.operation import FailOver
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import Survey
-from dbre.capabilities.ha.fencing.ladder import acted_of, climb
+from dbre.capabilities.ha.fencing.ladder import acted_of, climb, standing
 from dbre.capabilities.ha.fencing.rung import FenceFailed
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Instance
@@ -76,8 +76,18 @@ class FailSiteOver(FailOver):
     @step(timeout_seconds=120.0, idempotent=True)
     async def confirm(self, context: StepContext) -> Mapping[str, Any]:
         """Listen and look again, at every instance of the site. Raises: FailoverRefused, PlanChanged."""
-        began = context.clock.now()
-        return {**(await FailOver.confirm.work(self, context) or {}), "began_at": began.isoformat()}
+        began, primary = context.clock.now(), self._named(context, "primary").name
+        found = await FailOver.confirm.work(self, context) or {}
+        peers = [one for one in self._site(self._cluster(context).name, primary).instances if one != primary]
+        return {
+            **found,
+            "standing_of": {one: await self._standing(context, one) for one in peers} | {primary: found["standing"]},
+            "began_at": began.isoformat(),
+        }
+
+    async def _standing(self, context: StepContext, name: str) -> Mapping[str, bool]:
+        cluster = self._cluster(context)
+        return await standing((await ladder_of(self._ground, cluster, instance_of(cluster, name), fence_id=LOOKING)).rungs)
 
     @step(timeout_seconds=900.0, idempotent=True)
     async def fence(self, context: StepContext) -> Mapping[str, Any]:
@@ -92,10 +102,10 @@ class FailSiteOver(FailOver):
     @step(timeout_seconds=300.0, idempotent=True)
     async def unfence_peer(self, context: StepContext) -> Mapping[str, Any]:
         """Nothing was promoted: what this operation stopped or cut off comes back."""
-        acted = acted_of(context.result)
+        peer = self._named(context, "instance")
+        acted = acted_of(context.result, _stood(context, peer))
         if not acted:
             return {"released": None}
-        peer = self._named(context, "instance")
         ladder = await ladder_of(self._ground, self._cluster(context), peer, fence_id=fence_step(context))
         done = [await ladder.rung(name, peer.name).release() for name in reversed(acted)]
         return {"released": "; ".join(one for one in done if one is not None) or None}
@@ -172,7 +182,8 @@ class FailSiteOver(FailOver):
     async def _fenced(self, context: StepContext, instance: Instance) -> Mapping[str, Any]:
         ladder = await ladder_of(self._ground, self._cluster(context), instance, fence_id=fence_step(context))
         try:
-            fenced = await climb(ladder.rungs, subject=instance.name, clock=context.clock, note=context.note)
+            before = _stood(context, instance)
+            fenced = await climb(ladder.rungs, subject=instance.name, clock=context.clock, note=context.note, before=before)
         except FenceFailed:
             who, how = context.plan.observed["attested_by"], context.plan.observed["attested"]
             if who is None:
@@ -193,3 +204,9 @@ class FailSiteOver(FailOver):
         found = self._disaster.plan_of(self._disaster.fleet.cluster(cluster)).site_of(primary)
         assert found is not None  # noqa: S101 - the plan was compared with the inventory
         return found
+
+
+def _stood(context: StepContext, instance: Instance) -> Mapping[str, bool]:
+    """What there was of an instance to be stopped or cut off before any fence acted."""
+    found: Mapping[str, Mapping[str, bool]] = context.results["confirm"].get("standing_of", {})
+    return found.get(instance.name, {})
