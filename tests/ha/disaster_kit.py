@@ -12,6 +12,7 @@ from ha_live import Engines
 from kill_kit import Failpoints, die_in
 
 from dbre.capabilities.ha.config_document import HaDocument
+from dbre.capabilities.ha.disaster.building import rehearsal_routes_of
 from dbre.capabilities.ha.disaster.ground import DisasterGround
 from dbre.capabilities.ha.disaster.operations import operations
 from dbre.capabilities.ha.failback.ground import failback_ground
@@ -94,7 +95,7 @@ class Sites:
                 other_work=nothing,
                 rehearsal=nothing,
             ),
-            rehearsal_routes=lambda _: (),
+            rehearsal_routes=lambda cluster: rehearsal_routes_of(self.settings, cluster),
             has_identities=False,
         )
 

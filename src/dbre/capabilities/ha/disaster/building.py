@@ -21,7 +21,7 @@ from dbre.ports.engine import EngineRegistry
 from dbre.ports.route import Route
 from dbre.ports.runtime import Runtime
 
-__all__ = ["disaster_approvals", "disaster_ground", "ground_of_command"]
+__all__ = ["disaster_approvals", "disaster_ground", "ground_of_command", "rehearsal_routes_of"]
 
 _KINDS = ("ha.dr_switch", "ha.dr_failover", "ha.dr_failback")
 
@@ -29,18 +29,19 @@ _KINDS = ("ha.dr_switch", "ha.dr_failover", "ha.dr_failback")
 def disaster_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store | None) -> DisasterGround:
     """Without ``store`` nothing is known of earlier rehearsals."""
     settings = config.get(HA)
-
-    def rehearsal_routes(cluster: Cluster) -> Sequence[Route]:
-        said = settings.of(cluster.name)
-        routes = said.disaster.rehearse.routes if said.disaster is not None else ()
-        return routes_of(HaDocument(clusters=(said.model_copy(update={"routes": routes}),)), cluster)
-
     return DisasterGround(
         failovers=failover_ground(config, fleet, engines, clock, store),
         switchovers=switchover_ground(config, fleet, engines, clock, store),
-        rehearsal_routes=rehearsal_routes,
+        rehearsal_routes=lambda cluster: rehearsal_routes_of(settings, cluster),
         has_identities=not access_from(config.get(ACCESS)).is_embedded,
     )
+
+
+def rehearsal_routes_of(settings: HaDocument, cluster: Cluster) -> Sequence[Route]:
+    """The records that only rehearsals turn. Raises: UsageError, Unsupported."""
+    said = settings.of(cluster.name)
+    routes = said.disaster.rehearse.routes if said.disaster is not None else ()
+    return routes_of(HaDocument(clusters=(said.model_copy(update={"routes": routes}),)), cluster)
 
 
 def disaster_approvals(config: Config, fleet: Fleet) -> tuple[ApprovalPolicy, ...]:

@@ -15,6 +15,7 @@ from dbre.capabilities.ha.route.turning import turn_all_back
 from dbre.capabilities.ha.switchover.assessment import assess
 from dbre.capabilities.ha.switchover.checks import CheckState
 from dbre.core.errors import DbreError
+from dbre.core.fleet import Address
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, step
 from dbre.core.operation.plan import LockMode, Plan, Risk, Step
@@ -45,13 +46,12 @@ class Rehearse(Operation[RehearseInput]):
         found = await look(ground, cluster, ground.plan_of(cluster), to=asked.to)
         primary, candidate = require_candidate(found)
         pair = {"from": primary.name, "to": candidate.name, "site": found.there.name}
-        routes = list(ground.rehearsal_routes(cluster))
-        before = {one.name: (await one.current()).as_document() for one in routes}
+        before = {one.name: await _state_of(one) for one in ground.rehearsal_routes(cluster)}
         steps = [
             Step("look", summary="see every promise of the plan, and every check of a planned change of primary", input=pair),
             Step("prove", summary=f"write to {primary.name} and read back", input=pair),
         ]
-        if routes:
+        if before:
             summary = f"lead the records for rehearsals {', '.join(before)} to {candidate.name} and back"
             steps.append(Step("turn-records", summary=summary, input=pair | {"before": before}))
         steps.append(Step("keep", summary="keep what was found", input=pair))
@@ -94,19 +94,10 @@ class Rehearse(Operation[RehearseInput]):
         """There and back, with the keys and at the servers of the real ones."""
         cluster = cluster_of(self._ground, context)
         address = instance_in(cluster, context.input["to"]).address
-        before = {name: RouteState.from_document(one) for name, one in context.input["before"].items()}
-        checks: list[Obstacle] = []
+        told, checks = context.input["before"], list[Obstacle]()
         for route in self._ground.rehearsal_routes(cluster):
-            if route.name not in before:
-                continue
-            try:
-                try:
-                    await route.point_to(address, before=before[route.name])
-                    checks += await _seen(route, address)
-                finally:
-                    await asyncio.shield(turn_all_back([route], address, before=before))
-            except DbreError as error:
-                checks.append(_record_check(route, printable(error.message, limit=300), is_met=False))
+            if route.name in told:
+                checks += await _there_and_back(route, address, told[route.name])
         return {"checks": [obstacle_row(one) for one in checks]}
 
     @step(timeout_seconds=_SHORT_SECONDS, idempotent=True)
@@ -146,7 +137,31 @@ class Rehearse(Operation[RehearseInput]):
         ]
 
 
-async def _seen(route: Route, address: Any) -> list[Obstacle]:
+async def _state_of(route: Route) -> dict[str, Any]:
+    """Where it leads, or why nobody can tell: that is found out by a rehearsal, and must not keep it from the rest."""
+    try:
+        return (await route.current()).as_document()
+    except DbreError as error:
+        return {"problem": printable(error.message, limit=300)}
+
+
+async def _there_and_back(route: Route, address: Address, told: Mapping[str, Any]) -> list[Obstacle]:
+    """What was seen while it led to the other site; it is led back whatever that was, and after whoever was killed here."""
+    if "problem" in told:
+        return [_record_check(route, told["problem"], is_met=False)]
+    before, checks = RouteState.from_document(told), list[Obstacle]()
+    try:
+        try:
+            await route.point_to(address, before=before)
+            checks += await _seen(route, address)
+        finally:
+            await asyncio.shield(turn_all_back([route], address, before={route.name: before}))
+    except DbreError as error:
+        checks.append(_record_check(route, printable(error.message, limit=300), is_met=False))
+    return checks
+
+
+async def _seen(route: Route, address: Address) -> list[Obstacle]:
     return [
         _record_check(route, f"{one.name}: {one.seen} (wanted: {one.wanted})", is_met=one.is_ok, is_blocking=not one.is_advice)
         for one in await route.verify(address)
