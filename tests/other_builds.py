@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from dbre.core.errors import DbreError
@@ -11,6 +12,8 @@ from dbre.core.programs.account import Account
 from dbre.core.programs.cache import build_once
 from dbre.core.programs.errors import BinariesMissing
 from dbre.core.programs.run import run
+from dbre.engines.postgres.binaries import PostgresBinaries, find_postgres, list_postgres
+from dbre.lab.site import Site
 
 _LINE = re.compile(r"^\s*\S+ \| (\S+) \|", re.MULTILINE)
 _SELF = Account(name="root", uid=os.geteuid(), gid=os.getegid(), switch=False)
@@ -45,6 +48,33 @@ async def other_build(
         directory.chmod(0o755)
 
     return await build_once(target, build) / "files", upstream(fits[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Builds:
+    """Two trees of one major version of PostgreSQL."""
+
+    older: PostgresBinaries
+    newer: PostgresBinaries
+
+
+async def postgres_builds(site: Site) -> Builds:
+    """The installed one of version 15, and another. Raises: Unsupported where there is none."""
+    here = await find_postgres(account=site.account, cache=site.cache, version=15)
+    files, _ = await other_build("postgresql-15", number_of(here), site.cache, beside="postgresql-client-15")
+    (other,) = list_postgres(bindir=files / "usr/lib/postgresql/15/bin")
+    older, newer = sorted((here, other), key=number_of)
+    return Builds(older=older, newer=newer)
+
+
+def number_of(binaries: PostgresBinaries) -> tuple[int, ...]:
+    """15.18 (Debian 15.18-0+deb12u1) is 15.18."""
+    return tuple(int(part) for part in text_of(binaries).split("."))
+
+
+def text_of(binaries: PostgresBinaries) -> str:
+    """As the server itself tells it."""
+    return binaries.version_text.split(" ")[0]
 
 
 async def _unpack(package: str, directory: Path) -> None:

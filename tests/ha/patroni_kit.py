@@ -1,6 +1,7 @@
 """A cluster that Patroni runs as a fleet, and its word."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,12 +9,16 @@ from ha_live import Engines, no_store, until
 
 from dbre.capabilities.ha.config_document import HA, HaDocument
 from dbre.capabilities.ha.patroni.config_document import PatroniDocument
+from dbre.capabilities.ha.patroni.hand_over import PatroniHandOver
+from dbre.capabilities.ha.patroni.steward import PatroniSteward
 from dbre.capabilities.ha.patroni.word import PatroniWord, read_word
 from dbre.core.clock import SystemClock
 from dbre.core.fleet import Cluster, Fleet, Instance, TlsMode
+from dbre.core.store import Store
 from dbre.lab.patroni.cluster import PatroniCluster
 from dbre.lab.patroni.configuration import REST_USER
 from dbre.testing.patroni_fixtures import OBSERVER
+from upgrade_kit import Ground, Walker
 
 
 def fleet_of(cluster: PatroniCluster) -> Fleet:
@@ -63,3 +68,18 @@ async def word_until(cluster: PatroniCluster, fits: Callable[[PatroniWord], bool
 
     asking: Callable[[], Awaitable[PatroniWord]] = ask
     return await until(asking, fits)
+
+
+def patroni_walker(cluster: PatroniCluster, store: Store, **settings: Any) -> Walker:
+    """Runs rolling operations of such a cluster; ``settings``: of the section ``upgrade``."""
+    fleet, document = fleet_of(cluster), document_of(cluster)
+    ground = Ground.of(fleet, settings=settings)
+    hand_over = PatroniHandOver(document, fleet, SystemClock())
+    steward = PatroniSteward(document, fleet, SystemClock())
+    return Walker(
+        store=store,
+        ground=Ground(
+            upgrades=replace(ground.upgrades, steward_of=lambda _: steward),
+            switchovers=replace(ground.switchovers, hand_over_of=lambda _: hand_over),
+        ),
+    )

@@ -2,22 +2,19 @@
 
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from patroni_kit import document_of, fleet_of
+from patroni_kit import patroni_walker
 
-from dbre.capabilities.ha.patroni.hand_over import PatroniHandOver
-from dbre.capabilities.ha.patroni.steward import PatroniSteward
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
 from dbre.lab.patroni.cluster import PatroniCluster
 from dbre.ports.settings import SettingRefused
-from upgrade_kit import Ground, Walker, results_of, steps_of
+from upgrade_kit import results_of, steps_of
 
 pytestmark = pytest.mark.timeout(600)  # the first one makes the cluster, which takes long on a busy machine
 
@@ -26,20 +23,6 @@ pytestmark = pytest.mark.timeout(600)  # the first one makes the cluster, which 
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
     async with open_store(f"sqlite:///{tmp_path / 's.db'}", clock=SystemClock(), exclusive=True, migrate=True) as opened:
         yield opened
-
-
-def walker_of(cluster: PatroniCluster, store: Store, **settings: Any) -> Walker:
-    fleet, document = fleet_of(cluster), document_of(cluster)
-    ground = Ground.of(fleet, settings=settings)
-    hand_over = PatroniHandOver(document, fleet, SystemClock())
-    steward = PatroniSteward(document, fleet, SystemClock())
-    return Walker(
-        store=store,
-        ground=Ground(
-            upgrades=replace(ground.upgrades, steward_of=lambda _: steward),
-            switchovers=replace(ground.switchovers, hand_over_of=lambda _: hand_over),
-        ),
-    )
 
 
 async def asked(cluster: PatroniCluster, query: str) -> dict[str, str]:
@@ -60,7 +43,7 @@ async def test_a_setting_reaches_replicas_first_and_patroni_keeps_it(patroni_clu
     old = await patroni_cluster.wait_healthy()
     before, wanted = await asked(patroni_cluster, "SHOW max_connections"), "131"
 
-    record = await walker_of(patroni_cluster, store).do("upgrade.parameters", set={"max_connections": wanted})
+    record = await patroni_walker(patroni_cluster, store).do("upgrade.parameters", set={"max_connections": wanted})
 
     assert record.state is OperationState.SUCCEEDED, record.error
     assert set((await asked(patroni_cluster, "SHOW max_connections")).values()) == {wanted}
@@ -80,7 +63,7 @@ async def test_every_server_is_restarted_once_and_the_primary_leads_again(
     old = await patroni_cluster.wait_healthy()
     before = await asked(patroni_cluster, "SELECT pg_postmaster_start_time()")
 
-    record = await walker_of(patroni_cluster, store).do("upgrade.restart", back=True)
+    record = await patroni_walker(patroni_cluster, store).do("upgrade.restart", back=True)
 
     assert record.state is OperationState.SUCCEEDED, record.error
     after = await asked(patroni_cluster, "SELECT pg_postmaster_start_time()")
@@ -91,7 +74,7 @@ async def test_every_server_is_restarted_once_and_the_primary_leads_again(
 
 @pytest.mark.soak
 async def test_lowering_begins_with_the_primary(patroni_cluster: PatroniCluster, store: Store) -> None:
-    old, walker = await patroni_cluster.wait_healthy(), walker_of(patroni_cluster, store)
+    old, walker = await patroni_cluster.wait_healthy(), patroni_walker(patroni_cluster, store)
     raised = await walker.do("upgrade.parameters", set={"max_worker_processes": "12"}, in_place=True)
     assert raised.state is OperationState.SUCCEEDED, raised.error
     assert steps_of(raised)[-1] == f"change:db-{old.name}"
@@ -113,7 +96,7 @@ async def test_a_server_that_does_not_start_with_it_gets_back_what_it_had(
     old, before = await patroni_cluster.wait_healthy(), await kept(patroni_cluster, "shared_buffers")
     own = await asked(patroni_cluster, "SHOW huge_pages")
 
-    record = await walker_of(patroni_cluster, store).do("upgrade.parameters", set={"huge_pages": "on"})
+    record = await patroni_walker(patroni_cluster, store).do("upgrade.parameters", set={"huge_pages": "on"})
 
     assert record.state in (OperationState.COMPENSATED, OperationState.FAILED), record.error
     assert record.error is not None
@@ -129,7 +112,7 @@ async def test_a_value_that_a_node_hides_is_taken_back(patroni_cluster: PatroniC
     """The lab's nodes have shared_buffers in files of their own."""
     old = await patroni_cluster.wait_healthy()
 
-    record = await walker_of(patroni_cluster, store).do("upgrade.parameters", set={"shared_buffers": "20MB"})
+    record = await patroni_walker(patroni_cluster, store).do("upgrade.parameters", set={"shared_buffers": "20MB"})
 
     assert record.state in (OperationState.COMPENSATED, OperationState.FAILED), record.error
     assert record.error is not None
@@ -144,19 +127,19 @@ async def test_the_installed_version_is_told_by_a_command(patroni_cluster: Patro
     program = patroni_cluster.nodes[0].binaries.program("postgres")
     names = [f"db-{one.name}" for one in patroni_cluster.nodes]
     told = [{"instance": name, "version": [str(program), "--version"]} for name in names]
-    record = await walker_of(patroni_cluster, store, commands=told).do("upgrade.minor")
+    record = await patroni_walker(patroni_cluster, store, commands=told).do("upgrade.minor")
     assert record.state is OperationState.SUCCEEDED, record.error
     assert steps_of(record) == []
     with pytest.raises(PrecheckFailed, match="unknown is installed"):
-        await walker_of(patroni_cluster, store).submit("upgrade.minor")
+        await patroni_walker(patroni_cluster, store).submit("upgrade.minor")
     other = [{"instance": name, "version": [sys.executable, "--version"]} for name in names]
     with pytest.raises(PrecheckFailed, match="minor step"):
-        await walker_of(patroni_cluster, store, commands=other).submit("upgrade.minor")
+        await patroni_walker(patroni_cluster, store, commands=other).submit("upgrade.minor")
 
 
 @pytest.mark.soak
 async def test_what_is_in_the_way_is_said_before_anything_is_done(patroni_cluster: PatroniCluster, store: Store) -> None:
-    old, walker = await patroni_cluster.wait_healthy(), walker_of(patroni_cluster, store)
+    old, walker = await patroni_cluster.wait_healthy(), patroni_walker(patroni_cluster, store)
     await patroni_cluster.configure({"pause": True})
     try:
         with pytest.raises(PrecheckFailed, match="not paused"):
