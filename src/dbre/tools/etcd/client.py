@@ -1,4 +1,7 @@
-"""Requests to an etcd: each goes to one member after the other, as long as it is certain that none has done it."""
+"""Requests to an etcd: a change goes to one member after the other, as long as it is certain that none has done it.
+
+A question may be asked twice, so that a member which is silent holds up no other one for long.
+"""
 
 import asyncio
 import json
@@ -9,6 +12,7 @@ from typing import Any
 from dbre.core.errors import DbreError, Denied, Unreachable
 from dbre.core.text import printable
 from dbre.tools.etcd.model import Compared, EtcdError, Event, KeyValue, LeaseLife, MemberHealth, NoQuorum, Range, encoded
+from dbre.tools.first_answer import Silent, first_answer
 from dbre.tools.json_servers import Answer, JsonServers, NoAnswer, NotAsked, ServersAccess, shown
 
 __all__ = ["EtcdClient"]
@@ -129,15 +133,18 @@ class EtcdClient:
             return MemberHealth(url=url, error=error.message if isinstance(error, DbreError) else f"a strange answer: {error}")
 
     async def _asked(self, path: str, document: Mapping[str, Any], *, is_repeatable: bool = False) -> dict[str, Any]:
+        if is_repeatable:
+            try:
+                url, found = await first_answer(self._in_order(), lambda one: self._with_token(one, path, document))
+            except Silent as error:
+                raise self._nobody(error.failures) from error
+            self._first = self._access.urls.index(url)
+            return found
         failures: list[Unreachable] = []
         for url in self._in_order():
             try:
                 found = await self._with_token(url, path, document)
             except NotAsked as error:
-                failures.append(error)
-            except Unreachable as error:
-                if not is_repeatable:
-                    raise
                 failures.append(error)
             else:
                 self._first = self._access.urls.index(url)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from dbre.core.errors import DbreError, Denied, Refused, Unreachable
+from dbre.tools.first_answer import Silent, first_answer
 from dbre.tools.json_servers import Answer, JsonServers, NoAnswer, NotAsked, ServersAccess, shown
 from dbre.tools.patroni.model import ClusterView, NodeState, SwitchoverAnswer, SwitchoverOutcome, TimelineChange
 
@@ -141,20 +142,20 @@ class PatroniClient:
 
     async def _any(self, path: str) -> Answer:
         """The answer of the first member that has one; all know the same. Raises: Unreachable."""
-        failures: list[str] = []
-        for url in self._access.urls:
-            try:
-                answer = await self._servers.ask(url, "GET", path)
-            except Unreachable as error:
-                failures.append(error.message)
-                continue
-            if answer.status == 200:
-                return answer
-            failures.append(f"{shown(url)} answers {path} with {answer.status}: {answer.text}")
-        raise Unreachable(
-            f"no member of Patroni answers: {'; '.join(failures)}",
-            hint="see whether Patroni runs there, and whether its consensus store has a quorum",
-        )
+
+        async def ask(url: str) -> Answer:
+            answer = await self._servers.ask(url, "GET", path)
+            if answer.status != 200:
+                raise NoAnswer(f"{shown(url)} answers {path} with {answer.status}: {answer.text}")
+            return answer
+
+        try:
+            return (await first_answer(self._access.urls, ask))[1]
+        except Silent as error:
+            raise Unreachable(
+                f"no member of Patroni answers: {error.message}",
+                hint="see whether Patroni runs there, and whether its consensus store has a quorum",
+            ) from error
 
     async def _changed(
         self, method: str, path: str, document: object = None, *, timeout_seconds: float | None = None

@@ -7,13 +7,12 @@ still listens.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.failover.document import FailoverInput
 from dbre.capabilities.ha.failover.fences import agent_of
 from dbre.capabilities.ha.failover.lease import lease_reasons
@@ -107,10 +106,12 @@ class ReleaseLease(FailOver):
             )
         # A node that hangs is silent for as long as it is waited for, and the lease ends meanwhile.
         patient = document.model_copy(update={"timeout": min(document.timeout, _PATIENCE)})
-        found, word = await asyncio.gather(
-            self.look(asked, is_release=True), read_word(patient, self._ground.fleet, cluster, self._ground.clock)
+        found, word, alive = await asyncio.gather(
+            self.look(asked, is_release=True),
+            read_word(patient, self._ground.fleet, cluster, self._ground.clock),
+            living(access_of(document), document.urls, timeout_seconds=_PATIENCE.total_seconds()),
         )
-        sign = await self._sign_of_life(document, word, cluster, found)
+        sign = await self._sign_of_life(document, word, cluster, found, alive)
         reasons = (*found.decision.reasons, *lease_reasons(word, found.situation.primary.name, sign=sign))
         return replace(found, decision=replace(found.decision, reasons=reasons)), word
 
@@ -126,9 +127,11 @@ class ReleaseLease(FailOver):
         async with await self._etcd(document) as etcd:
             key = key_of(document, cluster, "leader")
             before = (await etcd.read(key)).only
-            await self._see_fenced(context)
-            await self._see_agent_gone(context, cluster)
-            await self._see_nobody_listens(context, document)
+            await asyncio.gather(
+                self._see_fenced(context),
+                self._see_agent_gone(context, cluster),
+                self._see_nobody_listens(context, document),
+            )
             # A Patroni that is started again holds the lease anew under the same name.
             revision = before.mod_revision if before is not None else None
             done = await etcd.compare_and_delete(key, member, mod_revision=revision)
@@ -148,7 +151,9 @@ class ReleaseLease(FailOver):
         leader = found.value.decode("utf-8", "replace") if found is not None else None
         return {"member": member, "is_released": True, "leader": leader, "revision": None}
 
-    async def _sign_of_life(self, document: PatroniDocument, word: PatroniWord, cluster: Cluster, found: Survey) -> str | None:
+    async def _sign_of_life(
+        self, document: PatroniDocument, word: PatroniWord, cluster: Cluster, found: Survey, alive: Sequence[str]
+    ) -> str | None:
         """What shows that the leader's Patroni lives, or why nobody can tell.
 
         None: it is silent, and none is seen to run that is not going to be turned off with its machine.
@@ -163,7 +168,7 @@ class ReleaseLease(FailOver):
             awake = await agent.awake()
             if awake is None or not any(one.ends_agent for one in found.ladder.rungs):
                 return awake  # what is frozen answers nobody
-        if await living(access_of(document), apis, timeout_seconds=_PATIENCE.total_seconds()):
+        if any(one in alive for one in apis):
             return "Patroni answers there, and waits for its server"
         return None
 
@@ -181,20 +186,7 @@ class ReleaseLease(FailOver):
     async def _see_nobody_listens(self, context: StepContext, document: PatroniDocument) -> None:
         """A fence of the server alone leaves its Patroni, which goes on once its machine or its server lets it."""
         given = context.input.get("apis", document.urls)
-        for url in (one for one in document.urls if one in given):
-            try:
-                is_there = await is_open(api_address(url))
-            except OSError as error:  # whom nobody finds may live
-                raise PatroniLives(
-                    f"whether Patroni still listens at {api_address(url)} cannot be seen: its name leads nowhere",
-                    hint="name its REST API by number under patroni: urls: of the cluster in ha: clusters:",
-                ) from error
-            if is_there:
-                raise PatroniLives(
-                    f"{context.input['primary']} is fenced, and its Patroni still listens at {api_address(url)}: "
-                    "its lease is left alone",
-                    hint="stop that Patroni or its machine, and plan again; or wait until its lease ends: dbre ha status",
-                )
+        await asyncio.gather(*(_see_silent(one, context.input["primary"]) for one in document.urls if one in given))
 
     @step(timeout_seconds=_PROMOTED_WITHIN_SECONDS + 30.0, idempotent=True)
     async def await_promotion(self, context: StepContext) -> Mapping[str, Any]:
@@ -203,9 +195,11 @@ class ReleaseLease(FailOver):
         old, begun = context.input["primary"], clock.monotonic()
         others = tuple(one for one in cluster.instances if one.name != old)
         async with Nodes(self._ground.engines, self._ground.fleet, limit_seconds=2.0) as nodes:
+            await nodes.prepare([cluster.name])
             while clock.monotonic() - begun < _PROMOTED_WITHIN_SECONDS:
-                topology = await discover(nodes, self._ground.fleet, cluster, seeds=others)
-                found = next((one for one in topology.primaries if one.name != old and one.instance in others), None)
+                # Not whom they name: they still follow one that is off, and silent.
+                seen = await asyncio.gather(*(nodes.ask(one) for one in others))
+                found = next((one for one in seen if one.is_primary and one.view is not None and one.view.is_writable), None)
                 if found is not None:
                     return {"candidate": found.name, "seconds": round(clock.monotonic() - begun, 3)}
                 await clock.sleep(_LOOK_SECONDS)
@@ -232,6 +226,21 @@ class ReleaseLease(FailOver):
                 hint=f"name it: ha: clusters: - cluster: {cluster.name} patroni: etcd: urls:",
             )
         return found
+
+
+async def _see_silent(url: str, primary: str) -> None:
+    try:
+        is_there = await is_open(api_address(url))
+    except OSError as error:  # whom nobody finds may live
+        raise PatroniLives(
+            f"whether Patroni still listens at {api_address(url)} cannot be seen: its name leads nowhere",
+            hint="name its REST API by number under patroni: urls: of the cluster in ha: clusters:",
+        ) from error
+    if is_there:
+        raise PatroniLives(
+            f"{primary} is fenced, and its Patroni still listens at {api_address(url)}: its lease is left alone",
+            hint="stop that Patroni or its machine, and plan again; or wait until its lease ends: dbre ha status",
+        )
 
 
 def _apis(document: PatroniDocument, word: PatroniWord) -> list[str]:

@@ -13,7 +13,7 @@ from dbre.core.clock import Clock
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Address, Cluster, Fleet
 from dbre.core.text import printable
-from dbre.tools.etcd import EtcdClient, LeaseLife, MemberHealth, NoQuorum
+from dbre.tools.etcd import EtcdClient, LeaseLife, MemberHealth, NoQuorum, Range
 from dbre.tools.patroni import ClusterView, Member, NodeState, PatroniClient
 
 __all__ = ["PatroniWord", "StoreWord", "SyncKey", "read_word"]
@@ -153,15 +153,13 @@ async def _config(patroni: PatroniClient) -> Mapping[str, Any] | None:
 async def _store(etcd: EtcdClient | None, document: PatroniDocument, cluster: Cluster) -> StoreWord | None:
     if etcd is None:
         return None
-    members = await etcd.health()
-    try:
-        prefix = key_of(document, cluster, "")
-        found = await etcd.read(prefix, prefix=True)
-        keys = {one.key.decode("utf-8", "replace").removeprefix(prefix): one for one in found.items}
-        leader, sync, first = (keys.get(name) for name in ("leader", "sync", "initialize"))
-        lease = await etcd.lease_life(leader.lease) if leader is not None and leader.lease else None
-    except DbreError as error:
-        return StoreWord(members=members, error=error)
+    prefix = key_of(document, cluster, "")
+    members, read = await asyncio.gather(etcd.health(), _keys(etcd, prefix))  # one that is silent is waited for once
+    if isinstance(read, DbreError):
+        return StoreWord(members=members, error=read)
+    found, lease = read
+    keys = {one.key.decode("utf-8", "replace").removeprefix(prefix): one for one in found.items}
+    leader, sync, first = (keys.get(name) for name in ("leader", "sync", "initialize"))
     return StoreWord(
         members=members,
         leader=_text(leader.value) if leader is not None else None,
@@ -172,6 +170,15 @@ async def _store(etcd: EtcdClient | None, document: PatroniDocument, cluster: Cl
         groups=tuple(sorted(name.partition("/")[0] for name in keys if name.endswith("/leader"))),
         revision=found.revision,
     )
+
+
+async def _keys(etcd: EtcdClient, prefix: str) -> tuple[Range, LeaseLife | None] | DbreError:
+    try:
+        found = await etcd.read(prefix, prefix=True)
+        leader = next((one for one in found.items if one.key == f"{prefix}leader".encode()), None)
+        return found, await etcd.lease_life(leader.lease) if leader is not None and leader.lease else None
+    except DbreError as error:
+        return error
 
 
 def _document(value: bytes) -> object:
