@@ -1,7 +1,10 @@
 """Escalations do not fall silent: after an answer that ran out, a return of the trouble, or another configuration."""
 
+import asyncio
+from datetime import datetime
 from typing import Any
 
+import pytest
 from incident_kit import FLEET, IncidentWorld
 from test_oncall_escalation import Duty, directory
 
@@ -11,6 +14,7 @@ from dbre.capabilities.incident.oncall.escalation import EscalationState
 from dbre.capabilities.incident.oncall.escalation_desk import ESCALATED, EscalationDesk
 from dbre.capabilities.incident.oncall.escalation_repository import find_escalation
 from dbre.core.events import Event
+from dbre.testing.clock import FakeClock
 
 
 async def test_who_has_it_in_hand_may_say_so_again_once_the_first_answer_has_run_out(world: IncidentWorld) -> None:
@@ -49,6 +53,37 @@ async def test_what_comes_back_after_everybody_was_told_begins_anew(world: Incid
     await duty.hear("updated", 3, state="detected")  # it hurts again
     await duty.pass_time(1)
     assert (await duty.told())[2:] == [("level", ["ana"])]
+
+
+class HastyClock(FakeClock):
+    """Two minutes pass in the very next turn of the event loop after one of the looks at it."""
+
+    jumps_after = 0
+
+    def now(self) -> datetime:
+        self.jumps_after -= 1
+        if self.jumps_after == 0:
+            asyncio.get_running_loop().call_soon(self._jump)
+        return super().now()
+
+    def _jump(self) -> None:
+        self.step_wall(120)
+        self.step_monotonic(120)
+
+
+@pytest.mark.parametrize("look", range(2, 7))
+async def test_a_step_that_falls_due_while_the_desk_lies_down_is_not_slept_over(world: IncidentWorld, look: int) -> None:
+    clock = HastyClock(world.clock.now())
+    world.clock = clock
+    duty = Duty(world, directory(levels=[{"people": ["ana"], "wait": "2m"}], repeat=0))
+    await duty.hear("opened", 1)
+    clock.jumps_after = look
+    task = asyncio.ensure_future(duty.desk.run())
+    async with asyncio.timeout(60):
+        while await duty.told() != [("level", ["ana"]), ("exhausted", [])]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_an_answer_with_a_time_has_one_also_after_a_quiet_while(world: IncidentWorld) -> None:

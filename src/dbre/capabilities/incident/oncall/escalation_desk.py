@@ -4,7 +4,7 @@ A step and the event that tells of it are one transaction: after a crash it was 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -132,25 +132,29 @@ class EscalationDesk:
         while True:
             self._changed.clear()
             try:
-                wait = await self._step_all()
+                next_at = await self._step_all()
             except ControlPlaneLockLost:
                 raise
             except StoreError as error:
                 _log.error("escalation_store_failed", code=error.code, error=error.message)
-                wait = _STORE_WAIT_SECONDS
-            await self._sleep(wait)
+                await self._sleep(self._clock.sleep(_STORE_WAIT_SECONDS))
+            else:
+                await self._sleep(self._wait_until(next_at))
 
-    async def _step_all(self) -> float:
+    async def _step_all(self) -> datetime | None:
+        """Take the steps that are due. Returns: when to look again, or None: nothing is to come."""
         async with self._store.read() as connection:
-            due = await due_escalations(connection, self._clock.now())
-            next_at = None if due else await next_due_at(connection)
+            now = self._clock.now()
+            due = await due_escalations(connection, now)
+            next_at = now if due else await next_due_at(connection)
         for one in due:
             await self._step(one.incident_id)
-        if due:
-            return 0.0
-        if next_at is None:
-            return _LOOK_SECONDS
-        return min(max((next_at - self._clock.now()).total_seconds(), 0.0), _LOOK_SECONDS)
+        return next_at
+
+    async def _wait_until(self, moment: datetime | None) -> None:
+        """Counts what is left when the sleep begins: counted before, what passes in between would be slept once more."""
+        left = _LOOK_SECONDS if moment is None else (moment - self._clock.now()).total_seconds()
+        await self._clock.sleep(min(max(left, 0.0), _LOOK_SECONDS))
 
     async def _step(self, incident_id: str) -> None:
         async with self._store.begin() as connection:
@@ -182,8 +186,9 @@ class EscalationDesk:
             found[name] = () if shift is None else (shift.person,)
         return found
 
-    async def _sleep(self, seconds: float) -> None:
-        tasks = {asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(self._clock.sleep(seconds))}
+    async def _sleep(self, sleep: Coroutine[Any, Any, None]) -> None:
+        """Until the sleep ends, or something is heard of an incident."""
+        tasks = {asyncio.ensure_future(self._changed.wait()), asyncio.ensure_future(sleep)}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
