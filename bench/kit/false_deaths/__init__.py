@@ -1,0 +1,1 @@
+"""Clusters that suffer, and whoever takes that for death."""
