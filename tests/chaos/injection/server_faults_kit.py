@@ -3,7 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from dbre.capabilities.chaos.injection.model import InjectionFailed
 from dbre.capabilities.chaos.injection.order import Order
 from dbre.capabilities.chaos.injection.supervising import Injection
 from dbre.core.clock import SystemClock
+from dbre.lab.mariadb import MariaDbServer
 from dbre.lab.server import LabServer
 
 Look = Callable[[], Awaitable[bool]]
@@ -115,3 +117,18 @@ class Shop:
             except (psycopg.Error, asyncmy.errors.Error, RedisError, OSError, EOFError):
                 self.ends += 1
                 await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def administrator(server: MariaDbServer, **more: Any) -> AsyncIterator[Any]:
+    """A connection of the superuser to a MariaDB."""
+    where = {"host": server.address.host, "port": server.address.port, "user": server.superuser}
+    async with asyncmy.connect(**where, password=server.password.reveal(), autocommit=True, **more) as connection:
+        yield connection
+
+
+async def execute(connection: Any, statement: str) -> Any:
+    """The rows of a statement, if it gives any."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(statement)
+        return await cursor.fetchall() if cursor.description else ()

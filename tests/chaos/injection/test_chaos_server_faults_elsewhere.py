@@ -1,7 +1,5 @@
 """Faults that MariaDB and Redis make when they are asked to: seen on a server, gone after their runner, healed."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeout
-from server_faults_kit import ENDS, Look, Shop, come_and_go, failure_of
+from server_faults_kit import ENDS, Look, Shop, administrator, come_and_go, execute, failure_of
 
 from dbre.capabilities.chaos.injection.fitting import check_engine
 from dbre.core.errors import UsageError
@@ -34,19 +32,6 @@ def mariadb_says(server: MariaDbServer, query: str) -> Look:
             return bool(rows and rows[0][0] not in (None, 0, "0"))
 
     return look
-
-
-@asynccontextmanager
-async def administrator(server: MariaDbServer, **more: Any) -> AsyncIterator[Any]:
-    where = {"host": server.address.host, "port": server.address.port, "user": server.superuser}
-    async with asyncmy.connect(**where, password=server.password.reveal(), autocommit=True, **more) as connection:
-        yield connection
-
-
-async def execute(connection: Any, statement: str) -> Any:
-    async with connection.cursor() as cursor:
-        await cursor.execute(statement)
-        return await cursor.fetchall() if cursor.description else ()
 
 
 async def shopper(where: dict[str, Any]) -> Any:

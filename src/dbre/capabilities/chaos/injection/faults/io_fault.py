@@ -95,10 +95,12 @@ class IoFault(Preloaded):
         return {"LD_PRELOAD": str(place / _LIBRARY), "DBRE_IO_CONTROL": str(place / _CONTROL)}
 
     async def look(self, inverse: Mapping[str, Any]) -> Sighting:
-        """Whether the server runs with the library, and what that has counted."""
+        """Whether the server runs with the library, or ended by what that told it, and what the library has counted."""
         counts = self._last if self._last is not None else await asyncio.to_thread(_control(inverse).counts)
         is_tagged = await asyncio.to_thread(self.is_tagged)
-        return Sighting(is_tagged, f"{counts.seen} calls seen, {counts.failed} failed, {counts.delayed} delayed")
+        has_ended = not is_tagged and counts.is_on and counts.failed > 0
+        told = f"{counts.seen} calls seen, {counts.failed} failed, {counts.delayed} delayed"
+        return Sighting(is_tagged or has_ended, f"{told}; the server has ended by them" if has_ended else told)
 
     async def end(self, inverse: Mapping[str, Any]) -> None:
         """Switch it off at once, start the server without it, and take the files away."""
