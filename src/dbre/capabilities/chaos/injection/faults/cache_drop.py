@@ -21,6 +21,7 @@ __all__ = ["CACHE_DROP", "CacheDrop", "CacheDropParameters"]
 
 _NEGLIGIBLE_BYTES = 2**20
 _GONE = 0.5  # of what was there: the server goes on reading meanwhile
+_LOWEST_BIT = bytes(number & 1 for number in range(256))  # of what mincore says of a page; the others are not defined
 
 
 class CacheDropParameters(Parameters):
@@ -105,29 +106,29 @@ def _readable(directory: Path) -> Iterator[int]:
 
 def _drop(directory: Path) -> None:
     for descriptor in _readable(directory):
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        with suppress(OSError):  # a file system that knows no such advice: the proof will tell
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _held(directory: Path) -> int:
     """How much of the files is in memory, in bytes, as mincore(2) tells it."""
-    return sum(_held_of(descriptor) for descriptor in _readable(directory))
-
-
-def _held_of(descriptor: int) -> int:
-    size = os.fstat(descriptor).st_size
-    if not size:
-        return 0
     library = ctypes.CDLL(None, use_errno=True)
-    pages = (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE
-    with mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
-        told = (ctypes.c_ubyte * pages)()
+    return sum(_held_of(descriptor, library) for descriptor in _readable(directory))
+
+
+def _held_of(descriptor: int, library: ctypes.CDLL) -> int:
+    """Nothing of a file that a server makes shorter while we look, or that cannot be mapped."""
+    try:
+        # Private and writable: only such a map has an address that can be had here; nothing is written.
+        mapped = mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    except (OSError, ValueError):  # ValueError: it is empty
+        return 0
+    with mapped:
+        told = (ctypes.c_ubyte * ((len(mapped) + mmap.PAGESIZE - 1) // mmap.PAGESIZE))()
         view = ctypes.c_char.from_buffer(mapped)
-        address = ctypes.addressof(view)
-        failed = library.mincore(ctypes.c_void_p(address), ctypes.c_size_t(size), told)
+        failed = library.mincore(ctypes.c_void_p(ctypes.addressof(view)), ctypes.c_size_t(len(mapped)), told)
         del view  # else the map cannot be closed
-        if failed:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return sum(one & 1 for one in told) * mmap.PAGESIZE
+    return 0 if failed else bytes(told).translate(_LOWEST_BIT).count(1) * mmap.PAGESIZE
 
 
 def _make(scene: Scene) -> Fault:
