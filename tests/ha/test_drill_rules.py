@@ -91,7 +91,7 @@ def test_runs_that_failed_are_counted_and_measure_nothing() -> None:
     assert "2 runs: outage p50 10.0s" in found.notes[1]
     assert "not known of" not in found.notes[2]
     (only,) = drill_view([failed], operation="x", code=ExitCode.FAILED).notes[:1]
-    assert only == "1 of 1 runs failed: 2"
+    assert only == "1 of 1 run failed: 2"
     stored = [StoredRun(operation_id=UUID(int=1), cluster="shop", began_at=NOW, run=one) for one in (RUN, failed)]
     together = summary_of(stored)
     assert (together.failed, together.unjudged, together.outages.count) == (1, 0, 1)

@@ -40,7 +40,7 @@ async def test_all_say_the_same_of_a_healthy_cluster(patroni_cluster: PatroniClu
     )
     assert {one["instance"] for one in found["consensus"]["members"]} == {"db-n1", "db-n2", "db-n3"}
     assert "Patroni shop: the lease is db-" in view.text
-    assert "etcd: 3 of 3 members are well" in view.text
+    assert "etcd: 3 of 3 members well" in view.text
 
 
 async def test_a_pause_is_told(patroni_cluster: PatroniCluster) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dbre.capabilities.ha.drills.measures import problems_of
 from dbre.capabilities.ha.drills.summary import DrillSummary
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 from dbre.web.charts import Label
 
@@ -89,4 +90,4 @@ def _words(drill: DrillSummary) -> str:
     p50, p95, most = ("not known" if one is None else format_duration(one) for one in (found.p50, found.p95, found.most))
     promised = "nothing" if drill.promised_seconds is None else f"at most {format_duration(drill.promised_seconds)}"
     quantiles = f"median {p50}, 95th percentile {p95}, longest {most}"
-    return f"Outage of {found.count} of {len(drill.runs)} runs: {quantiles}; promised was {promised}"
+    return f"Outage of {found.count} of {counted(len(drill.runs), 'run')}: {quantiles}; promised was {promised}"

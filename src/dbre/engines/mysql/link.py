@@ -7,6 +7,7 @@ from dbre.core.clock import SystemClock
 from dbre.core.errors import Denied, Unreachable
 from dbre.core.pool import abort_on_error
 from dbre.core.pooled_reads import PooledReads
+from dbre.core.text import counted
 from dbre.engines.mysql.connection import Connection, Row, open_connection
 from dbre.engines.mysql.facts import LOGIN, STATEMENT_TIMEOUTS
 from dbre.engines.mysql.faults import FAULTS
@@ -107,7 +108,7 @@ class Conversation:
         """The only row of a named query. Raises: Unreachable where the server answers with none or several."""
         found = await self.rows(name, *parameters)
         if len(found) != 1:
-            raise Unreachable(f"MySQL at {self._link.access.address}: {name} gave {len(found)} rows, and 1 was due")
+            raise Unreachable(f"MySQL at {self._link.access.address}: {name} gave {counted(len(found), 'row')}, and 1 was due")
         return found[0]
 
     async def privileges(self) -> frozenset[str]:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from dbre import __version__
 from dbre.capabilities.slo import SloStatus, state_of
 from dbre.core.identity.model import Permission
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.core.units import format_bytes, format_duration, format_percent
 
 __all__ = ["render"]
@@ -47,7 +47,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"duration": _duration, "percent": _percent, "when": _when, "number": _number, "slo_state": state_of}
     environment.filters |= {"pretty": _pretty, "lines": _lines, "slo_path": _slo_path, "coordinates": _coordinates}
-    environment.filters["bytes"] = format_bytes
+    environment.filters |= {"bytes": format_bytes, "counted": counted}
     return environment
 
 

@@ -13,6 +13,7 @@ from dbre.core.checks import Finding, Severity
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Address, Cluster
 from dbre.core.network import resolve
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 from dbre.ports.engine import EngineRegistry
 from dbre.ports.session import Role
@@ -92,7 +93,7 @@ def _session_findings(sessions: Sequence[Straggler], fronts: frozenset[str]) -> 
                 rule="clients.around_routes",
                 severity=Severity.WARNING,
                 subject=one.instance,
-                summary=f"{who} has {one.sessions} sessions that come by no pooler or proxy, so nothing leads them elsewhere",
+                summary=f"{who} has {counted(one.sessions, 'session')} by no pooler or proxy: nothing leads it elsewhere",
                 fix="give it the address of a route",
             )
         longest = one.longest_transaction_seconds

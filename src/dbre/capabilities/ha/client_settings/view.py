@@ -7,6 +7,7 @@ from typing import Any
 from dbre.capabilities.ha.client_settings.reviewing import ClientReview
 from dbre.capabilities.ha.route.stragglers import Straggler, straggler_rows
 from dbre.core.checks import Finding
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 
 __all__ = ["review_document", "review_text"]
@@ -64,7 +65,7 @@ def _lines(
     if not reviews and are_all:
         yield "no client is written under ha: clusters: clients:, and none is given with --dsn"
     if live:
-        yield f"{sum(one.sessions for one in live)} sessions of {len(live)} clients on the primary"
+        yield f"{counted(sum(one.sessions for one in live), 'session')} of {counted(len(live), 'client')} on the primary"
     for finding in findings:
         yield f"{finding.severity.value:8}  {finding.subject}: {finding.summary}  [{finding.rule}]"
         if finding.fix:

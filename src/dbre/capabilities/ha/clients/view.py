@@ -155,4 +155,4 @@ def _accounts(truth: ClientTruth) -> Iterator[str]:
     for reason in truth.verdict.unknown:
         yield f"not decided: {printable(reason)}"
     for reason, count in truth.reasons[:_SHOWN]:
-        yield f"{count} times: {printable(reason)}"
+        yield f"{counted(count, 'time')}: {printable(reason)}"

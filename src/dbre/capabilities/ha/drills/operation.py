@@ -18,6 +18,7 @@ from dbre.core.fleet import Cluster
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import Operation, Verification, step
 from dbre.core.operation.plan import Change, Plan, Risk, Step
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 from dbre.ports.contact import contact
 from dbre.ports.succession import GivesUp, NoControl
@@ -137,13 +138,13 @@ class Drill(Operation[DrillInput]):
         """Something was measured; of the runs that failed it is told why, and how many there were."""
         runs = [RunMeasures.of(found) for name, found in context.results.items() if name.startswith("run:")]
         failed = [one for one in runs if one.failure is not None]
-        counted = Verification(
+        measured = Verification(
             subject="runs",
             holds=len(failed) < len(runs),
-            detail=f"{len(failed)} of {len(runs)} runs failed"
+            detail=f"{len(failed)} of {counted(len(runs), 'run')} failed"
             + "".join(f"; {one.number}: {one.failure}" for one in failed[:5]),
         )
-        return [counted, *(_measured(one) for one in runs if one.failure is None)]
+        return [measured, *(_measured(one) for one in runs if one.failure is None)]
 
 
 def _measured(run: RunMeasures) -> Verification:
@@ -180,14 +181,18 @@ def _plan(asked: DrillInput, by: Changer, primary: str, faults: Sequence[DrillFa
     for number in range(1, asked.runs + 1):
         steps += [
             Step(f"run:{number}", summary=f"clients at work; {done}; what they saw", input={**document, "number": number}),
-            Step(f"restore:{number}", summary=f"see {replicating} replicas follow again", input={**document, "number": number}),
+            Step(
+                f"restore:{number}",
+                summary=f"see {counted(replicating, 'replica')} following again",
+                input={**document, "number": number},
+            ),
         ]
     warnings = ["clients get errors meanwhile; writes that the new primary never received are lost, and counted"]
     if by is Changer.DBRE and asked.kind is not DrillKind.PLANNED:
         warnings.append("the failover is done whatever it loses: that is what is measured")
     return Plan(
         target=f"cluster/{asked.cluster}",
-        summary=f"drill {asked.kind} on {asked.cluster}, {asked.runs} times; now {primary} is primary",
+        summary=f"drill {asked.kind} on {asked.cluster}, {counted(asked.runs, 'time')}; now {primary} is primary",
         steps=tuple(steps),
         risk=Risk.SEVERE,
         changes=(Change(subject=f"{asked.cluster}: primary", before=primary, after="another one"),),

@@ -6,7 +6,7 @@ from typing import Any
 from dbre.capabilities.ha.drills.measures import Distribution, RunMeasures, distribution, problems_of
 from dbre.core.errors import ExitCode
 from dbre.core.operation.model import OperationRecord
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.core.units import format_duration
 from dbre.core.view import Column, Row, View
 
@@ -66,7 +66,10 @@ def done_view(record: OperationRecord) -> View:
 
 def _together(runs: Sequence[RunMeasures], outages: Distribution) -> list[str]:
     failed = [one for one in runs if one.failure is not None]
-    told = [f"{len(failed)} of {len(runs)} runs failed: {', '.join(str(one.number) for one in failed)}"] if failed else []
+    told = []
+    if failed:
+        numbers = ", ".join(str(one.number) for one in failed)
+        told.append(f"{len(failed)} of {counted(len(runs), 'run')} failed: {numbers}")
     runs = [one for one in runs if one.failure is None]
     if not outages.count:
         return told
@@ -77,10 +80,11 @@ def _together(runs: Sequence[RunMeasures], outages: Distribution) -> list[str]:
     old = sum(one.old_acknowledged or 0 for one in runs)
     lost = sum(one.lost or 0 for one in runs)
     unknown = sum(one.lost is None for one in runs)
+    what = f"{printable(runs[0].kind)} by {runs[0].by}, {counted(outages.count, 'run')}"
     return [
         *told,
-        f"{printable(runs[0].kind)} by {runs[0].by}, {outages.count} runs: outage p50 {p50}, p95 {p95}, max {most}; {within}",
+        f"{what}: outage p50 {p50}, p95 {p95}, max {most}; {within}",
         f"{lost} acknowledged writes lost of {sum(one.acknowledged for one in runs)}"
-        + (f", not known of {unknown} runs" if unknown else "")
+        + (f", not known of {counted(unknown, 'run')}" if unknown else "")
         + f"; {old} acknowledged by an old primary after a promotion",
     ]

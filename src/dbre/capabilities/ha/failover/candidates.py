@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbre.capabilities.ha.positions import is_ahead
+from dbre.core.text import counted
 from dbre.core.units import format_bytes
 from dbre.ports.topology import LogPosition
 
@@ -66,7 +67,7 @@ class Loss:
         if self.bytes is not None:
             parts.append(f"{format_bytes(self.bytes)} of the log")
         if self.transactions is not None:
-            parts.append(f"{self.transactions} transactions")
+            parts.append(counted(self.transactions, "transaction"))
         if not parts:
             return "unknown: nobody saw how far the primary was"
         return f"{' or '.join(parts)}, and what the primary wrote after it was last asked"
@@ -146,7 +147,7 @@ def _reason(one: Candidate, order: Sequence[Candidate], prefer: Sequence[str]) -
         return f"{format_bytes(behind)} behind {best.name}"
     missing = one.received.transactions_behind(best.received) if behind is None else None
     if missing:
-        return f"{missing} transactions behind {best.name}"
+        return f"{counted(missing, 'transaction')} behind {best.name}"
     if one is not best:
         return f"as far as {best.name}, and after it by {'preference' if best.name in prefer else 'name'}"
     place = one.received.text or "nothing was written yet"

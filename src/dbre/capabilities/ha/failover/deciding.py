@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from dbre.capabilities.ha.failover.candidates import Loss, Ranked, loss_of, rank
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
 from dbre.capabilities.ha.failover.situation import Situation
-from dbre.capabilities.ha.verdict import Action, Verdict
-from dbre.core.text import printable
+from dbre.capabilities.ha.verdict import DEAD, Action
+from dbre.core.text import counted, printable
 from dbre.core.units import format_bytes, format_duration
 from dbre.ports.succession import Obstacle
 
 __all__ = ["Asked", "Decision", "Surroundings", "decide", "names"]
 
-_DEAD = (Verdict.DEAD_PRIMARY, Verdict.DEAD_PRIMARY_AND_SOME_REPLICAS)
 _ROOM_BYTES = 64 << 20
 
 
@@ -118,7 +117,7 @@ def _evidence(found: Situation, asked: Asked) -> Iterator[Obstacle]:
         limit="a replica can be reached, and none of them still receives from the primary",
         source="a sweep from here",
         remedy="a replica that receives proves that the primary lives; lower wal_receiver_timeout to know sooner",
-        is_met=bool(found.own.verdicts) and found.own.verdicts[0] in _DEAD,
+        is_met=bool(found.own.verdicts) and found.own.verdicts[0] in DEAD,
         is_blocking=True,
     )
 
@@ -194,7 +193,7 @@ def _loss(asked: Asked, settings: FailoverDocument, loss: Loss, *, has_candidate
         rule="loss",
         subject="acknowledged writes",
         value=loss.text if has_candidate else "nobody would take over",
-        limit=f"{format_bytes(settings.max_loss)} of the log, or {settings.max_lost_transactions} transactions",
+        limit=f"{format_bytes(settings.max_loss)} of the log, or {counted(settings.max_lost_transactions, 'transaction')}",
         source="what the primary last told the observers, and what the candidate has",
         remedy="raise failover: max_loss, or decide by hand: --accept-loss",
         is_met=allowed is True or (asked.accepts_loss and not asked.is_automatic) or not has_candidate,

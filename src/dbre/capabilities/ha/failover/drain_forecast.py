@@ -5,6 +5,7 @@ from typing import Any
 
 from dbre.capabilities.ha.failover.draining import missing_transactions, unapplied_bytes
 from dbre.core.clock import Clock
+from dbre.core.text import counted
 from dbre.core.units import format_bytes, format_duration
 from dbre.ports.engine import Server
 from dbre.ports.succession import Obstacle
@@ -33,9 +34,10 @@ class DrainForecast:
         size = f", {format_bytes(self.bytes)} of relay log" if self.bytes is not None else ""
         if self.transactions == 0:
             return "it has applied all that it received"
+        received = f"{counted(self.transactions, 'transaction')}{size}"
         if self.seconds is None:
-            return f"{self.transactions} transactions{size}; it applied none within {_BETWEEN_SECONDS:g} s"
-        return f"{self.transactions} transactions{size}; about {format_duration(round(self.seconds, 1))} at the pace of now"
+            return f"{received}; it applied none within {_BETWEEN_SECONDS:g} s"
+        return f"{received}; about {format_duration(round(self.seconds, 1))} at the pace of now"
 
 
 async def forecast_drain(server: Server, clock: Clock) -> DrainForecast:

@@ -6,6 +6,7 @@ from typing import Any
 from dbre.capabilities.ha.positions import furthest
 from dbre.core.errors import DbreError
 from dbre.core.operation.context import StepContext
+from dbre.core.text import counted
 from dbre.core.units import format_bytes, format_duration
 from dbre.ports.engine import Server
 from dbre.ports.topology import LogPosition, NodeView
@@ -110,7 +111,7 @@ def _missing(view: NodeView) -> _Missing:
     if behind is not None:
         return _Missing(count=max(0, behind), words=format_bytes(max(0, behind)), is_replayed_anyway=True)
     count = applied.transactions_behind(received) or 0
-    return _Missing(count=count, words=f"{count} transactions", is_replayed_anyway=False)
+    return _Missing(count=count, words=counted(count, "transaction"), is_replayed_anyway=False)
 
 
 def unapplied_bytes(view: NodeView) -> int | None:

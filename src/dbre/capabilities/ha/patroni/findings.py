@@ -8,6 +8,7 @@ from dbre.capabilities.ha.patroni.word import PatroniWord, StoreWord
 from dbre.capabilities.ha.verdict import Lease
 from dbre.core.checks import Finding, Severity
 from dbre.core.errors import DbreError
+from dbre.core.text import counted
 from dbre.ports.session import Role
 from dbre.tools.patroni import NodeState
 
@@ -56,7 +57,9 @@ def _store(cluster: str, word: PatroniWord) -> Iterator[Finding]:
     if word.has_quorum is False:
         members = _silent(store) if store is not None else {}
         told = (
-            f"{store.healthy} of {len(store.members)} members are well" if store is not None else "no node has seen it lately"
+            f"{store.healthy} of {counted(len(store.members), 'member')} well"
+            if store is not None
+            else "no node has seen it lately"
         )
         yield Finding(
             rule="ha.dcs_quorum_lost",
@@ -81,7 +84,7 @@ def _store(cluster: str, word: PatroniWord) -> Iterator[Finding]:
             rule="ha.dcs_member_down",
             severity=Severity.WARNING,
             subject=cluster,
-            summary=f"{store.healthy} of {len(store.members)} members of the consensus store are well",
+            summary=f"{store.healthy} of {counted(len(store.members), 'member')} of the consensus store well",
             evidence={"silent": _silent(store)},
             fix="bring them back before another one is lost",
         )

@@ -22,7 +22,7 @@ def hand_over_checks(word: PatroniWord, old: Instance, new: Instance) -> Iterato
         yield _check("patroni_answers", scope, False, why, "an answer", _CLUSTER, "see whether Patroni runs on the nodes")
         return
     view = word.view
-    yield _check("patroni_answers", scope, True, f"{len(view.members)} members", "an answer", _CLUSTER)
+    yield _check("patroni_answers", scope, True, counted(len(view.members), "member"), "an answer", _CLUSTER)
     yield _check(
         "not_paused", scope, not view.is_paused, _yes(view.is_paused, "paused"), "not paused", _CLUSTER, "patronictl resume"
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.core.fleet import Cluster
+from dbre.core.text import counted
 from dbre.ports.succession import Obstacle
 from dbre.tools.patroni import NodeState
 
@@ -19,7 +20,7 @@ def steward_checks(word: PatroniWord, cluster: Cluster) -> Iterator[Obstacle]:
         yield _check("steward_answers", word.scope, False, why, "an answer", _CLUSTER, "see whether Patroni runs on the nodes")
         return
     view = word.view
-    yield _check("steward_answers", word.scope, True, f"{len(view.members)} members", "an answer", _CLUSTER)
+    yield _check("steward_answers", word.scope, True, counted(len(view.members), "member"), "an answer", _CLUSTER)
     value = "paused: nobody would take over" if view.is_paused else "not paused"
     yield _check("not_paused", word.scope, not view.is_paused, value, "not paused", _CLUSTER, "patronictl resume")
     said = {True: "it decides", False: "no quorum", None: "nobody here can tell"}[word.has_quorum]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from dbre.capabilities.ha.patroni.word import PatroniWord
 from dbre.core.errors import DbreError
+from dbre.core.text import counted
 from dbre.core.view import Row
 
 __all__ = ["word_document", "word_lines"]
@@ -78,7 +79,7 @@ def word_lines(word: PatroniWord) -> Sequence[str]:
     lines = ["; ".join(words)]
     if word.store is not None:
         said = "" if word.store.error is None else f"; {word.store.error.message}"
-        lines.append(f"etcd: {word.store.healthy} of {len(word.store.members)} members are well{said}")
+        lines.append(f"etcd: {word.store.healthy} of {counted(len(word.store.members), 'member')} well{said}")
     return lines
 
 

@@ -8,7 +8,7 @@ from dbre.capabilities.ha.switchover.config_document import SwitchoverDocument
 from dbre.capabilities.ha.switchover.follower_rules import follower_checks
 from dbre.capabilities.ha.switchover.server_rules import server_checks
 from dbre.capabilities.ha.switchover.survey import Survey
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.core.units import format_bytes, format_duration
 from dbre.ports.route import RouteCheck
 
@@ -110,7 +110,7 @@ def _lag_checks(found: Survey, new: str, limits: SwitchoverDocument) -> Iterator
     if lag is not None and lag.transactions is not None:
         yield PreCheck(
             rule="lag_transactions", subject=new, source=source, limit="caught up within the limit of catch_up",
-            value=f"{lag.transactions} transactions", state=CheckState.OK,
+            value=counted(lag.transactions, "transaction"), state=CheckState.OK,
         )  # fmt: skip
     else:
         known = lag.total_bytes if lag is not None else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbre.core.errors import UsageError
+from dbre.core.text import counted
 from dbre.engines.mysql.faults import FAULTS, error_number
 from dbre.engines.mysql.mischief.talking import Talk, kill_statement, talking
 from dbre.ports.engine import Access
@@ -52,7 +53,7 @@ class EndSessions:
         """What the server said when they were ended."""
         if not self._count and not self._is_over:
             await self.tend(note)  # nobody was there
-        return Seen(self._count > 0 and not self._is_over, f"{self._count} sessions ended")
+        return Seen(self._count > 0 and not self._is_over, f"{counted(self._count, 'session')} ended")
 
     async def end(self, note: Mapping[str, Any]) -> None:  # noqa: ARG002 - nothing was changed
         """No more of them."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dbre.core.errors import Unreachable
+from dbre.core.text import counted
 from dbre.engines.mysql.connection import open_connection
 from dbre.engines.mysql.faults import FAULTS, error_number
 from dbre.engines.mysql.mischief.talking import Talk, kill_statement, lock_statement, talking, translated
@@ -114,7 +115,7 @@ class IdleTransactions(_Holding):
     async def look(self, note: Mapping[str, Any]) -> Seen:
         """Ask who bears the names."""
         count = await self._count(note)
-        return Seen(count > 0, f"{count} sessions idle in a transaction")
+        return Seen(count > 0, f"{counted(count, 'session')} idle in a transaction")
 
 
 class Deadlocks(_Holding):
@@ -141,7 +142,9 @@ class Deadlocks(_Holding):
     async def look(self, note: Mapping[str, Any]) -> Seen:
         """Ask who bears the names, and count what the server told our sessions."""
         count = await self._count(note)
-        return Seen(count > 0 and self._found > 0, f"{count} sessions, {self._found} deadlocks told to them")
+        return Seen(
+            count > 0 and self._found > 0, f"{counted(count, 'session')}, {counted(self._found, 'deadlock')} told to them"
+        )
 
     async def _collide(self, talk: Talk, names: list[str], meeting: asyncio.Barrier) -> None:
         while True:

@@ -14,6 +14,7 @@ from typing import Any
 from dbre.core.errors import DbreError
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import spawn
+from dbre.core.text import counted
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.backup.facts import major_of
 from dbre.engines.postgres.backup.log_names import lsn, parse_lsn
@@ -151,7 +152,7 @@ def _notes(log: LostLog) -> list[str]:
     if log.others["sequence"]:
         found.append("sequences went on: numbers may be given out again")
     if log.others["prepared"]:
-        found.append(f"{log.others['prepared']} transactions were prepared; those that were not committed are not shown")
+        found.append(f"prepared transactions: {log.others['prepared']}; those that were not committed are not shown")
     return found
 
 
@@ -196,7 +197,7 @@ class _Database:
         unseen = sum(one.kind is not ChangeKind.INSERT and one.before is None for one in found)
         if unseen:
             self.notes.append(
-                f"{self._name}: {table.schema}.{table.name}: of {unseen} rows it is not known what they were before"
+                f"{self._name}: {table.schema}.{table.name}: of {counted(unseen, 'row')} it is not known what they were before"
             )
         return found
 

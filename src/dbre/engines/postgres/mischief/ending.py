@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dbre.core.text import counted
 from dbre.engines.postgres.backup.asking import asking
 from dbre.ports.engine import Access
 from dbre.ports.mischief import Seen
@@ -41,7 +42,7 @@ class EndSessions:
         """What the server said when they were ended."""
         if not self._count and not self._is_over:
             await self.tend(note)  # nobody was there
-        return Seen(self._count > 0 and not self._is_over, f"{self._count} sessions ended")
+        return Seen(self._count > 0 and not self._is_over, f"{counted(self._count, 'session')} ended")
 
     async def end(self, note: Mapping[str, Any]) -> None:  # noqa: ARG002 - nothing was changed
         """No more of them."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.engines.postgres.backup.asking import asking
 from dbre.engines.postgres.link import Link
 from dbre.engines.postgres.setting_changes import SettingChanges
@@ -126,7 +126,8 @@ class ArchiveFailure(Forced):
     async def detail(self, note: Mapping[str, Any]) -> str:
         """How often it failed since."""
         found = await self._archiving()
-        return f"{max(found.failed_count - note['failed'], 0)} failures since, {found.archived_count} files archived in all"
+        failures = counted(max(found.failed_count - note["failed"], 0), "failure")
+        return f"{failures} since, {counted(found.archived_count, 'file')} archived in all"
 
     async def _archiving(self) -> Any:
         async with asking(self.access, what="chaos") as questions:

@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from dbre.core.text import counted
 from dbre.engines.postgres.connection import Connection
 from dbre.engines.postgres.mischief.held import HeldSessions, lock_statement
 from dbre.ports.engine import Access
@@ -84,7 +85,8 @@ class IdleTransactions(_Holding):
         found = await self.sessions.ours()
         return Seen(
             found.sessions > 0,
-            f"{found.idle} sessions idle in a transaction, {found.holding} hold rows, the oldest {found.oldest} transactions",
+            f"{counted(found.idle, 'session')} idle in a transaction, {found.holding} with rows held,"
+            f" the oldest for {counted(found.oldest, 'transaction')}",
         )
 
 
@@ -114,7 +116,7 @@ class Deadlocks(_Holding):
         found = await self.sessions.ours()
         return Seen(
             found.sessions > 0 and (self._count > 0 or found.waiting > 1),
-            f"{found.sessions} sessions, {self._count} deadlocks told to them",
+            f"{counted(found.sessions, 'session')}, {counted(self._count, 'deadlock')} told to them",
         )
 
     async def _collide(self, connection: Connection, space: int, numbers: list[int], meeting: asyncio.Barrier) -> None:

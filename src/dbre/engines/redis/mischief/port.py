@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dbre.core.errors import UsageError
+from dbre.core.text import counted
 from dbre.engines.redis.activity import parse_clients
 from dbre.engines.redis.backup.asking import conversation
 from dbre.engines.redis.commands import named
@@ -118,7 +119,7 @@ class EndSessions:
         """What the server said when they were ended."""
         if not self._count and not self._is_over:
             await self.tend(note)  # nobody was there
-        return Seen(self._count > 0 and not self._is_over, f"{self._count} sessions ended")
+        return Seen(self._count > 0 and not self._is_over, f"{counted(self._count, 'session')} ended")
 
     async def end(self, note: Mapping[str, Any]) -> None:  # noqa: ARG002 - nothing was changed
         """No more of them."""
