@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from ha_kit import follows, primary, replica, topology
 
+from dbre.capabilities.ha.errant import errant_of, is_comparable
 from dbre.capabilities.ha.findings import findings_of
 from dbre.engines.mysql.gtid import writers_of
 
@@ -52,3 +53,21 @@ def test_sets_of_mysql_are_counted_by_source_and_tag() -> None:
     new = primary(2, writer=two, writers=writers_of(f"{one}:1-5:x:1-2,{two}:1-9"))
     (found,) = [one for one in findings_of(topology(old, new)) if one.rule == "ha.errant_transactions"]
     assert found.summary.endswith(f"server {one}: transactions 6 to 7")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_known"),
+    [
+        pytest.param((), writers_of("0-2-90"), True, id="never-wrote-anything"),
+        pytest.param((), (), True, id="both-empty"),
+        pytest.param(writers_of("0-1-5"), (), False, id="primary-whose-log-begins-late"),
+        pytest.param(None, writers_of("0-2-90"), False, id="keeps-no-log"),
+        pytest.param((), None, False, id="primary-keeps-no-log"),
+    ],
+)
+def test_an_empty_log_is_nothing_and_no_log_is_unknown(old: Any, new: Any, is_known: bool) -> None:
+    mine, theirs = primary(1, writer="1", writers=old).view, primary(2, writer="2", writers=new).view
+    assert mine is not None
+    assert theirs is not None
+    assert is_comparable(mine, theirs) is is_known
+    assert errant_of(mine, theirs) == ()

@@ -62,3 +62,13 @@ async def test_a_diverged_primary_comes_back_and_is_primary_again(lab_site: Site
         again = await walker.plan(None)  # by the journal it was n2 that gave its place to n1
         assert [one.name for one in again.steps] == ["wait", "switch"]
         assert "n2 is chosen because n1 took over from it last" in again.warnings
+
+
+@pytest.mark.soak
+async def test_of_two_primaries_one_must_give_way_first(lab_site: Site, store: Store, tmp_path: Path) -> None:
+    async with forkable(lab_site, "two") as pair:
+        walker = failing_back(store, pair, tmp_path, lab_site)
+        await run(pair.replica, "SELECT pg_promote(true, 60)")
+        with pytest.raises(PrecheckFailed, match="writes are taken by: n1, n2") as refusal:
+            await walker.plan(None)
+        assert "dbre ha rejoin shop n1 or dbre ha rejoin shop n2" in str(refusal.value.hint)

@@ -81,6 +81,13 @@ async def test_one_with_the_same_history_is_started_as_it_is(lab_site: Site, sto
         await run(new, "SELECT pg_promote(true, 60)", "INSERT INTO ledger VALUES ('after')")
         leave_recovery(old.data_directory)
         rejoiner = Rejoiner(store=store, ground=ground_of(pair, tmp_path, lab_site), lease="60s")
+        ours = (old.data_directory / "postgresql.conf").read_text()
+        (old.data_directory / "targets.conf").write_text("recovery_target_xid = '7'\nrecovery_target_action = 'promote'\n")
+        with (old.data_directory / "postgresql.conf").open("a") as file:
+            file.write("include 'targets.conf'\n")
+        with pytest.raises(PrecheckFailed, match=r"would start, and not follow: recovery_target_xid in postgresql\.conf"):
+            await rejoiner.plan()
+        (old.data_directory / "postgresql.conf").write_text(ours)
         plan = await rejoiner.plan()
         assert [one for one in plan.warnings if "recovery.signal" in one and "recovery_target_lsn" in one]
         record = await rejoiner.rejoin()

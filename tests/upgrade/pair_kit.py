@@ -59,8 +59,8 @@ def _reading(file: Path | None, words: list[str]) -> list[str]:
     """The command line with which a server reads a file first: in place of no defaults, or after all others."""
     if file is None:
         return words
-    if "--no-defaults" in words:
-        return [f"--defaults-file={file}" if word == "--no-defaults" else word for word in words]
+    if any(word.startswith("--defaults-file=") for word in words):
+        return [f"--defaults-file={file}" if word.startswith("--defaults-file=") else word for word in words]
     return [*words, "--include", str(file)]
 
 

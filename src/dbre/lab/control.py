@@ -21,7 +21,8 @@ def control_of(server: LabServer, *, lab: str) -> str:
         return json.dumps(control)
     rest = ["--name", lab, "--directory", str(server.site.directory)]
     commands = {verb: [sys.executable, "-P", "-m", "dbre", "lab", verb, server.name, *rest] for verb in ("start", "stop")}
-    return json.dumps({"kind": "commands", **commands, "data_directory": str(server.data_directory)})
+    files = {"settings_file": str(server.settings_file)} if isinstance(server, MariaDbServer) else {}
+    return json.dumps({"kind": "commands", **commands, "data_directory": str(server.data_directory), **files})
 
 
 def replication_login(primary: LabServer) -> list[str]:

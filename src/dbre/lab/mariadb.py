@@ -29,6 +29,7 @@ DATABASE = "lab"
 _EXTRAS = (observer_backup_grants, observer_client_grants, observer_succession_grants, observer_mischief_grants)
 REPLICATION_USER = "replicator"
 _ACCOUNTS_FILE = "accounts.sql"
+_SETTINGS_FILE = "settings.cnf"
 _GREETING = 0x0A  # first byte of the server's handshake, protocol version 10
 _INNODB = ("--innodb-log-file-size=16M", "--innodb-data-file-path=ibdata1:10M:autoextend")
 _REMARK = re.compile(r"/\*(?!M!).*?\*/", re.DOTALL)  # what is in /*! */ is for MySQL
@@ -65,6 +66,11 @@ class MariaDbServer(LabServer):
     async def role(self) -> Role:
         """As it was built: only the server itself could tell of a later change."""
         return Role.PRIMARY if self.primary is None else Role.REPLICA
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings that are changed after it was built: it reads them when it starts. Its command line comes before them."""
+        return self.directory / _SETTINGS_FILE
 
     @property
     def _scratch(self) -> Path:
@@ -109,6 +115,8 @@ class MariaDbServer(LabServer):
     async def _start_on(self, port: int) -> None:
         if not self._scratch.exists():  # also where the data directory came from elsewhere
             self.site.make_directory(self._scratch)
+        if not self.settings_file.exists():
+            self.site.write_file(self.settings_file, "[mysqld]\n")
         await super()._start_on(port)
 
     def _command(self, port: int) -> list[str | Path]:
@@ -129,7 +137,7 @@ class MariaDbServer(LabServer):
             "innodb-flush-log-at-trx-commit": "1" if durable else "2",
             "sync-binlog": "1" if durable else "0",
             "skip-name-resolve": "ON",
-            "read-only": "ON" if self.primary is not None else "OFF",
+            **({"read-only": "ON"} if self.primary is not None else {}),
             "default-time-zone": "+00:00",
             **self.settings,
         }
@@ -138,7 +146,7 @@ class MariaDbServer(LabServer):
             settings["init-file"] = str(accounts)
         return [
             self.program.path,
-            "--no-defaults",
+            f"--defaults-file={self.settings_file}",
             f"--datadir={self.data_directory}",
             *_INNODB,
             *(f"--{name}={value}" for name, value in settings.items()),

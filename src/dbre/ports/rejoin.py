@@ -28,6 +28,7 @@ class Relation(StrEnum):
     UNFINISHED = "unfinished"  # an earlier attempt to align them did not come to its end
     STRANGER = "stranger"  # of another database
     EMPTY = "empty"  # there is none
+    UNKNOWN = "unknown"  # only the running server could tell
 
 
 class Way(StrEnum):
@@ -51,6 +52,7 @@ class Kinship:
     why_no_rewind: str | None  # None: it may be tried
     why_no_clone: str | None
     leftovers: tuple[str, ...] = ()  # of earlier recoveries: they are taken away
+    why_no_start: str | None = None  # its own settings would lead its next start elsewhere: they are for their owner to change
 
     def way(self, *, is_clone_wanted: bool = False) -> Way:
         """How it would be done."""
@@ -68,6 +70,7 @@ class Aligned:
     way: Way
     seconds: float
     detail: str | None = None  # why it was not done the shorter way
+    position: str | None = None  # how far the copy is, where the follower has to be told; None: its files say it
 
 
 class RejoinPort(Protocol):

@@ -1,6 +1,7 @@
 """The directory beside a data directory that holds what must outlast a crash while the data is no database.
 
-``pg_rewind`` removes what its source does not have, so the marker cannot lie in the data directory itself.
+Whatever brings data to another history (``pg_rewind``, a copy that takes its place) takes away what lies in it, so the marker
+cannot lie there.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from dbre.core.errors import Denied
 from dbre.core.programs.account import Account, give
-from dbre.engines.postgres.standby_files import sync_directory
+from dbre.core.programs.syncing import sync_directory
 from dbre.ports.rejoin import NotAligned
 
 __all__ = ["Phase", "Workplace"]

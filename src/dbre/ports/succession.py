@@ -108,6 +108,7 @@ class Following:
     password: Secret | None = None
     like: Manner | None = None
     slot: str | None = None  # its place in the upstream's log, made with ``keep_log_for``
+    position: str | None = None  # from where on, where its files are a copy and its own log says nothing of them
 
 
 class SuccessionPort(Protocol):

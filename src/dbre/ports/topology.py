@@ -165,7 +165,7 @@ class NodeView:
     synchronous_replicas: int | None = None  # how many must confirm a commit; None: unknown
     heartbeat: HeartbeatStamp | None = None
     writer: str | None = None  # how logs name what this node writes itself
-    writers: tuple[WriterLog, ...] = ()  # all that its log knows, where logs name who wrote; else none
+    writers: tuple[WriterLog, ...] | None = None  # all that its log knows; None: it does not tell who wrote what
     measured_at: datetime  # server clock, UTC
 
 

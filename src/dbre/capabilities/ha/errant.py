@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dbre.ports.topology import NodeView, WriterLog
 
-__all__ = ["Errant", "errant_of", "told_of_errants"]
+__all__ = ["Errant", "errant_of", "is_comparable", "told_of_errants"]
 
 _SHOWN = 10
 
@@ -30,6 +30,13 @@ class Errant:
         return f"{self.log.name}: {numbers}"
 
 
+def is_comparable(node: NodeView, primary: NodeView) -> bool:
+    """Whether both tell who wrote how far. A node that never wrote anything has nothing; a primary's log may begin late."""
+    if node.writers is None or primary.writers is None:
+        return False
+    return bool(primary.writers) or not node.writers
+
+
 def errant_of(node: NodeView, primary: NodeView) -> tuple[Errant, ...]:
     """Compared writer by writer; nothing where one of the two does not tell.
 
@@ -46,7 +53,7 @@ def told_of_errants(found: Sequence[Errant]) -> str:
 
 
 def _errants(mine: Sequence[WriterLog], primary: NodeView) -> Iterator[Errant]:
-    theirs = {(one.stream, one.writer): one.newest for one in primary.writers}
+    theirs = {(one.stream, one.writer): one.newest for one in primary.writers or ()}
     for log in sorted(mine, key=lambda one: one.name):
         if log.writer == primary.writer:
             continue

@@ -13,12 +13,13 @@ from dbre.engines.mysql.facts import DEFAULT_PORT, END_OF_LIFE, Product
 from dbre.engines.mysql.faults import FAULTS
 from dbre.engines.mysql.features import FEATURES
 from dbre.engines.mysql.grants import grant_script
+from dbre.engines.mysql.host import MariaDbHost
 from dbre.engines.mysql.integrity_queries import COMPOSED as INTEGRITY_COMPOSED
 from dbre.engines.mysql.mischief.port import MySqlMischief
 from dbre.engines.mysql.mischief.talking import COMPOSED as MISCHIEF_COMPOSED
-from dbre.engines.mysql.option_file import OPTION_FILE
 from dbre.engines.mysql.probe import MySqlHeartbeat
 from dbre.engines.mysql.queries import catalog
+from dbre.engines.mysql.rejoin.port import MariaDbRejoin
 from dbre.engines.mysql.server import MySqlServer
 from dbre.engines.mysql.setting_changes import COMPOSED
 from dbre.engines.mysql.succession import COMPOSED as SUCCESSION_COMPOSED
@@ -29,7 +30,7 @@ from dbre.ports.engine import Access, Feature, NamedQuery, Verdict
 from dbre.ports.forks import ForkPort
 from dbre.ports.heartbeat_probe import HeartbeatProbe
 from dbre.ports.rejoin import RejoinPort
-from dbre.ports.server_process import ServerProcess
+from dbre.ports.succession import HostPort
 from dbre.ports.wire import WirePort
 
 __all__ = ["MySqlEngine"]
@@ -70,16 +71,13 @@ class MySqlEngine:
         """The grammar of its protocol, for one who stands between client and server."""
         return MySqlWire()
 
-    def host(self, instance: Instance) -> ServerProcess:
+    def host(self, instance: Instance) -> HostPort:
         """The process of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
-        return ServerProcess(instance, product="MariaDB", programs=("mariadbd", "mysqld"), settings_format=OPTION_FILE)
+        return MariaDbHost(instance)
 
     def rejoining(self, instance: Instance) -> RejoinPort:
-        """Raises: Unsupported: such servers follow again online, or are filled by their upstream."""
-        raise Unsupported(
-            f"the files of {instance.name} are not brought back to the history of another server: it follows online",
-            hint="dbre engine support",
-        )
+        """The files of an instance on its machine. Raises: NoControl where the inventory does not say how to reach it."""
+        return MariaDbRejoin(instance)
 
     def mischief(self, access: Access) -> MySqlMischief:
         """Faults on purpose on one server process; does no I/O yet."""

@@ -123,13 +123,13 @@ class SettingChanges:
             notes=tuple(notes),
         )
 
-    async def change(self, name: str, value: str | None) -> SettingState:
-        """SET GLOBAL, and wait until the server shows it: some parameters are changed in the background."""
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:  # noqa: ARG002
+        """SET GLOBAL, and wait until the server shows it: some are changed in the background. It stores nothing anyway."""
         found = await self._look(name)
         after = self._check(found, value)
         return _state(found) if same_value(found["value"], after, found) else await self._set(found, after)
 
-    async def restore(self, state: SettingState) -> SettingState:
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:  # noqa: ARG002
         """Set the value that was there before."""
         found = await self._look(state.name)
         if same_value(found["value"], state.value, found):

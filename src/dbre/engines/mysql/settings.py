@@ -35,13 +35,13 @@ class MySqlSettings:
         found = await self.get(name)
         return await self._changes.foresee(found.name, value, is_kept_elsewhere=is_kept_elsewhere)
 
-    async def change(self, name: str, value: str | None) -> SettingState:
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:
         """SET GLOBAL, until the next restart; with None the server's default."""
-        return await self._changes.change((await self.get(name)).name, value)
+        return await self._changes.change((await self.get(name)).name, value, is_kept_elsewhere=is_kept_elsewhere)
 
-    async def restore(self, state: SettingState) -> SettingState:
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:
         """Set the value that was there before."""
-        return await self._changes.restore(state)
+        return await self._changes.restore(state, is_kept_elsewhere=is_kept_elsewhere)
 
 
 async def _settings(conversation: Conversation) -> Sequence[Setting]:

@@ -187,11 +187,19 @@ class MySqlSuccession:
                 await self._end(session, row["session_id"])
         node = await session.row("succession_node")
         written, applied = sequences_of(str(node["written"] or "")), sequences_of(str(node["applied"] or ""))
-        if any(number > applied.get(domain, 0) for domain, number in written.items()):
+        if following.position is not None and not is_follower:
+            await self._begin_from(session, following.position)
+        elif any(number > applied.get(domain, 0) for domain, number in written.items()):
             await session.rows("succession_count_from_own")
         await session.rows("succession_plain_quotes")
         await session.compose(_change_master(following, is_encrypted=self._access.tls in _ENCRYPTED))
         await session.rows("succession_start_following")
+
+    async def _begin_from(self, session: "_Session", position: str) -> None:
+        """Its files are a copy: what a log of before says, which may lie elsewhere, is of files that are gone."""
+        if (await session.row("succession_logged"))["logged"]:
+            await session.rows("succession_empty_log")
+        await session.rows("succession_begin_from", position)
 
     async def _end_clients(self, session: "_Session") -> None:
         for row in await session.rows("succession_clients"):

@@ -15,7 +15,7 @@ from dbre.engines.mysql.replication import in_new_words, replay_lag_bytes
 from dbre.engines.mysql.session import is_switched_on, role_of, server_time
 from dbre.ports.liveness import contact_of
 from dbre.ports.session import Role
-from dbre.ports.topology import Contact, Downstream, HeartbeatStamp, LogPosition, NodeView, Upstream
+from dbre.ports.topology import Contact, Downstream, HeartbeatStamp, LogPosition, NodeView, Upstream, WriterLog
 
 __all__ = ["CONTACTS", "MySqlTopology"]
 
@@ -80,9 +80,15 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         min_apply_delay_seconds=max(float(row.get("sql_delay") or 0) for row in upstreams) if is_replica else None,
         heartbeat=stamp,
         writer=printable(str(found["writer"]), limit=100).lower(),
-        writers=writers_of(str(found["logged"] or ""), str(found["applied"] or "")) if has_gtids else (),
+        writers=_writers(found) if has_gtids else None,
         measured_at=server_time(identity["measured_at"]),
     )
+
+
+def _writers(found: Row) -> tuple[WriterLog, ...] | None:
+    """None at all is an answer where a log is kept: nothing was ever written here."""
+    known = writers_of(str(found["logged"] or ""), str(found["applied"] or ""))
+    return known if known or is_switched_on(found["keeps_log"]) else None
 
 
 async def _stamp(conversation: Conversation, identifier: str) -> HeartbeatStamp | None:

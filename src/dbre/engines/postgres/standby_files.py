@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dbre.core.programs.account import Account, give
+from dbre.core.programs.syncing import sync_directory
 from dbre.core.secrets import Secret
 from dbre.engines.postgres.backup.plain_files import read_plain
 from dbre.ports.succession import NotDone
 
-__all__ = ["make_follower", "make_primary", "store_settings", "sync_directory"]
+__all__ = ["make_follower", "make_primary", "store_settings"]
 
 _SIGNAL = "standby.signal"
 _AUTO = "postgresql.auto.conf"
@@ -82,12 +83,3 @@ def _write(path: Path, text: str, account: Account) -> None:
         os.fsync(descriptor)
     give(temporary, account)
     temporary.replace(path)
-
-
-def sync_directory(directory: Path) -> None:
-    """Let what was made, renamed or removed in a directory outlast a crash of the machine."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -67,7 +67,7 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         downstreams=tuple(_downstream(value, info) for name, value in sorted(info.items()) if _DOWNSTREAM.fullmatch(name)),
         heartbeat=stamp,
         writer=_history(info.get("master_replid")),
-        writers=tuple(_writers(info, applied)),
+        writers=tuple(_writers(info, applied)) or None,  # one that begins anew says nothing of what it had
         measured_at=server_time(await conversation.ask("time")),
     )
 

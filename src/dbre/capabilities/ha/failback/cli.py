@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from dbre.capabilities.ha.rejoin.options import Clone, ClusterName, WithoutEvidence, Work
+from dbre.capabilities.ha.rejoin.cli import Clone, ClusterName, WithoutEvidence, Work
 from dbre.core.operation.act import Act
 from dbre.core.view import View
 from dbre.ports.runtime import runtime

@@ -60,8 +60,13 @@ def _primary(topology: Topology, cluster: Cluster, wanted: str | None) -> Instan
     words = ", ".join(one.name for one in found) or "nobody"
     raise PrecheckFailed(
         f"exactly one instance must be the primary of {cluster.name}, and writes are taken by: {words}",
-        hint="name who comes back: --to INSTANCE" if found else f"dbre ha failover {cluster.name}, where it is dead",
+        hint=_give_way(cluster, [one.name for one in found]) if found else f"dbre ha failover {cluster.name}, where it is dead",
     )
+
+
+def _give_way(cluster: Cluster, names: list[str]) -> str:
+    commands = " or ".join(f"dbre ha rejoin {cluster.name} {name}" for name in names)
+    return f"one of them must give way: {commands}; or, where it is to be primary again, name it: --to INSTANCE"
 
 
 async def _chosen(

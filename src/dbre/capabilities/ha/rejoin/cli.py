@@ -4,14 +4,22 @@ from typing import Annotated
 
 import typer
 
-from dbre.capabilities.ha.rejoin.options import Clone, ClusterName, WithoutEvidence, Work
 from dbre.core.operation.act import Act
 from dbre.core.view import View
 from dbre.ports.runtime import runtime
 
-__all__ = ["app"]
+__all__ = ["Clone", "ClusterName", "WithoutEvidence", "Work", "app"]
 
 app = typer.Typer()
+
+ClusterName = Annotated[str, typer.Argument(metavar="CLUSTER", help="A cluster of the inventory.")]
+Clone = Annotated[bool, typer.Option("--clone", help="Copy it anew, whatever its history is.")]
+WithoutEvidence = Annotated[
+    bool, typer.Option("--without-evidence", help="Do not write what only this instance committed to a file first.")
+]
+Work = Annotated[
+    str | None, typer.Option("--work", metavar="DIR", help="Room for a copy of its data; default: the temporary directory.")
+]
 
 
 @app.command()

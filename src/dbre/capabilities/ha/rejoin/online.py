@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dbre.capabilities.ha.errant import Errant, errant_of, told_of_errants
+from dbre.capabilities.ha.errant import Errant, errant_of, is_comparable, told_of_errants
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.plan import Step
@@ -30,7 +30,7 @@ def online_between(node: NodeView, primary: NodeView, standing: Standing, *, is_
     """From one look at both."""
     return Online(
         errants=errant_of(node, primary),
-        is_comparable=bool(node.writers and primary.writers),
+        is_comparable=is_comparable(node, primary),
         forgets_own=standing.forgets_own,
         is_primary=is_primary,
         needs_login=standing.needs_login,
@@ -51,7 +51,7 @@ def refuse_online(found: Online, cluster: Cluster, name: str, to: str) -> None:
     if not found.forgets_own and not found.is_comparable:
         raise PrecheckFailed(
             f"{name} does not tell by transaction what is in its log, or {to} does not",
-            hint="switch GTIDs on; a log in which nothing was ever written tells nothing either. Make the replica anew",
+            hint="switch its binary log on (log_bin), or make it anew from a copy: --clone",
         )
     if found.needs_login and found.is_primary and cluster.replication_user is None:
         raise NoControl(

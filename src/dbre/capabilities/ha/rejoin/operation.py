@@ -1,7 +1,7 @@
 """``ha.rejoin``: an instance follows the primary again. Its target is the cluster: nobody changes the primary meanwhile."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +125,23 @@ class Rejoin(OnlineSteps):
         try:
             done = await files.align(source, following, is_clone_wanted=context.input["clone"])
         except DbreError:
-            await self._forget(context, case, context.results["prepare"])  # nobody may start it: it would be kept for ever
+            # nobody may start it: the slot would be kept for ever
+            await self._forget(context, case, context.results.get("prepare", {}))
             raise
         if done.detail is not None:
             await context.note(done.detail)
-        return {"way": done.way.value, "seconds": round(done.seconds, 3), "detail": done.detail}
+        return {
+            "way": done.way.value,
+            "seconds": round(done.seconds, 3),
+            "detail": done.detail,
+            "position": done.position,
+        }
 
     @step(timeout_seconds=_START_SECONDS, idempotent=True)
     async def start(self, context: StepContext) -> Mapping[str, Any]:
         """Health is what its receiver shows, on the primary's timeline; nobody else's word counts."""
         case = self._case(context)
-        following = await self._following(context, case)
+        following = replace(await self._following(context, case), position=context.results["align"].get("position"))
         seen = await self._ground.files(case.cluster, case.instance).look(self._ground.access(case.cluster, case.primary))
         if seen.relation is Relation.UNFINISHED:
             raise NotAligned(f"the data of {case.instance.name} is not whole", hint="run dbre ha rejoin again")

@@ -20,6 +20,7 @@ _TOLD = {
     Relation.UNFINISHED: "an earlier attempt to rewind or copy it did not come to its end: nothing of it is trusted",
     Relation.STRANGER: "its data is of another database",
     Relation.EMPTY: "it has no data",
+    Relation.UNKNOWN: "nobody can tell what its data is to that of the primary while it does not run",
 }
 _DOES = {
     Way.NOTHING: "leave the data as it is",
@@ -60,6 +61,8 @@ def told_of(seen: Rejoining) -> str:
     """What its data is, in one sentence."""
     if seen.online is not None:
         return told_of_online(seen.online, seen.primary.name)
+    if seen.logs is not None:
+        return told_of_online(seen.logs, seen.primary.name)
     found = seen.kinship
     where = f", from {found.fork} of timeline {found.timeline} on" if found.relation is Relation.DIVERGED and found.fork else ""
     return _TOLD[found.relation] + where
@@ -77,6 +80,8 @@ def _refuse(seen: Rejoining, asked: RejoinInput) -> None:
             f"{name} answers at {seen.instance.address}, and no process of it is seen on this machine",
             hint="run dbre, or its worker, on the machine of the instance, and name its data_directory in control:",
         )
+    if found.why_no_start is not None:
+        raise PrecheckFailed(f"{name} would start, and not follow: {found.why_no_start}", hint="take it out of its settings")
     if found.relation is Relation.STRANGER and not asked.clone:
         raise PrecheckFailed(
             f"the data of {name} is of another database than that of {seen.primary.name}",
@@ -87,6 +92,12 @@ def _refuse(seen: Rejoining, asked: RejoinInput) -> None:
         raise PrecheckFailed(
             f"{name} must be copied anew, which cannot be done: {found.why_no_clone}{short}",
             hint="bring it back from a backup: dbre backup restore",
+        )
+    if not seen.can_read_lost and not asked.without_evidence and found.relation in (Relation.DIVERGED, Relation.UNKNOWN):
+        has = told_of(seen) if found.relation is Relation.DIVERGED else f"{name} may have what {seen.primary.name} does not"
+        raise PrecheckFailed(
+            f"{has}; no file of it can be written from here, and a copy takes it away",
+            hint="copy its binary logs to where they are kept, or read them with mariadb-binlog; then --without-evidence",
         )
     if seen.cluster.replication_user is None and seen.manner is None:
         raise NoControl(
@@ -107,12 +118,13 @@ def _steps(seen: Rejoining, asked: RejoinInput, way: Way) -> Iterator[Step]:
         "slot": (seen.kinship.own_slot or slot_name(name)) if has_slots else None,
         "clone": asked.clone,
     }
-    yield Step("prepare", summary=f"checkpoint of {to}; it keeps its log for {name}", input=given, undo="unprepare")
+    if seen.is_prepared:
+        yield Step("prepare", summary=f"checkpoint of {to}; it keeps its log for {name}", input=given, undo="unprepare")
     yield Step("stop", summary=f"stop {name}, whatever it is now", input=given)
-    if not asked.without_evidence:
+    if seen.can_read_lost and not asked.without_evidence:
         yield Step("evidence", summary=f"write what only {name} committed to a file", input=given | {"work": asked.work})
     yield Step("align", summary=_DOES[way], input=given, irreversible=True)
-    yield Step("start", summary=f"start {name} as a replica, until it receives from {to} on its timeline", input=given)
+    yield Step("start", summary=f"start {name} as a replica, until it receives from {to}", input=given)
     yield Step("settle", summary="remove what was kept until then", input=given)
 
 

@@ -1,6 +1,6 @@
 """Everything that is looked at before an instance rejoins its cluster."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dbre.capabilities.ha.looking import read_lag, seeds_of
 from dbre.capabilities.ha.model import Topology
@@ -29,6 +29,9 @@ class Rejoining:
     manner: Manner | None  # how the primary followed when it last did: the pattern
     is_writable: bool  # it takes writes now: a second primary
     online: Online | None = None  # it follows while it runs; then nothing is known of its files
+    logs: Online | None = None  # what the logs of both say, where its files are replaced all the same
+    is_prepared: bool = True  # the primary has to be made ready to be read from
+    can_read_lost: bool = True  # what only it committed can be read from its files
 
 
 async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_wanted: bool) -> Rejoining:
@@ -43,6 +46,8 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
     async with ground.servers.server(cluster, primary, purpose="dbre:rejoin") as server:
         standing = await server.succession.standing()
         if standing.gives_up is GivesUp.BY_CLOSING:
+            if is_clone_wanted and not standing.forgets_own:
+                return await _replaced(ground, cluster, instance, primary, topology, standing)
             return _running(cluster, instance, primary, topology, standing)
         manner = await server.succession.manner()
     host = await ground.servers.host(cluster, instance).state()
@@ -65,7 +70,8 @@ def _running(cluster: Cluster, instance: Instance, primary: Instance, topology: 
     if mine is None or mine.view is None or theirs is None or theirs.view is None:
         raise PrecheckFailed(
             f"{instance.name} does not answer, and follows only while it runs",
-            hint="start it such that it takes no writes before it is asked: read-only, or where no client reaches it",
+            hint="start it such that it takes no writes before it is asked: read-only, or where no client reaches it"
+            + ("" if standing.forgets_own else "; or copy it anew: --clone"),
         )
     online = online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
     relation = Relation.DIVERGED if online.errants else Relation.SAME
@@ -87,6 +93,33 @@ def _running(cluster: Cluster, instance: Instance, primary: Instance, topology: 
         manner=None,
         is_writable=mine.is_primary and mine.view.is_writable,
         online=online,
+    )
+
+
+async def _replaced(
+    ground: RejoinGround, cluster: Cluster, instance: Instance, primary: Instance, topology: Topology, standing: Standing
+) -> Rejoining:
+    """Its files are to be replaced, whatever its log says; that is told where it runs."""
+    mine, theirs = topology.node(instance.name), topology.node(primary.name)
+    logs: Online | None = None
+    if mine is not None and mine.view is not None and theirs is not None and theirs.view is not None:
+        logs = online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
+    host = await ground.servers.host(cluster, instance).state()
+    kinship = await ground.files(cluster, instance).look(ground.access(cluster, primary))
+    if logs is not None and logs.is_comparable and kinship.relation is Relation.UNKNOWN:
+        kinship = replace(kinship, relation=Relation.DIVERGED if logs.errants else Relation.SAME)
+    return Rejoining(
+        cluster=cluster,
+        instance=instance,
+        primary=primary,
+        topology=topology,
+        host=host,
+        kinship=kinship,
+        manner=None,
+        is_writable=mine is not None and mine.view is not None and mine.is_primary and mine.view.is_writable,
+        logs=logs,
+        is_prepared=False,
+        can_read_lost=False,
     )
 
 

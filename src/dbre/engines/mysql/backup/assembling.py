@@ -26,7 +26,7 @@ from dbre.ports.backup.model import Phase, Place
 from dbre.ports.backup.moving import moved
 from dbre.ports.file_manifest import MANIFEST_NAME, FileManifest, read_file_manifest
 
-__all__ = ["assemble", "read_origin"]
+__all__ = ["assemble", "prepare_copy", "read_origin"]
 
 _ORIGIN = "dbre-origin.json"
 _PREPARE_SECONDS = 7 * 86_400.0
@@ -51,7 +51,7 @@ async def assemble(
     await progress(done, total)
     phases = [Phase(name="combine", seconds=time.monotonic() - began, bytes=done)]
     began = time.monotonic()
-    await _prepare(program, target, None, place)
+    await prepare_copy(program, target, None, place)
     for part, manifest in zip(chain[1:], manifests[1:], strict=True):
         await _apply(program, target, part, place)
         done += sum(entry.size for entry in manifest.files)
@@ -106,12 +106,13 @@ async def _apply(program: str, target: Path, part: Path, place: Place) -> None:
     await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)  # of an attempt that was killed
     try:
         await asyncio.to_thread(_put, part, copy, place, False)
-        await _prepare(program, target, copy, place)
+        await prepare_copy(program, target, copy, place)
     finally:
         await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
 
 
-async def _prepare(program: str, target: Path, incremental: Path | None, place: Place) -> None:
+async def prepare_copy(program: str, target: Path, incremental: Path | None, place: Place) -> None:
+    """Bring a copy to one moment, with a copy of an incremental one if there is any. Raises: CopyDamaged."""
     words = [*await dies_with_us(place.account), program, "--no-defaults", "--prepare", f"--target-dir={target}"]
     words += [f"--incremental-dir={incremental}"] if incremental else []
     try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from dbre.ports.backup.model import ChecksumState, CopyFacts, CopyKind, CopyOrde
 from dbre.ports.engine import Access
 from dbre.ports.file_manifest import MANIFEST_NAME, FileManifest, read_file_manifest, write_file_manifest
 
-__all__ = ["ENGINE", "KEPT_SETTINGS", "copy_facts", "copy_server"]
+__all__ = ["ENGINE", "KEPT_SETTINGS", "copy_facts", "copy_server", "take_copy"]
 
 ENGINE = "mysql"
 KEPT_SETTINGS = ("character_set_server", "collation_server", "lower_case_table_names")
@@ -51,22 +51,37 @@ async def copy_server(access: Access, order: CopyOrder, progress: CopyProgress, 
             hint="mariadb-backup reads the server's files: run dbre on the server's machine, as the server's user",
         )
     base = None if order.kind is CopyKind.FULL else await asyncio.to_thread(_parent_lsn, order.parent, source, system_id)
-    program = await require_tool(BACKUP, place, version=source.version_text)
-    with login_file(access, place.account) as login:
-        words: list[str | Path] = [*await dies_with_us(place.account), program]
-        words += [f"--defaults-file={login}", "--backup", f"--target-dir={order.directory}"]
-        words.append(f"--datadir={source.data_directory}")
-        words += [f"--incremental-lsn={base}"] if base is not None else []
-        words += [f"--throttle={_throttle(order.bytes_per_second)}"] if order.bytes_per_second else []
-        said = await _run(words, order.directory, place, progress, expected=None if base else size_of(source.data_directory))
-    notes = await asyncio.to_thread(read_notes, order.directory)
-    if _DONE not in said or notes.is_incremental != (base is not None) or notes.from_lsn != (base or 0):
-        raise CopyFailed("mariadb-backup ended with 0, but what it left is not the copy that was asked for")
+    throttle = [f"--throttle={_throttle(order.bytes_per_second)}"] if order.bytes_per_second else []
+    notes = await take_copy(access, source, order.directory, progress, place=place, base=base, more=throttle)
     ((clock,),) = await ask(access, "backup_clock")
     facts = _facts(source, notes, order, system_id, as_utc(clock["measured_at"]))
     manifest = await asyncio.to_thread(write_file_manifest, order.directory, engine=ENGINE, facts=facts)
     give(order.directory / MANIFEST_NAME, place.account)
     return _as_facts(order.directory, manifest, notes)
+
+
+async def take_copy(
+    access: Access,
+    source: Source,
+    directory: Path,
+    progress: CopyProgress,
+    *,
+    place: Place,
+    base: int | None = None,
+    more: Sequence[str] = (),
+) -> CopyNotes:
+    """Let mariadb-backup copy a server's files into a directory, from LSN ``base`` on. Raises: BinariesMissing, CopyFailed."""
+    program = await require_tool(BACKUP, place, version=source.version_text)
+    with login_file(access, place.account) as login:
+        words: list[str | Path] = [*await dies_with_us(place.account), program]
+        words += [f"--defaults-file={login}", "--backup", f"--target-dir={directory}", f"--datadir={source.data_directory}"]
+        words += [f"--incremental-lsn={base}"] if base is not None else []
+        expected = None if base else size_of(source.data_directory)
+        said = await _run([*words, *more], directory, place, progress, expected=expected)
+    notes = await asyncio.to_thread(read_notes, directory)
+    if _DONE not in said or notes.is_incremental != (base is not None) or notes.from_lsn != (base or 0):
+        raise CopyFailed("mariadb-backup ended with 0, but what it left is not the copy that was asked for")
+    return notes
 
 
 def copy_facts(directory: Path) -> CopyFacts:

@@ -16,6 +16,7 @@ from dbre.core.programs.account import give, require_reachable
 from dbre.core.programs.confined import dies_with_us
 from dbre.core.programs.errors import ProgramFailed
 from dbre.core.programs.run import Child, spawn
+from dbre.core.programs.syncing import sync_directory, sync_file
 from dbre.core.text import one_line
 from dbre.engines.mysql.backup.binlog_scan import whole_bytes
 from dbre.engines.mysql.backup.option_file import login_file
@@ -23,7 +24,6 @@ from dbre.engines.mysql.backup.positions import BinlogName
 from dbre.engines.mysql.backup.programs import BINLOG, require_tool
 from dbre.engines.mysql.backup.source import ask, read_source
 from dbre.engines.mysql.backup.survey import require_position
-from dbre.engines.mysql.backup.syncing import sync_directory, sync_file
 from dbre.ports.backup.engine import ReceiveOrder
 from dbre.ports.backup.errors import LogGap
 from dbre.ports.backup.model import LogPosition, Place

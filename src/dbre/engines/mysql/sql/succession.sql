@@ -100,6 +100,30 @@ START SLAVE;
 -- What it wrote as a primary counts as applied from now on; the server has both, so nothing is skipped.
 SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos;
 
+-- name: succession_logged
+-- facet: succession
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: USAGE
+SELECT @@GLOBAL.gtid_binlog_state AS logged;
+
+-- name: succession_empty_log
+-- facet: succession
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: RELOAD
+-- Removes its binary logs: only where its files were replaced by a copy.
+RESET MASTER;
+
+-- name: succession_begin_from
+-- facet: succession
+-- products: mariadb
+-- versions: >=10.5
+-- privilege: REPLICATION SLAVE ADMIN
+-- parameters: position text
+-- How far the copy is that its files are.
+SET GLOBAL gtid_slave_pos = ?;
+
 -- name: succession_quiet
 -- facet: succession
 -- products: mariadb

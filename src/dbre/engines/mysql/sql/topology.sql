@@ -12,6 +12,7 @@ SELECT CONCAT('server-id ', @@GLOBAL.server_id) AS node_id,
        @@GLOBAL.gtid_binlog_pos AS written,
        @@GLOBAL.gtid_slave_pos AS applied,
        1 AS has_gtids,
+       @@GLOBAL.log_bin AS keeps_log,
        @@GLOBAL.wsrep_on AS is_multi_primary,
        @@GLOBAL.read_only AS is_read_only;
 
@@ -27,6 +28,7 @@ SELECT @@server_uuid AS node_id,
        @@GLOBAL.gtid_executed AS written,
        @@GLOBAL.gtid_executed AS applied,
        @@GLOBAL.gtid_mode IN ('ON', 'ON_PERMISSIVE') AS has_gtids,
+       1 AS keeps_log,
        0 AS is_multi_primary,
        @@GLOBAL.read_only OR @@GLOBAL.super_read_only AS is_read_only;
 

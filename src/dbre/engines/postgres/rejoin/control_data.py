@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dbre.core.programs.account import Account
 from dbre.core.programs.run import run
+from dbre.core.programs.scratch import scratch_directory
 from dbre.engines.postgres.backup.log_names import parse_lsn
 from dbre.ports.rejoin import NotAligned
 
@@ -56,6 +57,23 @@ def _position(text: str) -> int:
     if re.fullmatch(r"[0-9A-F]{1,8}/[0-9A-F]{1,8}", text) is None:
         raise ValueError(f"{text[:40]!r} is no position")
     return parse_lsn(text, timeline=0).value
+
+
+async def targets_of(program: Path, data: Path, account: Account, options: list[str]) -> tuple[str, ...]:
+    """Targets of a recovery in its own settings files, of which ``postgresql.auto.conf`` is none. Raises: ProgramFailed.
+
+    The program itself reads them, with all that they include, for a data directory in which nothing else is.
+    """
+    own = options or ["-c", f"config_file={data / 'postgresql.conf'}"]
+    found = []
+    with scratch_directory(account) as empty:
+        for name in _TARGETS:
+            others = [f"--{one}=" for one in _TARGETS if one != name]
+            done = await run(
+                [program, "-C", name, "-D", empty, *own, *others], account=account, directory=empty, timeout_seconds=_SECONDS
+            )
+            found += [name] if done.stdout.strip() else []
+    return tuple(found)
 
 
 async def setting_of(program: Path, data: Path, account: Account, name: str, options: list[str]) -> str:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from dbre.core.programs.account import Account, give
-from dbre.engines.postgres.standby_files import sync_directory
+from dbre.core.programs.syncing import sync_directory
 
 __all__ = ["put_back", "save"]
 

@@ -19,15 +19,15 @@ from dbre.engines.postgres.conninfo import conninfo_for
 from dbre.engines.postgres.forks.fork_point import History, history_of
 from dbre.engines.postgres.host import PostgresHost
 from dbre.engines.postgres.rejoin.comparing import Fork, fork_between, has_log_beyond, own_history
-from dbre.engines.postgres.rejoin.control_data import ControlData, read_control_data, setting_of
+from dbre.engines.postgres.rejoin.control_data import ControlData, read_control_data, setting_of, targets_of
 from dbre.engines.postgres.rejoin.copying import Copying
 from dbre.engines.postgres.rejoin.leftovers import find_leftovers, remove_leftovers
 from dbre.engines.postgres.rejoin.own_files import put_back, save
-from dbre.engines.postgres.rejoin.workplace import Phase, Workplace
 from dbre.engines.postgres.standby_files import make_follower, make_primary
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access
 from dbre.ports.rejoin import Aligned, Kinship, NotAligned, Relation, Way
+from dbre.ports.rejoin_workplace import Phase, Workplace
 from dbre.ports.succession import Following
 
 __all__ = ["PostgresRejoin"]
@@ -76,6 +76,7 @@ class PostgresRejoin:
                 copying.program("postgres"), data, account, "primary_slot_name", self._host.configuration_options()
             ),
             leftovers=await asyncio.to_thread(find_leftovers, data),
+            why_no_start=await self._why_no_start(copying.program("postgres"), account),
         )
 
     async def align(self, source: Access, following: Following, *, is_clone_wanted: bool = False) -> Aligned:
@@ -189,6 +190,15 @@ class PostgresRejoin:
         is_beyond = await has_log_beyond(waldump, self._work.data, fork, account)
         return Relation.DIVERGED if is_beyond else Relation.SAME
 
+    async def _why_no_start(self, program: Path, account: Account) -> str | None:
+        """Where its settings are not where they usually are, and it does not run, nobody can tell where."""
+        options = self._host.configuration_options()
+        if not options and not (self._work.data / "postgresql.conf").is_file():
+            return None
+        found = await targets_of(program, self._work.data, account, options)
+        where = options[-1].partition("=")[2] if options else "postgresql.conf"
+        return f"{', '.join(found)} in {where}, or in what that includes, ends its recovery" if found else None
+
     async def _told(self, source: Access) -> Any:
         async with asking(source, what="rejoin") as questions:
             return await questions.row("rejoin_source")
@@ -257,6 +267,7 @@ def _kinship(
     why_no_rewind: str | None = None,
     own_slot: str = "",
     leftovers: tuple[str, ...] = (),
+    why_no_start: str | None = None,
 ) -> Kinship:
     position = fork.position if fork is not None else None
     return Kinship(
@@ -268,4 +279,5 @@ def _kinship(
         why_no_rewind=why_no_rewind,
         why_no_clone=why_no_clone,
         leftovers=leftovers,
+        why_no_start=why_no_start,
     )
