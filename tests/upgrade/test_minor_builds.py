@@ -1,28 +1,31 @@
 """A minor version rolled out for real: two builds of Debian's, one of which is broken where it must be taken back."""
 
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from other_builds import other_build
 from pair_kit import commands, roles
 
+from dbre.capabilities.upgrade.checks import checks_of
+from dbre.capabilities.upgrade.survey import survey
 from dbre.core.clock import SystemClock
 from dbre.core.control import Control, ControlKind
 from dbre.core.errors import Unsupported
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
-from dbre.engines.postgres.binaries import PostgresBinaries, find_postgres, list_postgres
 from dbre.lab.mariadb import REPLICATION_USER, MariaDbServer
 from dbre.lab.postgres import PostgresServer
 from dbre.lab.programs import find_program
 from dbre.lab.site import Site
 from dbre.ports.session import Role
 from dbre.testing.fixtures import leave_out, running
+from other_builds import Builds, other_build, postgres_builds, text_of
 from upgrade_kit import Ground, Walker, fleet_of, results_of, steps_of
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
@@ -34,25 +37,12 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-@dataclass(frozen=True, kw_only=True)
-class Builds:
-    """Two trees of one major version of PostgreSQL."""
-
-    older: PostgresBinaries
-    newer: PostgresBinaries
-
-
 @pytest.fixture
 async def builds(lab_site: Site) -> Builds:
     try:
-        here = await find_postgres(account=lab_site.account, cache=lab_site.cache, version=15)
-        number = tuple(int(part) for part in here.version_text.split(" ")[0].split("."))
-        files, _ = await other_build("postgresql-15", number, lab_site.cache, beside="postgresql-client-15")
-        (other,) = list_postgres(bindir=files / "usr/lib/postgresql/15/bin")
+        return await postgres_builds(lab_site)
     except Unsupported as error:
         leave_out(error)
-    older, newer = sorted((here, other), key=lambda one: int(one.version_text.split(" ")[0].split(".")[1]))
-    return Builds(older=older, newer=newer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +84,7 @@ async def pair(builds: Builds, lab_site: Site) -> AsyncIterator[Switched]:
         await ask(primary, "SELECT 1")
         async with await primary.connect() as connection:
             await connection.execute("CREATE EXTENSION pg_trgm")
+            await connection.execute('CREATE TABLE sorted (name text COLLATE "en-x-icu")')
         yield Switched(servers={"n1": primary, "n2": replica}, links=links)
     for one in links.values():
         one.unlink()
@@ -104,10 +95,6 @@ async def ask(server: PostgresServer, query: str) -> str:
         row = await (await connection.execute(query)).fetchone()
     assert row is not None
     return str(row[0])
-
-
-def text_of(binaries: PostgresBinaries) -> str:
-    return binaries.version_text.split(" ")[0]
 
 
 async def test_postgresql_runs_the_newer_build_on_every_server(builds: Builds, pair: Switched, store: Store) -> None:
@@ -138,13 +125,40 @@ def without_server(files: Path) -> None:
     program.chmod(0o755)
 
 
+_LIBRARY = """
+void {symbol}(const void *collator, unsigned char *version) {{ version[0] = 199; version[1] = version[2] = version[3] = 1; }}
+"""
+
+
+def with_other_icu(files: Path) -> None:
+    """The same program over an ICU that says that it sorts otherwise, as after an upgrade of the library's package."""
+    program = next(files.rglob("bin/postgres"))
+    found = re.search(rb"ucol_getVersion_\d+", program.read_bytes())
+    if found is None or shutil.which("cc") is None:
+        pytest.skip("the server was built without ICU, or there is no C compiler")
+    source, library = program.with_name("icu.c"), program.with_name("icu.so")
+    source.write_text(_LIBRARY.format(symbol=found[0].decode()))
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    own = files / "own" / program.parent.relative_to(files)  # its process has the name of the server, and finds its files
+    own.mkdir(parents=True)
+    (own.parent / "lib").symlink_to(program.parent.parent / "lib")
+    (files / "own/usr/share").symlink_to(files / "usr/share")
+    program.rename(own / "postgres")
+    program.write_text(f'#!/bin/sh\nLD_PRELOAD={library} exec {own}/postgres "$@"\n')
+    program.chmod(0o755)
+
+
 @pytest.mark.parametrize(
-    ("breaks", "why"),
-    [(without_extension, "pg_trgm is not installed any more"), (without_server, "n2 is not whole with its new programs")],
-    ids=["extension", "server"],
+    ("breaks", "why", "remedy"),
+    [
+        (without_extension, "pg_trgm is not installed any more", "install the packages"),
+        (without_server, "n2 is not whole with its new programs", "log"),
+        (with_other_icu, "en-x-icu sorts otherwise than its indexes", "REINDEX"),
+    ],
+    ids=["extension", "server", "collation"],
 )
 async def test_the_older_build_is_put_back_where_the_newer_one_is_broken(
-    builds: Builds, pair: Switched, store: Store, lab_site: Site, breaks: Any, why: str
+    builds: Builds, pair: Switched, store: Store, lab_site: Site, breaks: Any, why: str, remedy: str
 ) -> None:
     if builds.newer.source != "given":
         pytest.skip("the newer build is the installed one, which is not broken for a test")
@@ -159,10 +173,31 @@ async def test_the_older_build_is_put_back_where_the_newer_one_is_broken(
         assert record.state is OperationState.FAILED, record.error  # the failed step has put itself back
         assert record.error is not None
         assert why in record.error["message"]
+        assert remedy in record.error["hint"]
         assert {one.split(" ")[0] for one in await pair.versions()} == {text_of(builds.older)}
         assert [await one.role() for one in pair.servers.values()] == [Role.PRIMARY, Role.REPLICA]
     finally:
         shutil.rmtree(broken)
+
+
+async def test_a_collation_of_another_version_is_told_until_its_indexes_are_made_anew(pair: Switched, builds: Builds) -> None:
+    ground = pair.ground(builds.older.directory, builds.newer.directory).upgrades
+    cluster, primary = ground.fleet.cluster("shop"), pair.servers["n1"]
+
+    async def warned() -> set[str]:
+        checks = checks_of(await survey(ground, cluster, purpose="test"))
+        return {one.remedy for one in checks if (one.rule, one.subject) == ("collations_match", "n1")}
+
+    assert await warned() == set()
+    async with await primary.connect() as connection:
+        await connection.execute("CREATE INDEX sorted_name ON sorted (name)")
+        await connection.execute("UPDATE pg_catalog.pg_collation SET collversion = '1.1' WHERE collname = 'en-x-icu'")
+    (remedy,) = await warned()
+    assert "REINDEX" in remedy
+    async with await primary.connect() as connection:
+        await connection.execute("REINDEX INDEX sorted_name")
+        await connection.execute('ALTER COLLATION "en-x-icu" REFRESH VERSION')
+    assert await warned() == set()
 
 
 async def test_mariadb_runs_the_newer_build_on_every_server(mariadb: MariaDbServer, store: Store, lab_site: Site) -> None:

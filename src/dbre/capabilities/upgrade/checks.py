@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dbre.capabilities.upgrade.snapshot import COLLATION_REMEDY
 from dbre.capabilities.upgrade.survey import NodeLook, Survey
 from dbre.core.text import printable
 from dbre.core.units import format_bytes
@@ -153,7 +154,7 @@ def _contents(one: NodeLook) -> Iterator[RollCheck]:
     for rule, values, limit, remedy in (
         ("extensions_installed", found.missing, "their files are there", "install their packages on its machine"),
         ("extensions_current", outdated, "as installed", "ALTER EXTENSION ... UPDATE on the primary, when it suits"),
-        ("collations_match", found.collations, "as their library sorts", "make their indexes anew: dbre integrity check"),
+        ("collations_match", found.collations, "as their library sorts", f"on the primary {COLLATION_REMEDY}"),
     ):
         if values:
             value = printable(", ".join(values), limit=300)

@@ -1,9 +1,8 @@
 """A server before and after it was started with other programs: what it lost, what merely differs. Pure rules."""
 
-from collections.abc import Iterator
 from typing import Any
 
-from dbre.capabilities.upgrade.snapshot import Snapshot
+from dbre.capabilities.upgrade.snapshot import COLLATION_REMEDY, Snapshot
 from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.text import printable
 
@@ -14,11 +13,20 @@ _MANY = 20
 
 def require_nothing_lost(name: str, before: Snapshot, after: Snapshot) -> None:
     """Raises: NotWhole where queries would fail, or indexes lie, that did neither before."""
-    lost = list(_lost(before, after))
+    gone = [f"extension {one} is not installed any more" for one in sorted(set(after.missing) - set(before.missing))]
+    sorts = [f"{one} sorts otherwise than its indexes" for one in sorted(set(after.collations) - set(before.collations))]
+    lost, remedies = [*gone, *sorts], []
+    if gone:
+        remedies.append("install the packages of these extensions for the new version")
+    if sorts:
+        remedies.append(
+            "keep the library that sorts as before; or take the new one on every server by dbre upgrade restart, and then at "
+            f"once on the primary {COLLATION_REMEDY}"
+        )
     if lost:
         raise NotWhole(
             f"{name} lost something with its new programs: {printable('; '.join(lost[:_MANY]), limit=1000)}",
-            hint="install the packages of these extensions for the new version, or wait until the indexes are made anew",
+            hint="; ".join(remedies),
             context={"instance": name},
         )
 
@@ -39,10 +47,3 @@ def differences(before: Snapshot, after: Snapshot) -> dict[str, Any]:
         "p95_after": after.p95_seconds,
     }  # fmt: skip
     return {name: value for name, value in found.items() if value not in ([], None)}
-
-
-def _lost(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    for name in sorted(set(after.missing) - set(before.missing)):
-        yield f"extension {name} is not installed any more"
-    for name in sorted(set(after.collations) - set(before.collations)):
-        yield f"{name} sorts otherwise than its indexes"

@@ -10,11 +10,17 @@ from dbre.core.fleet import Cluster, EndpointPurpose, Instance
 from dbre.core.text import printable
 from dbre.ports.engine import Server
 
-__all__ = ["Snapshot", "contents_of", "take"]
+__all__ = ["COLLATION_REMEDY", "Snapshot", "contents_of", "take"]
 
 _PROBES = 20
 _P95 = 19  # of twenty, the nineteenth
 _COLLATIONS = "collations"
+
+COLLATION_REMEDY = (
+    "REINDEX every index that sorts by it, and ALTER COLLATION ... REFRESH VERSION "
+    "(of a database: ALTER DATABASE ... REFRESH COLLATION VERSION)"
+)
+"""Until then queries may miss rows, and unique indexes may let the same key in twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
