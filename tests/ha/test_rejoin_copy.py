@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +24,7 @@ from test_switchover_pairs import execute
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
+from dbre.core.fleet import Fleet
 from dbre.core.operation.states import OperationState
 from dbre.core.programs.processes import serving
 from dbre.core.store import Store, open_store
@@ -184,36 +186,62 @@ async def test_a_runner_that_is_killed_while_it_copies_leaves_nobody_at_work(
         await until(lambda: has(old, "after"))
 
 
+def programs_that_fill(disk: Path, server: MariaDbServer) -> Path:
+    """The same programs, but before mariadb-backup begins somebody else takes all but 4 MiB of the disk."""
+    directory = disk / "bin"
+    directory.mkdir()
+    for name in ("mariadbd", "mariadb-binlog", "mariadb"):
+        found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+        assert found is not None
+        (directory / name).symlink_to(found)
+    words = f'fallocate -l $(( $(stat -f -c "%a*%S" {disk}) - 4194304 )) {disk}/ballast'
+    text = f"""#!/bin/sh
+case "$*" in *--backup*) [ -e {disk}/fill ] && {words} && rm {disk}/fill;; esac
+exec {shutil.which("mariadb-backup")} "$@"
+"""
+    (directory / "mariadb-backup").write_text(text)
+    for path in (directory, directory / "mariadb-backup"):
+        path.chmod(0o755)
+    (disk / "fill").touch()
+    os.chown(disk / "fill", server.site.account.uid, server.site.account.gid)
+    return directory
+
+
+def with_programs(walker: Rejoiner, bindir: Path) -> Rejoiner:
+    """The same, whose first instance has its programs there."""
+    servers = walker.ground.servers
+    (cluster,) = servers.fleet.clusters
+    first, *others = cluster.instances
+    assert first.control is not None
+    first = replace(first, control=replace(first.control, bindir=bindir))
+    fleet = Fleet(clusters=(replace(cluster, instances=(first, *others)),))
+    return replace(walker, ground=replace(walker.ground, servers=replace(servers, fleet=fleet)))
+
+
 async def test_no_room_for_the_copy_is_seen_before_and_while_it_is_made(
     mariadb: MariaDbServer, lab_site: Site, store: Store, tmp_path: Path
 ) -> None:
     with disk_of_its_own(lab_site, "narrow", "400m") as directory:
         async with forked(mariadb, lab_site, "rj-n", old_site=replace(lab_site, directory=directory)) as (old, new):
             walker = rejoiner_of(store, old, new, lab_site, tmp_path, "60s")
-            operation = await walker.submit("n1", clone=True, without_evidence=True)
+            walker = with_programs(walker, programs_that_fill(directory, old))
             ballast = directory / "ballast"
             free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
             with ballast.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, free - 8 * 2**20)
             with pytest.raises(PrecheckFailed, match=r"cannot be done: .* are needed beside"):
                 await walker.plan("n1", clone=True, without_evidence=True)
-            refused = await walker.run(operation)
-            assert refused.state is not OperationState.SUCCEEDED
-            assert "are needed beside" in str(refused.error)
-
             ballast.unlink()
-            again = await walker.submit("n1", clone=True, without_evidence=True)
-            task = asyncio.create_task(walker.run(again))
-            await seen(lambda: copying(old))
-            free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
-            with ballast.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, free - 2**20)  # by others, while it copies
-            record = await task
+
+            record = await walker.rejoin("n1", clone=True, without_evidence=True)
             assert record.state is not OperationState.SUCCEEDED
             assert "n1 could not be copied anew" in str(record.error)
+            assert "No space left" in str(record.error)
+            assert not (directory / "fill").exists()
             ballast.unlink()
             left = os.statvfs(directory)
-            assert left.f_bavail * left.f_frsize >= free  # half a copy was taken away
+            assert left.f_bavail * left.f_frsize >= free - 2**20  # half a copy was taken away
+            assert (old.data_directory / "ibdata1").is_file()
             done = await walker.rejoin("n1", clone=True, without_evidence=True)
             assert done.state is OperationState.SUCCEEDED, done.error
             await until(lambda: has(old, "after"))

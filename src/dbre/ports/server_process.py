@@ -30,6 +30,8 @@ __all__ = ["ServerProcess", "until"]
 
 _POLL_SECONDS = 0.004
 _VERSION_SECONDS = 30.0
+_LOOK_SECONDS = 1.0  # a look through all processes takes time
+_DEAD_SECONDS = 20.0  # who starts it may start it again
 _VERSION = re.compile(r"\d+(?:\.\d+)+", re.ASCII)  # postgres (PostgreSQL) 15.18, Ver 10.11.14-MariaDB, v=7.0.15
 _SYSTEMCTL = "systemctl"
 
@@ -260,10 +262,27 @@ class ServerProcess:
         return HostState(is_seen=await self.is_seen(), processes=(), is_answering=False)
 
     async def wait_answering(self, *, limit_seconds: float) -> None:
-        """Until it takes connections. Raises: NotDone."""
-        if not await until(self.is_answering, limit_seconds):
+        """Until it takes connections, or nothing of it has run for some seconds. Raises: NotDone."""
+        begun, last_seen = time.monotonic(), time.monotonic()
+        is_seen = self.control.data_directory is not None and await self.is_seen()
+        is_up = False
+
+        async def is_settled() -> bool:
+            nonlocal is_up, last_seen
+            is_up = await self.is_answering()
+            now = time.monotonic()
+            if is_up or not is_seen or now - last_seen < _LOOK_SECONDS:
+                return is_up
+            if await asyncio.to_thread(self.processes):
+                last_seen = time.monotonic()
+            return now - last_seen > _DEAD_SECONDS
+
+        await until(is_settled, limit_seconds)
+        if not is_up:
+            took = format_duration(round(time.monotonic() - begun, 1))
             raise NotDone(
-                f"{self.where} was started, and takes no connections after {format_duration(limit_seconds)}",
+                f"{self.where} was started, and takes no connections after {took}"
+                + ("" if await asyncio.to_thread(self.processes) or not is_seen else ": no process of it runs"),
                 hint="see its log",
             )
 
