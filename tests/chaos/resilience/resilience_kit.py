@@ -45,8 +45,8 @@ class Installation:
         self._pair, self.directory = pair, directory
         self.write()
 
-    def write(self, **chaos: Any) -> None:
-        """The configuration, with a section ``chaos``."""
+    def write(self, *, endpoint: str | None = None, **chaos: Any) -> None:
+        """The configuration, with a section ``chaos``, and with where clients go to write."""
         password = self.directory / "password"
         password.write_text(self._pair.primary.password.reveal())
         password.chmod(0o600)
@@ -55,6 +55,8 @@ class Installation:
             for name, one in (("a", self._pair.primary), ("b", self._pair.replica))
         ]
         cluster = {"name": "orders", "environment": "test", "engine": "redis", "tls": "disable", "instances": instances}
+        if endpoint is not None:
+            cluster["endpoints"] = {"write": [endpoint]}
         if (user := self._pair.primary.access().user) is not None:
             cluster["user"] = user
         cluster["password"] = "file:password"

@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from injection_kit import PATIENCE
-
 from dbre.core.fleet import Address
 from dbre.lab.server import LabServer
 
+_PATIENCE_SECONDS = 60.0
 _LISTENS = re.compile(r"listens on (?:http://)?(127\.0\.0\.1):(\d+)")
 
 
@@ -35,7 +34,7 @@ async def standing_proxy(server: LabServer, directory: Path) -> AsyncIterator[St
     try:
         assert process.stderr is not None
         found: list[Address] = []
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
             while len(found) < 2 and (line := await process.stderr.readline()):
                 found += [Address(host, int(port)) for host, port in _LISTENS.findall(line.decode())]
         yield StandingProxy(address=found[1], api=found[0], token_file=token)
