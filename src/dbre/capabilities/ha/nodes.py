@@ -26,9 +26,17 @@ _QUIET_SECONDS = 0.15  # one that has not answered by then costs nothing but wai
 class Nodes:
     """Handles on the instances of a fleet; an asynchronous context, which closes them."""
 
-    def __init__(self, engines: EngineRegistry, fleet: Fleet, *, limit_seconds: float = NODE_SECONDS) -> None:
+    def __init__(
+        self,
+        engines: EngineRegistry,
+        fleet: Fleet,
+        *,
+        limit_seconds: float = NODE_SECONDS,
+        timeouts: Timeouts = _TIMEOUTS,
+    ) -> None:
         self._engines = engines
         self._clusters = {cluster.name: cluster for cluster in fleet.clusters}
+        self._timeouts = timeouts
         self._limit_seconds = min(limit_seconds, NODE_SECONDS)
         self._open: dict[str, Server] = {}
         self._without_password: dict[str, DbreError] = {}
@@ -41,6 +49,10 @@ class Nodes:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every session; waits for no server."""
         servers, self._open = list(self._open.values()), {}
         await asyncio.gather(*(one.aclose() for one in servers))
 
@@ -51,6 +63,8 @@ class Nodes:
                 await prepare_secrets([self._clusters[name].password])
             except SecretUnavailable as error:
                 self._without_password[name] = error
+            else:
+                self._without_password.pop(name, None)  # it could not be read last time
 
     def silent_first(self, instances: Iterable[Instance]) -> list[Instance]:
         """Those that did not answer last time before the others: they cost nothing but waiting, which so begins first."""
@@ -75,6 +89,10 @@ class Nodes:
         missing = self._without_password.get(instance.cluster)
         if missing is not None:
             return Node(instance=instance, contact=Contact.UNKNOWN, view=None, error=missing)
+        return await self._look(instance)
+
+    async def _look(self, instance: Instance) -> Node:
+        """One question over the connection that is kept, within the limit."""
         try:
             server = self._server(instance)
         except DbreError as error:  # a driver that is not installed
@@ -84,12 +102,15 @@ class Nodes:
                 view = await server.topology.view(heartbeat=instance.cluster)
         except TimeoutError:
             await self._forget(instance)
-            late = Unreachable(f"{instance.name} at {instance.address} did not answer within {self._limit_seconds:g} s")
-            return Node(instance=instance, contact=Contact.TIMEOUT, view=None, error=late)
+            return self._late(instance)
         except DbreError as error:
             await self._forget(instance)
             return Node(instance=instance, contact=server.topology.contact(error), view=None, error=error)
         return Node(instance=instance, contact=Contact.ANSWERED, view=view)
+
+    def _late(self, instance: Instance) -> Node:
+        late = Unreachable(f"{instance.name} at {instance.address} did not answer within {self._limit_seconds:g} s")
+        return Node(instance=instance, contact=Contact.TIMEOUT, view=None, error=late)
 
     async def _forget(self, instance: Instance) -> None:
         """Ask anew next time: a handle that has failed often would say so without looking."""
@@ -99,10 +120,14 @@ class Nodes:
 
     def _server(self, instance: Instance) -> Server:
         if instance.name not in self._open:
-            cluster = self._clusters[instance.cluster]
-            access = Access.to(cluster, instance.address, timeouts=_TIMEOUTS, application_name="dbre:ha")
-            self._open[instance.name] = self._engines.get(cluster.engine).connect(replace(access, max_connections=1))
+            self._open[instance.name] = self._connect(instance)
         return self._open[instance.name]
+
+    def _connect(self, instance: Instance) -> Server:
+        """A new handle, which connects when it is asked. Raises: DbreError where the driver is not installed."""
+        cluster = self._clusters[instance.cluster]
+        access = Access.to(cluster, instance.address, timeouts=self._timeouts, application_name="dbre:ha")
+        return self._engines.get(cluster.engine).connect(replace(access, max_connections=1))
 
 
 def views_of(nodes: Sequence[Node]) -> dict[str, NodeView]:

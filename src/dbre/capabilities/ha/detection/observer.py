@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Self
 
 from dbre.capabilities.ha.detection.doubts import Doubts
+from dbre.capabilities.ha.detection.lasting import LastingNodes
 from dbre.capabilities.ha.detection.report import NodeWord, Report
 from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.model import Node, Topology
-from dbre.capabilities.ha.nodes import Nodes
 from dbre.capabilities.ha.positions import furthest
 from dbre.core.clock import Clock
 from dbre.core.fleet import Cluster, Fleet
@@ -42,7 +42,7 @@ class Observer:
         self.cluster = cluster
         self._fleet = fleet
         self._clock = clock
-        self._nodes = Nodes(engines, fleet, limit_seconds=patience_seconds)
+        self._nodes = LastingNodes(engines, fleet, clock, limit_seconds=patience_seconds)
         self._run = secrets.token_hex(4)
         self._round = 0
         self._primary: str | None = None
