@@ -27,7 +27,9 @@ def node(number: int, *texts: str, **given: Any) -> Any:
         pytest.param("0-1-10,0-2-99", "0-1-10,0-2-90", None, id="primary-went-on-meanwhile"),
         pytest.param("0-1-10,0-2-99", "0-2-99", None, id="primary-is-a-copy-that-never-saw-the-writer"),
         pytest.param("0-1-10,0-3-11,0-2-99", "0-1-10,0-2-99", None, id="writer-unknown-and-older"),
-        pytest.param("0-3-100", "0-1-10,0-2-99", "domain 0, server 3: transactions 100", id="writer-unknown-and-newer"),
+        pytest.param("0-3-100", "0-1-10,0-2-99", "domain 0, server 3: transactions 11 to 100", id="writer-unknown-and-newer"),
+        pytest.param("0-1-2", "0-2-2", "domain 0, server 1: transactions 1 to 2", id="nothing-in-common"),
+        pytest.param("0-1-2", "0-2-200", "domain 0, server 1: transactions 1 to 2", id="primary-wrote-more-of-its-own"),
     ],
 )  # fmt: skip
 def test_ranges_that_only_the_old_primary_has(old: str, new: str, told: str | None) -> None:

@@ -41,7 +41,8 @@ def errant_of(node: NodeView, primary: NodeView) -> tuple[Errant, ...]:
     """Compared writer by writer; nothing where one of the two does not tell.
 
     What the primary itself wrote is never errant: it may have gone on since it was asked. A writer of whom the primary knows
-    nothing is older than all that it knows, unless his numbers are beyond those.
+    nothing wrote before it where his numbers are within those that it knows of others, or that the node has of the primary;
+    that the primary itself has come as far with transactions of its own says nothing of him.
     """
     return tuple(_errants(node.writers, primary)) if node.writers and primary.writers else ()
 
@@ -54,11 +55,13 @@ def told_of_errants(found: Sequence[Errant]) -> str:
 
 def _errants(mine: Sequence[WriterLog], primary: NodeView) -> Iterator[Errant]:
     theirs = {(one.stream, one.writer): one.newest for one in primary.writers or ()}
+    shared = [(stream, newest) for (stream, writer), newest in theirs.items() if writer != primary.writer]
+    shared += [(one.stream, one.newest) for one in mine if one.writer == primary.writer]
     for log in sorted(mine, key=lambda one: one.name):
         if log.writer == primary.writer:
             continue
         known = theirs.get((log.stream, log.writer))
         if known is None:
-            known = max((newest for (stream, _), newest in theirs.items() if stream == log.stream), default=0)
+            known = max((newest for stream, newest in shared if stream == log.stream), default=0)
         if log.newest > known:
             yield Errant(log=log, first=known + 1)
