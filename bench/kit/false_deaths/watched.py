@@ -32,6 +32,7 @@ OURS = ("ha.failover", "ha.release")
 RECEIVER_SECONDS = 5  # after which a replica gives up a silent primary: the shorter, the sooner it is wrongly given up
 LIMIT_SECONDS = 600.0  # other work may load the machine
 LISTEN_SECONDS = 0.5
+_LOG_CHARACTERS = 2000
 HA = """\
       failover: {{auto: true, observers: [{names}], max_loss: 16MiB, block: 1s}}
 """
@@ -114,9 +115,11 @@ class Watched:
                 await asyncio.sleep(LISTEN_SECONDS)
 
     def _see_alive(self) -> None:
-        dead = [str(one.args) for one in self._processes if one.poll() is not None]
-        if dead:
-            raise RuntimeError(f"{', '.join(dead)} ended; see the logs in {self.lab.directory}")
+        for one in self._processes:
+            if one.poll() is not None:
+                words = " ".join(map(str, one.args)) if isinstance(one.args, list) else str(one.args)
+                logs = [log.read_text(errors="replace")[-_LOG_CHARACTERS:] for log in self.lab.directory.glob("*.log")]
+                raise RuntimeError(f"{words} ended with {one.returncode}: {logs}")
 
     async def listen(self) -> None:
         """Weigh the reports as the control plane does, and count; until cancelled."""

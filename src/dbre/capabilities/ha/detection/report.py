@@ -1,5 +1,6 @@
 """What one observer saw in one round, as it is stored; ages are by its own monotonic clock, so that no other clock matters."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -37,8 +38,17 @@ class NodeWord:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The opposite of ``as_document``."""
-        return cls(**{**document, "contact": Contact(document["contact"]), "position": _position(document["position"])})
+        """The opposite of ``as_document``. Raises: TypeError, ValueError, KeyError, AttributeError for what is none."""
+        return cls(
+            contact=Contact(document["contact"]),
+            is_writable=_flag(document["is_writable"]),
+            is_receiving=_flag(document["is_receiving"]),
+            upstream=_text(document["upstream"]),
+            position=_position(document["position"]),
+            timeline=_count(document["timeline"]),
+            system_id=_text(document["system_id"]),
+            gives_up_seconds=_seconds(document["gives_up_seconds"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,21 +97,21 @@ class Report:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], *, cluster: str, observer: str, marker: str) -> Self:
-        """The opposite of ``as_document``."""
+        """The opposite of ``as_document``. Raises: TypeError, ValueError, KeyError, AttributeError for what is none."""
         return cls(
             cluster=cluster,
             observer=observer,
             marker=marker,
-            primary=document["primary"],
-            nodes={name: NodeWord.from_document(one) for name, one in document["nodes"].items()},
-            unheard_seconds=document["unheard_seconds"],
+            primary=_text(document["primary"]),
+            nodes={_named(name): NodeWord.from_document(one) for name, one in document["nodes"].items()},
+            unheard_seconds=_seconds(document["unheard_seconds"]),
             primary_position=_position(document["primary_position"]),
-            primary_told_seconds=document["primary_told_seconds"],
-            primary_timeline=document["primary_timeline"],
-            primary_system=document["primary_system"],
-            synchronous=tuple(document["synchronous"]),
-            synchronous_needed=document["synchronous_needed"],
-            wanted_seconds=document["wanted_seconds"],
+            primary_told_seconds=_seconds(document["primary_told_seconds"]),
+            primary_timeline=_count(document["primary_timeline"]),
+            primary_system=_text(document["primary_system"]),
+            synchronous=_names(document["synchronous"]),
+            synchronous_needed=_count(document["synchronous_needed"]) or 0,
+            wanted_seconds=_seconds(document["wanted_seconds"]) or 0.0,
         )
 
 
@@ -113,4 +123,50 @@ def _position_document(position: LogPosition | None) -> dict[str, Any] | None:
 
 
 def _position(document: Mapping[str, Any] | None) -> LogPosition | None:
-    return None if document is None else LogPosition(**document)
+    if document is None:
+        return None
+    sequences = document["sequences"]
+    known = {_named(name): _whole(number) for name, number in sequences.items()} if sequences is not None else None
+    return LogPosition(text=_named(document["text"]), offset=_count(document["offset"]), sequences=known)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else _named(value)
+
+
+def _named(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where text should be")
+    return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} where a list should be")
+    return tuple(_named(one) for one in value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where yes or no should be")
+    return value
+
+
+def _count(value: object) -> int | None:
+    return None if value is None else _whole(value)
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where a whole number should be")
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where seconds should be")
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{value} where seconds should be")
+    return float(value)
