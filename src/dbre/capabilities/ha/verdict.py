@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from dbre.ports.topology import Contact
 
-__all__ = ["Action", "Evidence", "Judgement", "Lease", "ReplicaWord", "Verdict", "judge"]
+__all__ = ["DEAD", "Action", "Evidence", "Judgement", "Lease", "ReplicaWord", "Verdict", "judge"]
 
 _FEWEST_OBSERVERS = 2
 
@@ -162,7 +162,9 @@ _PREDICATES: Mapping[Verdict, Callable[[Evidence], bool]] = {
     Verdict.PAUSED_CLUSTER: lambda e: e.lease is not None and e.lease.is_paused,
 }
 
-_DEAD = (Verdict.DEAD_PRIMARY, Verdict.DEAD_PRIMARY_AND_SOME_REPLICAS)
+DEAD = (Verdict.DEAD_PRIMARY, Verdict.DEAD_PRIMARY_AND_SOME_REPLICAS)
+"""Those that speak for a failover."""
+
 _ASKING = (Verdict.UNREACHABLE_PRIMARY, Verdict.UNREACHABLE_PRIMARY_WITH_LAGGING_REPLICAS)
 
 
@@ -175,7 +177,7 @@ def judge(evidence: Evidence) -> Judgement:
     if first in _ASKING:
         reason = "replicas still receive from the primary: it lives, and we do not reach it"
         return Judgement(verdicts=found, action=Action.ASK_REPLICAS, reasons=(reason,))
-    if first in _DEAD:
+    if first in DEAD:
         against = tuple(_doubts(evidence))
         return Judgement(verdicts=found, action=Action.NONE if against else Action.FAIL_OVER, reasons=against)
     if first is Verdict.DEAD_PRIMARY_AND_REPLICAS:
