@@ -14,6 +14,7 @@ from dbre.core.operation.plan import Plan, PlannedOperation, Step
 from dbre.core.secrets import Secret
 from dbre.engines.mysql import MySqlEngine
 from dbre.engines.postgres import PostgresEngine
+from dbre.engines.redis import RedisEngine
 from dbre.lab.server import LabServer
 from dbre.ports.engine import Engine
 
@@ -22,7 +23,7 @@ class Engines:
     """The engines of a test."""
 
     def __init__(self) -> None:
-        self._engines: dict[str, Engine] = {one.name: one for one in (PostgresEngine(), MySqlEngine())}
+        self._engines: dict[str, Engine] = {one.name: one for one in (PostgresEngine(), MySqlEngine(), RedisEngine())}
 
     def names(self) -> list[str]:
         return sorted(self._engines)

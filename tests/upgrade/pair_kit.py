@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dbre.core.control import Control, ControlKind
 from dbre.core.fleet import Fleet
+from dbre.lab.redis import RedisServer
 from dbre.lab.server import LabServer
 from dbre.ports.engine import Access
 from dbre.ports.session import Role
@@ -74,3 +75,13 @@ async def roles(fleet: Fleet) -> list[Role]:
         finally:
             await server.aclose()
     return found
+
+
+def next_version(server: RedisServer) -> tuple[bytes, str]:
+    """The same program that calls itself the next minor version, of as many digits."""
+    old = server.program.path.read_bytes()
+    *series, last = server.program.version
+    text = ".".join(map(str, (*series, last)))
+    new = ".".join(map(str, (*series, last - 1 if str(last).endswith("9") else last + 1)))
+    assert len(new) == len(text)
+    return old.replace(text.encode(), new.encode()), new

@@ -1,17 +1,22 @@
 """The process that rolls is killed with SIGKILL between two commits, and another one goes on: each server restarted once."""
 
+import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pair_kit import commands, next_version
 
 from dbre.core.clock import SystemClock
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
 from dbre.lab.postgres import PostgresServer
+from dbre.lab.redis import RedisServer
+from dbre.lab.site import Site
 from dbre.ports.session import Role
-from dbre.testing.fixtures import PostgresPair
-from upgrade_kit import SHORT_LEASE, Ground, Walker, fleet_of, run_and_die
+from dbre.testing.fixtures import PostgresPair, running
+from upgrade_kit import SHORT_LEASE, Ground, Walker, fleet_of, results_of, run_and_die
 
 
 @pytest.fixture
@@ -63,3 +68,35 @@ async def test_it_goes_on_wherever_it_was_killed(postgres_pair: PostgresPair, st
     while await killed_and_resumed(postgres_pair, url, number := number + 1):
         pass
     assert number > 14
+
+
+_KILLS_WHO_RUNS_IT_ONCE = """
+echo ran >> {log}
+/usr/bin/install -m 755 {new} {program}
+[ -e {killed} ] || {{ : > {killed}; kill -9 $PPID; sleep 60; }}
+"""
+
+
+async def test_programs_are_replaced_once_where_who_did_it_was_killed_before_it_could_be_noted(
+    redis_server: RedisServer, lab_site: Site, store: Store, url: str, tmp_path: Path
+) -> None:
+    program = lab_site.directory / "up-killed-programs" / "redis-server"
+    lab_site.make_directory(program.parent)
+    shutil.copy(redis_server.program.path, program)
+    new, log = tmp_path / "new", tmp_path / "log"
+    new.write_bytes(next_version(redis_server)[0])
+    text = _KILLS_WHO_RUNS_IT_ONCE.format(log=log, new=new, program=program, killed=tmp_path / "killed")
+    own = replace(redis_server.program, path=program)
+    async with running(RedisServer("up-killed", lab_site, program=own)) as server:
+        fleet = fleet_of({"n1": server}, commands({"n1": server}))
+        given = [{"instance": "n1", "install": ["/bin/sh", "-c", text], "version": [str(program), "--version"]}]
+        ground = Ground.of(fleet, settings={"commands": given, "start": "30s"})
+        operation = await Walker(store=store, ground=ground).submit("upgrade.minor")
+        assert run_and_die(url, ground, operation, 9999)
+
+        record = await Walker(store=store, ground=ground, lease=SHORT_LEASE).run(operation)
+
+        assert record.state is OperationState.SUCCEEDED, record.error
+        assert results_of(record)["replace:n1"]["version"] == next_version(redis_server)[1]
+        assert log.read_text() == "ran\n"
+    shutil.rmtree(program.parent)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 import pytest
 from pair_kit import commands
 
+from dbre.capabilities.upgrade import wholeness
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.capabilities.upgrade.setting_acts import SettingActs
 from dbre.capabilities.upgrade.wholeness import NotWhole
@@ -51,3 +52,31 @@ async def test_a_replica_that_was_behind_before_is_no_failed_way_back(postgres_p
     await acts.put_back([change], fleet.instance("n1"), restarts=True)
     async with ground.server(cluster, fleet.instance("n2"), purpose="test") as server:
         assert await server.settings.state("max_connections") == before
+
+
+async def test_a_silent_server_is_not_taken_for_one_that_takes_no_writes(
+    postgres_pair: PostgresPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wholeness, "_SILENCE_SECONDS", 0.5)
+    fleet = fleet_of({"n1": postgres_pair.primary, "n2": postgres_pair.replica})
+    ground, cluster = Ground.of(fleet).upgrades, fleet.cluster("shop")
+    first, second = (Member(ground, cluster, fleet.instance(name), purpose="test") for name in ("n1", "n2"))
+    assert await second.require_role(is_primary=False) == fleet.instance("n1")
+    await postgres_pair.replica.freeze()
+    try:
+        assert await second.require_role(is_primary=False) == fleet.instance("n1")  # it is to be restarted
+        with pytest.raises(NotWhole, match="n2 of shop does not answer, so that nobody knows whether it takes writes"):
+            await first.require_role(is_primary=True)
+    finally:
+        await postgres_pair.replica.thaw()
+    await postgres_pair.primary.freeze()
+    try:
+        with pytest.raises(NotWhole, match="n1 of shop does not answer"):
+            await second.require_role(is_primary=False)
+    finally:
+        await postgres_pair.primary.thaw()
+    await postgres_pair.primary.stop()
+    async with await postgres_pair.replica.connect() as admin:
+        await admin.execute("SELECT pg_promote()")
+    with pytest.raises(NotWhole, match="n2 is the primary of shop now"):  # started in place, there would be two
+        await first.require_role(is_primary=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pair_kit import commands, roles
+from pair_kit import commands, next_version, roles
 
 from dbre.core.clock import SystemClock
 from dbre.core.errors import PrecheckFailed
@@ -46,16 +46,6 @@ async def pair(redis_server: RedisServer, lab_site: Site) -> AsyncIterator[Pair]
         yield {"n1": primary, "n2": replica}
     for one in found:
         shutil.rmtree(one.path.parent)
-
-
-def next_version(server: RedisServer) -> tuple[bytes, str]:
-    """The same program that calls itself the next minor version, of as many digits."""
-    old = server.program.path.read_bytes()
-    *series, last = server.program.version
-    text = ".".join(map(str, (*series, last)))
-    new = ".".join(map(str, (*series, last - 1 if str(last).endswith("9") else last + 1)))
-    assert len(new) == len(text)
-    return old.replace(text.encode(), new.encode()), new
 
 
 def settings(new: Mapping[str, Path], servers: Pair, tmp_path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pair_kit import commands, roles
 
 from dbre.core.clock import SystemClock
 from dbre.core.control import Control
-from dbre.core.errors import PrecheckFailed, Unsupported
+from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.fleet import Fleet
 from dbre.core.operation.states import OperationState
 from dbre.core.store import Store, open_store
@@ -19,6 +19,7 @@ from dbre.lab.server import LabServer
 from dbre.lab.site import Site
 from dbre.ports.engine import Access
 from dbre.ports.session import Role
+from dbre.ports.settings import SettingRefused
 from dbre.testing.fixtures import running
 from upgrade_kit import Engines, Ground, Walker, fleet_of, results_of, steps_of
 
@@ -76,8 +77,10 @@ async def test_redis_is_restarted_there_and_back(redis_pair: Pair, store: Store)
     assert record.state is OperationState.SUCCEEDED, record.error
     assert [one["how"] for name, one in results_of(record).items() if name.startswith("restart:")] == ["restarted"] * 2
     assert await roles(fleet) == [Role.PRIMARY, Role.REPLICA]
-    with pytest.raises(Unsupported, match="neither types nor limits"):
+    with pytest.raises(UsageError, match="none of them needs a restart"):
         await walker.submit("upgrade.parameters", set={"maxclients": "200"})
+    with pytest.raises(SettingRefused, match="read when the server starts"):  # nobody says which file is dbre's
+        await walker.submit("upgrade.parameters", set={"tcp-backlog": "200"})
 
 
 @pytest.mark.soak
@@ -94,6 +97,12 @@ async def test_a_setting_of_mariadb_is_written_into_its_file_and_counts_everywhe
     assert [told(one) for one in controls.values()] == ["[mysqld]\nback_log = 77\n"] * 2
     assert await roles(fleet) == [Role.REPLICA, Role.PRIMARY]
     assert steps_of(await walker.do("upgrade.parameters", set={"back_log": "77"})) == []
+    online = await walker.do("upgrade.parameters", set={"max_connections": "81", "long_query_time": "0.5"})
+    assert (online.state, steps_of(online)) == (OperationState.SUCCEEDED, ["change:n1", "change:n2"])  # nobody is restarted
+    assert [one["restarted"] for one in results_of(online).values()] == [False, False]
+    assert await values(fleet, "max_connections") == ["81", "81"]
+    assert "max_connections = 81\n" in told(controls["n1"])
+    assert steps_of(await walker.do("upgrade.parameters", set={"long_query_time": "0.50"})) == []
     for name, why in (("log_bin_trust_function_creators", "replication"), ("datadir", "files"), ("port", "lose the server")):
         with pytest.raises(PrecheckFailed, match=why):
             await walker.submit("upgrade.parameters", set={name: "1"})
@@ -110,11 +119,20 @@ async def test_a_setting_of_redis_is_written_into_its_file_and_counts_everywhere
     assert await values(fleet, "tcp-backlog") == ["300", "300"]
     assert [told(one) for one in controls.values()] == ["tcp-backlog 300\n"] * 2
 
+    online = await walker.do("upgrade.parameters", set={"maxmemory-policy": "allkeys-lru"})
+    assert (online.state, len(steps_of(online))) == (OperationState.SUCCEEDED, 2), online.error
+    assert await values(fleet, "maxmemory-policy") == ["allkeys-lru"] * 2
+    bad = await walker.do("upgrade.parameters", set={"maxmemory-samples": "9", "hz": "many"})
+    assert bad.state is OperationState.FAILED
+    assert "does not take hz=many" in (bad.error or {})["message"]
+    assert await values(fleet, "maxmemory-samples") == ["5", "5"]  # it had it for a moment, and got back what it had
+    assert [told(one) for one in controls.values()] == ["tcp-backlog 300\nmaxmemory-policy allkeys-lru\n"] * 2
+
     refused = await walker.do("upgrade.parameters", set={"databases": "0"})
 
     assert refused.state is OperationState.FAILED, refused.error  # it did not start with it, and got back what it had
     assert await values(fleet, "databases") == ["16", "16"]
-    assert [told(one) for one in controls.values()] == ["tcp-backlog 300\n"] * 2
+    assert [told(one) for one in controls.values()] == ["tcp-backlog 300\nmaxmemory-policy allkeys-lru\n"] * 2
     for name, why in (("dir", "names files"), ("port", "lose the server"), ("requirepass", "secret")):
         with pytest.raises(PrecheckFailed, match=why):
             await walker.submit("upgrade.parameters", set={name: "x"})

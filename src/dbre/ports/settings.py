@@ -108,16 +108,21 @@ class SettingsPort(Protocol):
         """
         ...
 
-    async def change(self, name: str, value: str | None) -> SettingState:
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:
         """Store the value (or, with None, take the stored one away), let it take effect, and wait until the server shows it.
 
         A parameter that needs a restart is stored only, and then pending. Doing it again changes nothing.
-        Raises: as ``foresee``; SettingNotInEffect where the server does not show it in time.
+        ``is_kept_elsewhere``: it takes effect, and nothing is stored.
+        Raises: as ``foresee``; SettingNotInEffect where the server does not show it in time; Unsupported where the server
+        cannot have a value without storing it.
         """
         ...
 
-    async def restore(self, state: SettingState) -> SettingState:
-        """Put a parameter back to what ``state`` said of it, exactly, and wait until the server shows it."""
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:
+        """Put a parameter back to what ``state`` said of it, exactly, and wait until the server shows it.
+
+        ``is_kept_elsewhere``: as in ``change``.
+        """
         ...
 
 

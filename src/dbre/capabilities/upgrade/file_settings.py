@@ -1,80 +1,63 @@
-"""Settings that a server reads from a file when it starts, and dbre writes there."""
+"""Settings that a server reads from a file when it starts, and dbre writes there; what counts without a start, at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from dbre.capabilities.upgrade.ground import UpgradeGround
-from dbre.capabilities.upgrade.restarting import Member
-from dbre.core.fleet import Cluster, Instance
-from dbre.core.operation.errors import PlanChanged
-from dbre.core.text import printable
-from dbre.ports.settings import SettingNotInEffect
+from dbre.capabilities.upgrade.member_settings import Changes, OwnSettings
+from dbre.capabilities.upgrade.setting_steps import state_from
+from dbre.ports.engine import Server
 
 __all__ = ["FileSettings"]
 
-Changes = Sequence[Mapping[str, Any]]
 
+class FileSettings(OwnSettings):
+    """Kept in ``settings_file`` of the instance."""
 
-class FileSettings:
-    """What is done to the settings of one member (as ``SettingActs``, of which it is the counterpart); idempotent."""
-
-    def __init__(self, ground: UpgradeGround, cluster: Cluster, member: Member, *, purpose: str) -> None:
-        self._ground = ground
-        self._cluster = cluster
-        self._member = member
-        self._purpose = purpose
+    @property
+    def hides(self) -> str:
+        """Its command line, or a file that is read later."""
+        return "see that its own file includes settings_file last, and that its command line does not set them"
 
     async def store(self, changes: Changes) -> bool:
-        """Write them; whether a restart is due now. Raises: PlanChanged where somebody else changed the file meanwhile."""
+        """Write them; where none waits for a start, the running server has them at once."""
         kept = await self._member.host.kept_settings() or {}
         for one in changes:
             found = kept.get(one["name"].lower())
             if found not in (one["before"]["stored"], one["stored"]):
-                raise PlanChanged(
-                    f"the file of settings of {self._member.instance.name} has {one['name']} = "
-                    f"{printable(str(found), limit=100)} now, and had not when it was planned",
-                    hint="somebody changed it meanwhile; plan again",
-                    context={"instance": self._member.instance.name, "parameter": one["name"]},
-                )
+                raise self.changed_by_others(one["name"], found)
         await self._member.host.keep_settings({one["name"]: one["stored"] for one in changes})
-        return not await self._shows(changes)
+        needs_start = any(one.get("needs_start", True) for one in changes)
+        async with self.server() as server:
+            for one in changes:
+                if await self._has(server, one):
+                    continue
+                if needs_start:
+                    return True
+                await server.settings.change(one["name"], one["value"], is_kept_elsewhere=True)
+        return False
 
-    async def require_in_effect(self, changes: Changes) -> list[dict[str, Any]]:
-        """See that the server has them. Raises: SettingNotInEffect."""
-        if not await self._shows(changes):
-            raise SettingNotInEffect(
-                f"{self._member.instance.name} was started with {', '.join(one['name'] for one in changes)} in its file of "
-                "settings, and has other values",
-                hint="see that its own file includes settings_file last, and that its command line does not set them",
-            )
-        return [{"name": one["name"], "before": one["before"]["value"], "value": one["value"]} for one in changes]
-
-    async def put_back(self, changes: Changes, primary: Instance | None, *, restarts: bool) -> None:
-        """What the file held before; where the server runs with the new values, or not at all, it is restarted."""
+    async def forget(self, changes: Changes) -> None:
+        """What the file held before."""
         kept = await self._member.host.kept_settings() or {}
         await self._member.host.keep_settings(
             {one["name"]: one["before"]["stored"] for one in changes if kept.get(one["name"].lower()) == one["stored"]}
         )
-        if not restarts:
-            return
-        if not await self._member.is_up() or await self._has_any(changes):
-            await self._member.restart()
-        await self._member.wait_whole(primary)
 
-    async def _shows(self, changes: Changes) -> bool:
-        async with self._ground.server(self._cluster, self._member.instance, purpose=self._purpose) as server:
-            return all(
-                [
-                    (await server.settings.foresee(one["name"], one["value"], is_kept_elsewhere=True)).is_already
-                    for one in changes
-                ]
-            )
+    async def have_before(self, changes: Changes) -> bool:
+        """The file, and the running server where that needs no start."""
+        await self.forget(changes)
+        is_due = False
+        async with self.server() as server:
+            for one in reversed(changes):
+                before = state_from(one["before"])
+                if (await server.settings.state(before.name)).value == before.value:
+                    continue
+                if one.get("needs_start", True):
+                    is_due = True
+                else:
+                    await server.settings.restore(before, is_kept_elsewhere=True)
+        return is_due
 
-    async def _has_any(self, changes: Changes) -> bool:
-        async with self._ground.server(self._cluster, self._member.instance, purpose=self._purpose) as server:
-            return any(
-                [
-                    (await server.settings.foresee(one["name"], one["value"], is_kept_elsewhere=True)).is_already
-                    for one in changes
-                ]
-            )
+    async def _has(self, server: Server, wanted: Mapping[str, Any]) -> bool:
+        """By the engine's own rule of what means the same: nothing of it was stored by the server."""
+        return (await server.settings.foresee(wanted["name"], wanted["value"], is_kept_elsewhere=True)).is_already

@@ -8,8 +8,9 @@ from dbre.capabilities.upgrade.installed import installed_version, run_command
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.capabilities.upgrade.versions import is_same_series
 from dbre.capabilities.upgrade.wholeness import NotWhole
+from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster
-from dbre.ports.versions import format_version
+from dbre.ports.versions import format_version, parse_version
 
 __all__ = ["Replacing"]
 
@@ -33,10 +34,22 @@ class Replacing:
         """What its next start runs; None where nobody can tell."""
         return await installed_version(self._ground, self._cluster, self._member.instance)
 
-    async def install(self) -> None:
-        """Run the command of the configuration. Raises: ProgramFailed with what it printed."""
-        if self._commands is not None and self._commands.install is not None:
-            await run_command(self._commands.install, limit_seconds=self._commands.limit.total_seconds())
+    async def install(self, on_disk: str | None) -> None:
+        """Run the command of the configuration, unless it ran before: ``on_disk`` is the version that lay there when planned.
+
+        Raises: ProgramFailed with what it printed.
+        """
+        if self._commands is None or self._commands.install is None:
+            return
+        if on_disk is not None and await self._lies_there() not in (None, parse_version(on_disk)):
+            return  # who was killed had it done already
+        await run_command(self._commands.install, limit_seconds=self._commands.limit.total_seconds())
+
+    async def _lies_there(self) -> tuple[int, ...] | None:
+        try:
+            return await self.installed()
+        except DbreError:
+            return None  # a program that is half there says nothing: it is replaced again
 
     async def put_back(self) -> None:
         """Likewise, the other way. Raises: NotWhole where none is configured."""

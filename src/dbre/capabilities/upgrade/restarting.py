@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
-from dbre.capabilities.upgrade.wholeness import NotWhole, primary_of, wait_primary, wait_replica
+from dbre.capabilities.upgrade.wholeness import NotWhole, primaries_of, primary_of, wait_primary, wait_replica
 from dbre.core.errors import DbreError
 from dbre.core.fleet import Cluster, Instance
 from dbre.ports.session import Role
@@ -77,8 +77,9 @@ class Member:
         """
         self._role = Role.PRIMARY if is_primary else Role.REPLICA
         if is_primary:
-            if await self.is_up() and (found := await self.primary()).name != self.instance.name:
-                raise self._changed(found)
+            for one in await primaries_of(self._ground, self._cluster, purpose=self._purpose, besides=self.instance):
+                if one.name != self.instance.name:  # also where this one is stopped: two would take writes
+                    raise self._changed(one)
             return None
         found = await self.primary()
         if found.name == self.instance.name:
@@ -86,8 +87,8 @@ class Member:
         return found
 
     async def primary(self) -> Instance:
-        """Who takes writes now."""
-        return await primary_of(self._ground, self._cluster, purpose=self._purpose)
+        """Who takes writes now; this one may be silent. Raises: NotWhole where another one is."""
+        return await primary_of(self._ground, self._cluster, purpose=self._purpose, besides=self.instance)
 
     async def restart(self, *, between: Between | None = None) -> None:
         """Stop it in order, do what is to be done while it is stopped, start it; also where that failed, before it is told.

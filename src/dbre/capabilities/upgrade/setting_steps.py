@@ -25,6 +25,11 @@ class Wanted:
     in_file: bool = False  # they stand in a file that dbre writes
 
     @property
+    def needs_start(self) -> bool:
+        """Whether one of those that are due counts only after a start."""
+        return any(one.applies is Applies.RESTART for one in self.due)
+
+    @property
     def due(self) -> tuple[SettingForecast, ...]:
         """Those that are not in effect yet."""
         return tuple(one for one in self.forecasts if not one.is_already or one.now.is_pending_restart)
@@ -38,6 +43,7 @@ class Wanted:
                 "value": one.value,
                 "stored": one.stored,
                 "before": _document(one.now),
+                "needs_start": one.applies is Applies.RESTART,
             }
             for one in self.due
         ]
@@ -90,7 +96,7 @@ def setting_steps(seen: Survey, asked: ParametersInput, wanted: Sequence[Wanted]
     yield from replicas
     if old not in due:
         return
-    if not is_switched(seen, asked):
+    if not is_switched(seen, asked) or not any(one.needs_start for one in due.values()):
         yield from primary
         return
     if seen.steward is None:
@@ -116,8 +122,7 @@ def setting_changes(wanted: Sequence[Wanted]) -> Iterator[Change]:
 
 def _change_step(one: Wanted, *, as_primary: bool) -> Step:
     shown = "; ".join(f"{told.now.name} from {told.now.value or 'nothing'} to {told.value or 'nothing'}" for told in one.due)
-    needs_start = any(told.applies is Applies.RESTART for told in one.due)
-    verb = "set, restart" if needs_start else "set"
+    verb = "set, restart" if one.needs_start else "set"
     return Step(
         f"change:{one.instance}",
         summary=printable(f"{verb} {one.instance} as {'primary' if as_primary else 'replica'}: {shown}", limit=500),

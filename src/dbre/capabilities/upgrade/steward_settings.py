@@ -2,36 +2,37 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
+from dbre.capabilities.upgrade.member_settings import Changes, MemberSettings
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.core.errors import DbreError, Refused
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.text import printable
 from dbre.core.units import format_duration
-from dbre.ports.engine import Server
 from dbre.ports.settings import SettingNotInEffect
 from dbre.ports.steward import Steward
 
 __all__ = ["StewardSettings"]
 
-Changes = Sequence[Mapping[str, Any]]
 _POLL_SECONDS = 0.25
 
 
-class StewardSettings:
-    """What is done to the settings of one member (as ``SettingActs``, of which it is the counterpart); idempotent."""
+class StewardSettings(MemberSettings):
+    """Kept for every server of the cluster at once."""
 
     def __init__(self, ground: UpgradeGround, cluster: Cluster, member: Member, steward: Steward, *, purpose: str) -> None:
-        self._ground = ground
-        self._cluster = cluster
-        self._member = member
+        super().__init__(ground, cluster, member, purpose=purpose)
         self._steward = steward
-        self._purpose = purpose
+
+    @property
+    def hides(self) -> str:
+        """A file of the node's own."""
+        return f"its own file of {self._steward.name} hides what is kept for all"
 
     async def keep(self, changes: Changes) -> None:
         """Have them stored; no server is restarted by that. Raises: PlanChanged where somebody else stored one meanwhile."""
@@ -62,25 +63,10 @@ class StewardSettings:
                 raise SettingNotInEffect(
                     f"{self._steward.name} keeps {', '.join(waiting)}, and {format_duration(limit)} later "
                     f"{self._member.instance.name} neither has it nor waits for a restart",
-                    hint=f"its own file of {self._steward.name} hides what is kept for all: take it out there",
+                    hint=f"{self.hides}: take it out there",
                     context={"instance": self._member.instance.name},
                 )
             await asyncio.sleep(_POLL_SECONDS)
-
-    async def require_in_effect(self, changes: Changes) -> list[dict[str, Any]]:
-        """See that the server has them. Raises: SettingNotInEffect."""
-        found = []
-        async with self._server() as server:
-            for wanted in changes:
-                state = await server.settings.state(wanted["name"])
-                if state.value != wanted["value"]:
-                    raise SettingNotInEffect(
-                        f"{self._member.instance.name} has {state.name} = {printable(state.value, limit=100)} restarted, "
-                        f"not {printable(wanted['value'], limit=100)}",
-                        hint=f"its own file of {self._steward.name} hides what is kept for all",
-                    )
-                found.append({"name": state.name, "before": wanted["before"]["value"], "value": state.value})
-        return found
 
     async def forget(self, changes: Changes) -> None:
         """What was kept before is kept again; what others stored meanwhile is theirs."""
@@ -135,8 +121,5 @@ class StewardSettings:
         return {one["name"] for one in changes if one["name"].lower() in waits}
 
     async def _shows(self, one: Mapping[str, Any], value: str) -> bool:
-        async with self._server() as server:
+        async with self.server() as server:
             return (await server.settings.state(one["name"])).value == value
-
-    def _server(self) -> AbstractAsyncContextManager[Server]:
-        return self._ground.server(self._cluster, self._member.instance, purpose=self._purpose)

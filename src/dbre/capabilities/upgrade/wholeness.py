@@ -16,9 +16,10 @@ from dbre.ports.session import Role
 from dbre.ports.succession import Following, GivesUp
 from dbre.ports.topology import NodeView
 
-__all__ = ["NotWhole", "not_whole_with", "primary_of", "probe", "wait_primary", "wait_replica"]
+__all__ = ["NotWhole", "not_whole_with", "primaries_of", "primary_of", "probe", "wait_primary", "wait_replica"]
 
 _POLL_SECONDS = 0.1
+_SILENCE_SECONDS = 10.0
 _DEADLINES = ProbeDeadlines(connect_seconds=2.0, statement_seconds=2.0, total_seconds=5.0)
 
 
@@ -37,20 +38,48 @@ def not_whole_with(name: str, what: str, error: DbreError) -> NotWhole:
     )
 
 
-async def primary_of(ground: UpgradeGround, cluster: Cluster, *, purpose: str) -> Instance:
-    """Who takes writes now. Raises: NotWhole where nobody does, or more than one."""
-    found = []
-    for one in cluster.instances:
-        try:
-            async with ground.server(cluster, one, purpose=purpose) as server:
-                if (await server.topology.view()).role is Role.PRIMARY:
-                    found.append(one)
-        except DbreError:
-            continue  # one that does not answer takes no writes
+async def primary_of(ground: UpgradeGround, cluster: Cluster, *, purpose: str, besides: Instance | None = None) -> Instance:
+    """Who takes writes now. Raises: NotWhole where nobody does, or more than one, and as ``primaries_of``."""
+    found = await primaries_of(ground, cluster, purpose=purpose, besides=besides)
     if len(found) != 1:
         names = ", ".join(one.name for one in found) or "nobody"
         raise NotWhole(f"{names} takes writes in {cluster.name}: one does", hint=f"dbre ha status {cluster.name}")
     return found[0]
+
+
+async def primaries_of(ground: UpgradeGround, cluster: Cluster, *, purpose: str, besides: Instance | None) -> list[Instance]:
+    """Those that take writes by their own word. ``besides``: may be silent, since it is the one that is restarted.
+
+    Raises: NotWhole where another one stays silent: it may take writes, and less is left than the plan went by.
+    """
+    found: list[Instance] = []
+    for one in cluster.instances:
+        try:
+            if await _role(ground, cluster, one, purpose=purpose) is Role.PRIMARY:
+                found.append(one)
+        except DbreError as error:
+            if besides is not None and one.name == besides.name:
+                continue
+            raise NotWhole(
+                f"{one.name} of {cluster.name} does not answer, so that nobody knows whether it takes writes: "
+                f"{printable(error.message, limit=300)}",
+                hint=f"nothing more of {cluster.name} is restarted; see dbre ha status {cluster.name}, and begin again",
+                context={"instance": one.name},
+            ) from error
+    return found
+
+
+async def _role(ground: UpgradeGround, cluster: Cluster, instance: Instance, *, purpose: str) -> Role:
+    """Asked again for a while: on a busy machine one answer comes late."""
+    deadline = time.monotonic() + _SILENCE_SECONDS
+    while True:
+        try:
+            async with ground.server(cluster, instance, purpose=purpose) as server:
+                return (await server.topology.view()).role
+        except DbreError:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def wait_replica(

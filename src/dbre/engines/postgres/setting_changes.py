@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from dbre.core.errors import Denied, UsageError
+from dbre.core.errors import Denied, Unsupported, UsageError
 from dbre.core.pool import abort_on_error
 from dbre.core.text import printable, quoted
 from dbre.core.units import format_duration
@@ -136,8 +136,9 @@ class SettingChanges:
         self._check(look, value)
         return _forecast(look, value)
 
-    async def change(self, name: str, value: str | None) -> SettingState:
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:
         """Store a value or take it away, reload, and wait until the server shows it."""
+        self._require_own(name, is_kept_elsewhere=is_kept_elsewhere)
         look = await self._look(name)
         self._check(look, value)
         forecast = _forecast(look, value)
@@ -155,13 +156,21 @@ class SettingChanges:
         self._check_privilege(look)
         return await self._store(look, stored, shows=stored)
 
-    async def restore(self, state: SettingState) -> SettingState:
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:
         """Put back what was stored before, exactly."""
+        self._require_own(state.name, is_kept_elsewhere=is_kept_elsewhere)
         look = await self._look(state.name)
         self._check_privilege(look)
         if look.stored == state.stored and look.value == state.value:
             return look.state
         return await self._store(look, state.stored, shows=state.value)
+
+    def _require_own(self, name: str, *, is_kept_elsewhere: bool) -> None:
+        if is_kept_elsewhere:
+            raise Unsupported(
+                f"PostgreSQL at {self._link.access.address} has a value of {printable(name, limit=100)} by storing it itself",
+                hint="dbre settings apply",
+            )
 
     async def _look(self, name: str) -> _Look:
         async def ask(conversation: Conversation) -> _Look:

@@ -48,13 +48,13 @@ class PostgresSettings:
         found = await self.get(name)
         return await self._changes.foresee(found.name, value, is_kept_elsewhere=is_kept_elsewhere)
 
-    async def change(self, name: str, value: str | None) -> SettingState:
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:
         """ALTER SYSTEM, reload, and wait until the server shows it."""
-        return await self._changes.change((await self.get(name)).name, value)
+        return await self._changes.change((await self.get(name)).name, value, is_kept_elsewhere=is_kept_elsewhere)
 
-    async def restore(self, state: SettingState) -> SettingState:
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:
         """Put back exactly what ``postgresql.auto.conf`` said before."""
-        return await self._changes.restore(state)
+        return await self._changes.restore(state, is_kept_elsewhere=is_kept_elsewhere)
 
 
 def shown_value(name: str, value: str | None) -> str | None:

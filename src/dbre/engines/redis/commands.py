@@ -104,6 +104,11 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
         "UNLINK dbre:client:list:$1 dbre:client:hash:$2",
         (_RUN, _RUN),
     ),
+    ("setting", Facet.SETTINGS, ">=6.2", "+config|get", "CONFIG GET $1", (_NAME_OF,)),
+    ("change_setting", Facet.SETTINGS, ">=6.2", "+config|set", "CONFIG SET $1 $2", (_NAME_OF, _VALUE)),
+    # No parameter has this name: the server refuses it, for that reason or because the login may change none.
+    ("change_nothing", Facet.SETTINGS, ">=6.2", "+config|set", "CONFIG SET dbre-no-parameter 0", ()),
+    ("keep_settings", Facet.SETTINGS, ">=6.2", "+config|rewrite", "CONFIG REWRITE", ()),
     ("succession_follow", Facet.SUCCESSION, ">=6.2", "+replicaof", "REPLICAOF $1 $2", (_HOST, _PORT)),
     ("succession_promote", Facet.SUCCESSION, ">=6.2", "+replicaof", "REPLICAOF NO ONE", ()),
     (

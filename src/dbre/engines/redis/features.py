@@ -58,6 +58,13 @@ _OPT_IN: tuple[tuple[Facet, str, str, tuple[str, ...], str], ...] = (
         "",
     ),
     (
+        Facet.SETTINGS,
+        "parameters changed at once, and kept in the server's file",
+        ">=6.2",
+        ("setting", "change_setting", "keep_settings"),
+        "dbre settings apply",
+    ),
+    (
         Facet.SUCCESSION,
         "planned and forced change of primary",
         ">=6.2",

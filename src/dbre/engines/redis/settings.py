@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from dbre.core.errors import Unsupported
-from dbre.engines.redis.config_file import checked, refusal_in_file, same_value
 from dbre.engines.redis.facts import IMMUTABLE_SETTINGS, SECRET_SETTINGS
 from dbre.engines.redis.link import Conversation, Link
-from dbre.ports.settings import Applies, Setting, SettingForecast, SettingRefused, SettingState, find_setting
+from dbre.engines.redis.setting_changes import SettingChanges
+from dbre.ports.settings import Applies, Setting, SettingForecast, SettingState, find_setting
 
 __all__ = ["RedisSettings"]
 
@@ -16,6 +15,7 @@ class RedisSettings:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._changes = SettingChanges(link.access)
 
     async def list(self) -> Sequence[Setting]:
         """All parameters, sorted by name; logins and passwords among them are withheld."""
@@ -33,36 +33,19 @@ class RedisSettings:
         )
 
     async def foresee(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingForecast:
-        """What its file of settings would do. Raises: Unsupported elsewhere: nothing tells types and limits beforehand."""
+        """What a change would do, as far as the server tells; only looks."""
         found = await self.get(name)
-        if not is_kept_elsewhere or value is None:
-            raise self._unsupported(found.name)
-        reason = "it holds a secret" if found.value is None else refusal_in_file(found.name)
-        if reason is not None:
-            raise SettingRefused(f"dbre does not set {found.name}: {reason}", hint="an administrator can, without dbre")
-        after, now = checked(found.name, value), await self.state(found.name)
-        return SettingForecast(
-            now=now,
-            value=after,
-            stored=after,
-            applies=found.applies,
-            is_already=same_value(now.value, after),
-            is_lasting=True,
-        )
+        if is_kept_elsewhere and value is not None:
+            return self._changes.foresee_elsewhere(found, value)
+        return await self._changes.foresee(found, value)
 
-    async def change(self, name: str, value: str | None) -> SettingState:  # noqa: ARG002 - the port's signature
-        """Raises: Unsupported, as ``foresee``."""
-        raise self._unsupported((await self.get(name)).name)
+    async def change(self, name: str, value: str | None, *, is_kept_elsewhere: bool = False) -> SettingState:
+        """CONFIG SET, and CONFIG REWRITE where the server keeps it in its own file."""
+        return await self._changes.change(await self.get(name), value, keeps=not is_kept_elsewhere)
 
-    async def restore(self, state: SettingState) -> SettingState:
-        """Raises: Unsupported, as ``foresee``."""
-        raise self._unsupported(state.name)
-
-    def _unsupported(self, name: str) -> Unsupported:
-        return Unsupported(
-            f"Redis at {self._link.access.address} tells neither types nor limits of its parameters, so dbre does not set them",
-            hint=f"an administrator can: CONFIG SET {name} ..., and CONFIG REWRITE to keep it",
-        )
+    async def restore(self, state: SettingState, *, is_kept_elsewhere: bool = False) -> SettingState:
+        """CONFIG SET what was there; CONFIG REWRITE likewise."""
+        return await self._changes.restore(await self.get(state.name), state, keeps=not is_kept_elsewhere)
 
 
 async def _settings(conversation: Conversation) -> Sequence[Setting]:

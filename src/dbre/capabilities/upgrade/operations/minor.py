@@ -62,8 +62,8 @@ class RollingMinor(RollingOperation[MinorInput]):
         primary = await member.require_role(is_primary=context.input["as_primary"])
         how = "already restarted"
         try:
-            if context.input["by_command"] or not await self._runs_installed(replacing):
-                await member.restart(between=replacing.install)
+            if not await self._is_done(replacing, before, by_command=context.input["by_command"]):
+                await member.restart(between=lambda: replacing.install(context.input.get("on_disk")))
                 how = "upgraded"
             told = await member.wait_whole(primary)
             versions = await replacing.require_installed(before)
@@ -84,9 +84,11 @@ class RollingMinor(RollingOperation[MinorInput]):
         await member.wait_whole(primary)
         return {"instance": context.input["instance"], "version": format_version(await replacing.running())}
 
-    async def _runs_installed(self, replacing: Replacing) -> bool:
+    async def _is_done(self, replacing: Replacing, before: tuple[int, ...], *, by_command: bool) -> bool:
+        """Whether it was started with the other programs already, by whoever was killed afterwards."""
         try:
-            return await replacing.running() == await replacing.installed()
+            running = await replacing.running()
+            return running == await replacing.installed() and (running != before or not by_command)
         except DbreError:
             return False  # it does not answer: it is started
 
@@ -134,6 +136,7 @@ class RollingMinor(RollingOperation[MinorInput]):
             input={
                 "instance": name,
                 "before": before,
+                "on_disk": format_version(one.installed) if one.installed else None,
                 "as_primary": as_primary,
                 "by_command": by_command,
                 "can_put_back": can_put_back,

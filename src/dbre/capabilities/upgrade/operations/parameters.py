@@ -1,12 +1,13 @@
 """``upgrade.parameters``: settings that need a restart, server by server; taken back at the first that is not whole."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dbre.capabilities.upgrade.checks import checks_of
 from dbre.capabilities.upgrade.documents import ParametersInput
 from dbre.capabilities.upgrade.file_settings import FileSettings
+from dbre.capabilities.upgrade.member_settings import MemberSettings
 from dbre.capabilities.upgrade.plan_parts import blast_radius, is_switched, refuse_failed, warnings_of
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.setting_acts import SettingActs
@@ -19,7 +20,7 @@ from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import PlanContext, StepContext
 from dbre.core.operation.definition import OutcomeUnknown, step
 from dbre.core.operation.plan import Plan, Risk
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 from dbre.ports.settings import Applies
 
 __all__ = ["RollingParameters"]
@@ -49,15 +50,17 @@ class RollingParameters(RollingOperation[ParametersInput]):
         _require_restart(asked, wanted)
         steps = tuple(setting_steps(seen, asked, wanted, is_lowered=is_lowered))
         names = printable(", ".join(sorted(asked.set)), limit=200)
-        many = f"set {names} on the {len(seen.nodes)} servers of {cluster.name}, and restart them one after the other"
+        needs_start = any(one.needs_start for one in wanted)
+        many = f"set {names} on the {counted(len(seen.nodes), 'server')} of {cluster.name}"
+        many += ", and restart them one after the other" if needs_start else ", while they run"
         dangers = [f"{one.now.name}: {one.danger}" for each in wanted for one in each.due if one.danger]
         return Plan(
             target=f"cluster/{cluster.name}",
             summary=many if steps else f"{names} of {cluster.name}: every server is in the wanted state already",
             steps=steps,
-            risk=Risk.SEVERE if steps else Risk.READ,
+            risk=Risk.READ if not steps else Risk.SEVERE if needs_start or dangers else Risk.MODERATE,
             changes=tuple(setting_changes(wanted)),
-            blast_radius=tuple(blast_radius(seen, asked)) if steps else (),
+            blast_radius=tuple(blast_radius(seen, asked)) if steps and needs_start else (),
             warnings=(*warnings_of(checks), *dict.fromkeys(dangers)) if steps else (),
             observed={"primary": seen.primaries[0], "replicas": seen.replicas},
         )
@@ -129,7 +132,7 @@ class RollingParameters(RollingOperation[ParametersInput]):
     async def _put_back(
         self,
         context: StepContext,
-        acts: SettingActs | StewardSettings | FileSettings,
+        acts: MemberSettings,
         primary: Instance | None,
         error: DbreError,
     ) -> None:
@@ -158,13 +161,12 @@ class RollingParameters(RollingOperation[ParametersInput]):
             raise Conflict("nobody beside dbre keeps settings of this cluster any more", hint="plan again")
         return acts
 
-    def _acts(self, context: StepContext) -> SettingActs | StewardSettings | FileSettings:
+    def _acts(self, context: StepContext) -> MemberSettings:
         member, cluster = self.member(context, context.input["instance"]), self.cluster(context)
         if (steward := self._ground.steward_of(cluster)) is not None:
             return StewardSettings(self._ground, cluster, member, steward, purpose=context.application_name)
-        if context.input.get("in_file"):
-            return FileSettings(self._ground, cluster, member, purpose=context.application_name)
-        return SettingActs(self._ground, self.cluster(context), member, purpose=context.application_name)
+        kind = FileSettings if context.input.get("in_file") else SettingActs
+        return kind(self._ground, cluster, member, purpose=context.application_name)
 
 
 def _require_consent(seen: Survey, asked: ParametersInput) -> None:
@@ -176,8 +178,9 @@ def _require_consent(seen: Survey, asked: ParametersInput) -> None:
         )
 
 
-def _require_restart(asked: ParametersInput, wanted: "list[Wanted] | tuple[Wanted, ...]") -> None:
-    if any(told.applies is Applies.RESTART for one in wanted for told in one.forecasts):
+def _require_restart(asked: ParametersInput, wanted: Sequence[Wanted]) -> None:
+    """Settings that count at once are set at once where dbre writes the file that keeps them."""
+    if any(told.applies is Applies.RESTART for one in wanted for told in one.forecasts) or all(one.in_file for one in wanted):
         return
     raise UsageError(
         f"{printable(', '.join(asked.set), limit=200)}: none of them needs a restart",
