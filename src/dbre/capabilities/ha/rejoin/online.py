@@ -70,8 +70,8 @@ def require_kin(found: Online, name: str, to: str) -> None:
         raise NotAligned(
             f"{name} has what {to} does not, and would keep it for ever beside the data of {to}: "
             + told_of_errants(found.errants),
-            hint="read these transactions in its binary log and write to the primary what must stay; then take them back, "
-            "or make it anew from a copy: docs/reference/rejoin.md",
+            hint="read these transactions in its binary log and write to the primary what must stay; then take them back "
+            "(docs/reference/rejoin.md), or copy it anew: --clone",
             context={"ranges": [one.text for one in found.errants]},
         )
 

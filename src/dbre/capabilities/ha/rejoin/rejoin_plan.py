@@ -94,9 +94,9 @@ def _refuse(seen: Rejoining, asked: RejoinInput) -> None:
             hint="bring it back from a backup: dbre backup restore",
         )
     if not seen.can_read_lost and not asked.without_evidence and found.relation in (Relation.DIVERGED, Relation.UNKNOWN):
-        has = told_of(seen) if found.relation is Relation.DIVERGED else f"{name} may have what {seen.primary.name} does not"
+        told = told_of(seen) if found.relation is Relation.DIVERGED else f"it may have what {seen.primary.name} does not"
         raise PrecheckFailed(
-            f"{has}; no file of it can be written from here, and a copy takes it away",
+            f"{name}: {told}; no file of it can be written from here, and a copy takes it away",
             hint="copy its binary logs to where they are kept, or read them with mariadb-binlog; then --without-evidence",
         )
     if seen.cluster.replication_user is None and seen.manner is None:
