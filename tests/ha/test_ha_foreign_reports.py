@@ -69,9 +69,10 @@ async def test_a_report_of_a_wrong_type_is_no_report_and_the_others_are_heard(tm
     async with open_store(f"sqlite:///{tmp_path / 'state.db'}", clock=CLOCK, exclusive=True, migrate=True) as store:
         for name in ("a", "b"):
             await write_report(store, Report(cluster="shop", observer=name, marker="m", primary="n1", nodes={}), CLOCK)
-        for wrong in ({**GOOD.as_document(), "unheard_seconds": "2"}, [], "text", {"nodes": []}):
+        wrongs: tuple[object, ...] = ({**GOOD.as_document(), "unheard_seconds": "2"}, [], "text", {"nodes": []})
+        for wrong in wrongs:
 
-            async def write(connection: AsyncConnection, wrong: Any = wrong) -> None:
+            async def write(connection: AsyncConnection, wrong: object = wrong) -> None:
                 await connection.execute(update(ha_report).where(ha_report.c.observer == "a").values(document=wrong))
 
             await store.grouped(write)
