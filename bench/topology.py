@@ -2,8 +2,10 @@
 
 A real server listens on many addresses of the loopback network, so that each node costs a login and a view of its own;
 black holes accept connections and say nothing. Goal: 500 nodes in 2 s, and the sweep never longer than its slowest node.
+Sessions are kept between sweeps as the control plane and ``--watch`` keep them. With ``--frozen`` the server is stopped by
+SIGSTOP for one more sweep: no session that was there may stall it.
 Beside it, for PostgreSQL, what cannot be less: the same logins by a bare driver, as many at once, without and with the two
-statements that every node has to be asked.
+statements that every node has to be asked; ``own_cpu_ratio`` is our processor time for a first sweep over that of the latter.
 
     python bench/topology.py [--nodes 500] [--holes 20] [--engine redis|postgresql] [--rounds 3]
 """
@@ -22,7 +24,8 @@ from kit.report import report
 
 from dbre.app import Engines
 from dbre.capabilities.ha.discovery import discover
-from dbre.capabilities.ha.nodes import Nodes
+from dbre.capabilities.ha.kept_nodes import KeptNodes
+from dbre.core.clock import SystemClock
 from dbre.core.fleet import Address, Cluster, Fleet, Instance, TlsMode
 from dbre.engines.postgres.binaries import find_postgres
 from dbre.engines.postgres.queries import named
@@ -106,6 +109,19 @@ async def _floor(fleet: Fleet, hole: socket.socket, statements: Sequence[str]) -
     return found
 
 
+async def _frozen_sweep(kept: KeptNodes, fleet: Fleet, server: LabServer) -> float:
+    """Seconds of a sweep over sessions whose server stands still."""
+    await server.freeze()
+    try:
+        began = time.perf_counter()
+        async with kept.of("many") as nodes:
+            topology = await discover(nodes, fleet, fleet.clusters[0])
+        assert not any(one.contact is Contact.ANSWERED for one in topology.nodes)
+        return time.perf_counter() - began
+    finally:
+        await server.thaw()
+
+
 async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(running(await _server(engine, 0, site)))]
@@ -113,33 +129,41 @@ async def _measure(engine: str, site: Site, options: argparse.Namespace) -> dict
         fleet = _fleet(engine, servers, hole, nodes=options.nodes, holes=options.holes)
         cold: list[float] = []
         warm: list[float] = []
-        cpu: list[float] = []
+        cold_cpu: list[float] = []
+        warm_cpu: list[float] = []
+        frozen: list[float] = []
         answered: list[int] = []
         for _ in range(options.rounds):
-            async with Nodes(Engines(), fleet) as nodes:
-                for found in (cold, warm):
+            async with KeptNodes(Engines(), fleet, SystemClock()) as kept:
+                for found, spent in ((cold, cold_cpu), (warm, warm_cpu)):
                     began, burnt = time.perf_counter(), time.process_time()
-                    topology = await discover(nodes, fleet, fleet.clusters[0])
+                    async with kept.of("many") as nodes:
+                        topology = await discover(nodes, fleet, fleet.clusters[0])
                     found.append(time.perf_counter() - began)
-                    cpu.append(time.process_time() - burnt)
+                    spent.append(time.process_time() - burnt)
+                if options.frozen:
+                    frozen.append(await _frozen_sweep(kept, fleet, servers[0]))
             contacts = [one.contact for one in topology.nodes]
             aliases = sum(len(one.aliases) for one in topology.nodes)
             answered.append(contacts.count(Contact.ANSWERED) + aliases)
             assert contacts.count(Contact.TIMEOUT) == options.nodes - answered[-1], contacts
-        floors: dict[str, Any] = {}
+        floors: dict[str, Any] = {"frozen_seconds": [round(one, 2) for one in frozen]} if frozen else {}
         if engine == "postgresql":
             asked = [named(one, version=_VERSION).text for one in ("topology_node", "topology_control")]
             for name, statements in (("login", []), ("asked", asked)):
                 found_floor = [await _floor(fleet, hole, statements) for _ in range(options.rounds)]
                 floors[f"floor_{name}_seconds"] = [round(seconds, 2) for seconds, _ in found_floor]
                 floors[f"floor_{name}_own_cpu_seconds"] = [round(seconds, 2) for _, seconds in found_floor]
+            least = min(floors["floor_asked_own_cpu_seconds"])
+            floors["own_cpu_ratio"] = round(min(cold_cpu) / least, 2)
         return {
             "engine": engine,
             "nodes": options.nodes,
             "black_holes": options.nodes - answered[-1],
             "cold_seconds": [round(one, 2) for one in cold],
             "warm_seconds": [round(one, 2) for one in warm],
-            "own_cpu_seconds": [round(one, 2) for one in cpu],
+            "cold_own_cpu_seconds": [round(one, 2) for one in cold_cpu],
+            "warm_own_cpu_seconds": [round(one, 2) for one in warm_cpu],
             **floors,
         }
 
@@ -150,6 +174,7 @@ def main() -> int:
     parser.add_argument("--nodes", type=int, default=500)
     parser.add_argument("--holes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frozen", action="store_true")
     parser.add_argument("--engine", action="append", choices=["redis", "postgresql"])
     options = parser.parse_args()
     found: dict[str, Any] = {}

@@ -54,7 +54,7 @@ def no_store() -> Any:
 def context(fleet: Fleet) -> Any:
     config = SimpleNamespace(get=lambda section: section.default())
     return SimpleNamespace(
-        obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock(), config=config, open_store=no_store)
+        meta={}, obj=SimpleNamespace(fleet=fleet, engines=Engines(), clock=SystemClock(), config=config, open_store=no_store)
     )
 
 

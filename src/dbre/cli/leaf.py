@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from copy import copy
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ from dbre.core.errors import UsageError
 from dbre.core.progress import silenced
 from dbre.core.units import parse_duration
 from dbre.core.view import View
+from dbre.ports.kept import keep
 
 if TYPE_CHECKING:  # for annotations only: root help must stay cheap
     from dbre.cli.acting import Acted
@@ -85,19 +87,29 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
         watch = given.pop("watch", None)
         options = OutputOptions.of(**given)
         interval = _interval(watch) if watch else None
-        while True:
-            with silenced(options.quiet):
-                view = _result(call, parameters)
-            code = options.show(view) if view is not None else 0
-            if interval is None:
-                raise typer.Exit(code)
-            time.sleep(interval)
-            if options.clears_screen and sys.stdout.isatty():
-                sys.stdout.write("\x1b[H\x1b[2J")
-            elif options.clears_screen:
-                sys.stdout.write(f"\n--- {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n")  # machine forms stay as they are
+        things = keep(get_current_context())  # type: ignore[arg-type]  # Typer's own class of it
+        with asyncio.Runner() as runner:  # one for all times: what the first of them opened lives on in it
+            try:
+                while True:
+                    with silenced(options.quiet):
+                        view = _result(call, parameters, runner)
+                    code = options.show(view) if view is not None else 0
+                    if interval is None:
+                        raise typer.Exit(code)
+                    time.sleep(interval)
+                    _separate(options)
+            finally:
+                runner.run(things.aclose())
 
     return run
+
+
+def _separate(options: OutputOptions) -> None:
+    """Between one time and the next: machine forms stay as they are."""
+    if options.clears_screen and sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")
+    elif options.clears_screen:
+        sys.stdout.write(f"\n--- {datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}\n")
 
 
 def _acts(call: Callable[..., Any]) -> bool:
@@ -152,10 +164,10 @@ def _interval(text: str) -> float:
     return seconds
 
 
-def _result(call: Callable[..., Any], parameters: dict[str, Any]) -> View | None:
+def _result(call: Callable[..., Any], parameters: dict[str, Any], runner: asyncio.Runner) -> View | None:
     result = call(**parameters)
     if inspect.iscoroutine(result):
-        result = asyncio.run(result)
+        result = runner.run(result, context=copy_context())  # of now: who is to be silent was told after its own began
     if result is None or isinstance(result, View):
         return result
     raise UsageError(f"the command returned {type(result).__name__}, not a view")  # a defect in the command itself

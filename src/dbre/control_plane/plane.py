@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dbre import __version__
 from dbre.assembly import Ground, StoredReportSources, assemble, chaos_ground, schedules_of_installation, slo_snapshots
 from dbre.capabilities.chaos.ground import ChaosGround
+from dbre.capabilities.ha.kept_nodes import KeptNodes
 from dbre.capabilities.incident import RECEIVERS, webhook_subscriptions
 from dbre.capabilities.incident.delivery.wiring import Telling, telling
 from dbre.capabilities.observe import EXPORTER, PROBE, Exporter, Prober
@@ -95,10 +96,11 @@ class ControlPlane:
 
     async def _work(self) -> None:
         with contextlib.closing(listen(self._document)) as listener:
-            async with self._application.open_store(exclusive=True) as store, self._secrets():
+            nodes = KeptNodes(self._application.engines, self._fleet, self._clock)
+            async with self._application.open_store(exclusive=True) as store, self._secrets(), nodes:
                 warn_of_store(store)
                 warn_of_definitions(self._definitions, self._fleet, self._config.get(PROBE))
-                await self._run_with(store, listener)
+                await self._run_with(store, listener, nodes)
 
     @contextlib.asynccontextmanager
     async def _secrets(self) -> AsyncIterator[None]:
@@ -110,7 +112,7 @@ class ControlPlane:
         finally:
             checking.cancel()
 
-    async def _run_with(self, store: Store, listener: socket.socket) -> None:
+    async def _run_with(self, store: Store, listener: socket.socket, nodes: KeptNodes) -> None:
         log = EventLog(self._clock)
         events = EventBuffer(store, log, self._clock)
         slo = self._slo_engine(store, log)
@@ -162,6 +164,7 @@ class ControlPlane:
             stack=stack,
             backups=backups.services(),
             chaos=chaos,
+            nodes=nodes,
         )
         services = replace(services, ingest=ingest.app, readiness=ingest.readiness(services.readiness))
         evaluation_interval = self._config.get(ALERTING).evaluation_interval
@@ -256,8 +259,10 @@ class ControlPlane:
         stack: StackChecker,
         backups: BackupServices,
         chaos: ChaosGround,
+        nodes: KeptNodes,
     ) -> Services:
-        sweeps, switchovers = topology_looks(self._config, self._fleet, self._application.engines, self._clock, store)
+        engines = self._application.engines
+        sweeps, switchovers = topology_looks(self._config, self._fleet, engines, self._clock, store, nodes)
         return Services(
             clock=self._clock,
             fleet=self._fleet,

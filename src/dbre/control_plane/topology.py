@@ -4,8 +4,9 @@ from datetime import timedelta
 
 from dbre.capabilities.ha.config_document import HA
 from dbre.capabilities.ha.drills.standing import DrillLook, look_at_drills
+from dbre.capabilities.ha.kept_nodes import KeptNodes
 from dbre.capabilities.ha.shared import Shared
-from dbre.capabilities.ha.sweeps import Sweeps, sweep
+from dbre.capabilities.ha.sweeps import Sweep, Sweeps, sweep
 from dbre.capabilities.ha.switchover.building import switchover_ground
 from dbre.capabilities.ha.switchover.forecast import NextSwitchover, next_switchover
 from dbre.core.clock import Clock
@@ -21,11 +22,16 @@ _DRILLS_FRESH = timedelta(seconds=10)  # it asks Patroni for its settings
 
 
 def topology_looks(
-    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store
+    config: Config, fleet: Fleet, engines: EngineRegistry, clock: Clock, store: Store, nodes: KeptNodes
 ) -> tuple[Sweeps, Shared[NextSwitchover]]:
-    """Sweeps, and forecasts that go on from them."""
+    """Sweeps over sessions that are kept while pages are read, and forecasts that go on from them."""
     ground = switchover_ground(config, fleet, engines, clock, store)
-    sweeps = Sweeps(lambda one: sweep(engines, fleet, one, clock, config.get(HA)), clock)
+
+    async def look(cluster: Cluster) -> Sweep:
+        async with nodes.of(cluster.name) as kept:
+            return await sweep(engines, fleet, cluster, clock, config.get(HA), nodes=kept)
+
+    sweeps = Sweeps(look, clock)
 
     async def forecast(cluster: Cluster) -> NextSwitchover:
         status = (await sweeps.of(cluster)).status

@@ -34,5 +34,6 @@ class HeldPrivileges(Generic[Connection]):
         """Whether our login holds a privilege."""
         if privilege == self._base:
             return True
-        held = self._held if self._clock.monotonic() < self._fresh_until else await self.now(connection)
-        return privilege in held or privilege in await self.now(connection)
+        if self._clock.monotonic() < self._fresh_until and privilege in self._held:
+            return True
+        return privilege in await self.now(connection)

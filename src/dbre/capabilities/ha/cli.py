@@ -58,6 +58,7 @@ async def status(
     """The live topology and what is wrong with it; ends with 3 for a finding from warning on, 6 where nobody answers."""
     from dbre.capabilities.ha.config_document import HA
     from dbre.capabilities.ha.consulting import consultation
+    from dbre.capabilities.ha.kept_nodes import kept_nodes
     from dbre.capabilities.ha.looking import read_status
     from dbre.capabilities.ha.status import plugin_status, status_document, status_text
     from dbre.capabilities.ha.switchover.forecast_command import forecast
@@ -74,6 +75,7 @@ async def status(
         seed=seed,
         slot_limit_bytes=parse_bytes(slot_limit),
         consult=consultation(parts.config.get(HA).of(cluster), parts.fleet, wanted, parts.clock),
+        nodes=await kept_nodes(ctx),
     )
     following = await forecast(parts, wanted, found)
     errors = [one.error for one in found.topology.nodes if one.error is not None]
@@ -103,6 +105,7 @@ async def lag(
     ] = None,
 ) -> View:
     """How far each replica is behind, stage by stage; unknown is -, and idle is not behind."""
+    from dbre.capabilities.ha.kept_nodes import kept_nodes
     from dbre.capabilities.ha.lag_view import LAG_COLUMNS, is_beyond, lag_row
     from dbre.capabilities.ha.looking import read_lag
     from dbre.core.errors import ExitCode
@@ -111,7 +114,7 @@ async def lag(
     parts = runtime(ctx)
     limit_bytes = parse_bytes(max_bytes) if max_bytes is not None else None
     limit_seconds = parse_duration(max_seconds).total_seconds() if max_seconds is not None else None
-    topology, lags = await read_lag(parts.engines, parts.fleet, parts.fleet.cluster(cluster))
+    topology, lags = await read_lag(parts.engines, parts.fleet, parts.fleet.cluster(cluster), nodes=await kept_nodes(ctx))
     errors = [one.error for one in topology.nodes if one.error is not None]
     code = ExitCode.OK
     if all(one.view is None for one in topology.nodes):

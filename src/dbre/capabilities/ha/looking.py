@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from dbre.capabilities.ha.consulted import Consult, Consulted
@@ -43,14 +44,17 @@ async def read_status(
     seed: str | None,
     slot_limit_bytes: int,
     consult: Consult | None = None,
+    nodes: Nodes | None = None,
 ) -> Status:
     """Sweep once, from the seed or from all instances of a cluster, and consult who else knows who is primary.
+
+    ``nodes`` are kept by the caller for the next sweep; None: sessions of this sweep alone.
 
     Raises: UnknownInstance, SecretUnavailable.
     """
     asked = asyncio.create_task(_consulted(consult))
     try:
-        topology, lags = await read_lag(engines, fleet, cluster, seed=seed)
+        topology, lags = await read_lag(engines, fleet, cluster, seed=seed, nodes=nodes)
         consulted = await asked
     finally:
         asked.cancel()
@@ -77,15 +81,15 @@ def _joined(seen: Sequence[Finding], told: Sequence[Finding]) -> list[Finding]:
 
 
 async def read_lag(
-    engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None = None
+    engines: EngineRegistry, fleet: Fleet, cluster: Cluster, *, seed: str | None = None, nodes: Nodes | None = None
 ) -> tuple[Topology, list[ReplicaLag]]:
     """Sweep, then read the replicas again: so upstreams were read before them. Raises: UnknownInstance, SecretUnavailable."""
     await prepare_secrets([cluster.password])
-    async with Nodes(engines, fleet) as nodes:
-        topology = await discover(nodes, fleet, cluster, seeds=seeds_of(cluster, seed))
+    async with Nodes(engines, fleet) if nodes is None else nullcontext(nodes) as asked:
+        topology = await discover(asked, fleet, cluster, seeds=seeds_of(cluster, seed))
         followers = {edge.downstream for edge in topology.edges}
         again = [one.instance for one in topology.nodes if one.name in followers]
-        after = views_of(await asyncio.gather(*(nodes.ask(one) for one in again)))
+        after = views_of(await asyncio.gather(*(asked.ask(one) for one in again)))
     return topology, lags_of(topology, after)
 
 

@@ -67,7 +67,7 @@ async def _view(conversation: Conversation, heartbeat: str | None) -> NodeView:
         node_id=None,
         system_id=system,
         role=Role.REPLICA if is_replica else Role.PRIMARY,
-        is_writable=not is_replica and not conversation.connection.is_server_read_only,
+        is_writable=not is_replica and not found.is_read_only_by_default,
         timeline=_followed_timeline(control, found) if is_replica else found.written_timeline,
         position=_position(found.position_text, found.position_offset),
         has_upstream_configured=found.has_upstream_configured if is_replica else None,

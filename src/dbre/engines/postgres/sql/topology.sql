@@ -17,9 +17,8 @@ SELECT here.is_in_recovery,
             THEN pg_catalog.pg_get_wal_replay_pause_state() <> 'not paused'
         END AS is_replay_paused,
        pg_catalog.current_setting('primary_conninfo') <> '' AS has_upstream_configured,
-       (SELECT p.setting::double precision / 1000
-          FROM pg_catalog.pg_settings AS p
-         WHERE p.name = 'recovery_min_apply_delay') AS min_apply_delay_seconds,
+       settings.min_apply_delay_seconds,
+       settings.is_read_only_by_default,
        pg_catalog.current_setting('synchronous_standby_names') AS synchronous_names,
        pg_catalog.current_setting('synchronous_commit') AS synchronous_commit,
        EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time())::text AS started,
@@ -50,7 +49,15 @@ SELECT here.is_in_recovery,
                     ELSE pg_catalog.pg_current_wal_lsn()
                 END AS position,
                pg_catalog.pg_last_wal_receive_lsn() AS received) AS here
-  LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true;
+  LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true
+ CROSS JOIN (SELECT pg_catalog.max(p.setting) FILTER (WHERE p.name = 'recovery_min_apply_delay')::double precision / 1000
+                      AS min_apply_delay_seconds,
+                    -- What our session has set for itself does not count; a change in the server's file does, also in a
+                    -- session that was there before.
+                    pg_catalog.bool_or(p.reset_val = 'on') FILTER (WHERE p.name = 'default_transaction_read_only')
+                      AS is_read_only_by_default
+               FROM pg_catalog.pg_settings AS p
+              WHERE p.name IN ('recovery_min_apply_delay', 'default_transaction_read_only')) AS settings;
 
 -- name: topology_control
 -- facet: topology
