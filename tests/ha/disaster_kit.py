@@ -40,7 +40,7 @@ from dbre.core.operation.runner import OperationRunner
 from dbre.core.operation.states import OperationState
 from dbre.core.operation.walk import WalkLimits
 from dbre.core.operation.worker_identity import this_worker
-from dbre.core.programs.account import choose_account
+from dbre.core.programs.account import Account, choose_account
 from dbre.core.store import Store
 from dbre.lab.site import Site
 from dbre.ports.backup.model import Place
@@ -59,6 +59,7 @@ class Sites:
     directory: Path
     plan: dict[str, Any] = field(default_factory=dict)
     failover: dict[str, Any] = field(default_factory=dict)
+    account: Account = field(default_factory=lambda: choose_account({}))  # whose commands fence
 
     @property
     def settings(self) -> HaDocument:
@@ -82,7 +83,7 @@ class Sites:
                 settings=self.settings,
                 store=store,
                 routes=lambda _: (),
-                account=lambda: choose_account({}),
+                account=lambda: self.account,
             ),
             switchovers=SwitchoverGround(
                 fleet=self.fleet,

@@ -72,7 +72,12 @@ async def test_two_observers_and_a_dead_primary(redis_server: RedisServer, lab_s
         assert isinstance(alone, View)
         unmet = [(one["rule"], one["state"]) for one in alone.items if not one["is_met"] and one["rule"] != "loss"]
         assert unmet == [("observers_agree", "warn")]  # a person may go on, and is told all the same
-        assert alone.exit_code is ExitCode.FINDINGS
+        assert alone.exit_code is ExitCode.FINDINGS  # for the loss, which nobody knows
+        strangers = runtime(fleet, store, observers=["x", "y"], stale="1s")
+        warned = await failover(strangers, "shop", primary="n1", accept_loss=True, check=True)
+        assert isinstance(warned, View)
+        assert [(one["rule"], one["state"]) for one in warned.items if not one["is_met"]] == [("observers_agree", "warn")]
+        assert warned.exit_code is ExitCode.OK
         for one in tasks:
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

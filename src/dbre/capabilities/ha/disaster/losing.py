@@ -1,26 +1,23 @@
-"""What it takes to call a site lost, and how the plan of a failover becomes that of a site: rules, and one look."""
+"""What it takes to call a site lost, and how the plan of a failover becomes that of a site. Pure."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from dbre.capabilities.ha.disaster.attesting import attestation, without_way
 from dbre.capabilities.ha.disaster.documents import SiteFailoverInput
 from dbre.capabilities.ha.disaster.plan_document import SiteDocument
 from dbre.capabilities.ha.failover.fences import Ladder
-from dbre.capabilities.ha.failover.ground import FailoverGround
 from dbre.capabilities.ha.failover.surveying import Survey
-from dbre.capabilities.ha.nodes import Nodes
-from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import StepContext
 from dbre.core.operation.plan import Plan, Step
 from dbre.core.text import printable
 from dbre.ports.succession import Obstacle
+from dbre.ports.topology import Contact
 
-__all__ = ["fence_step", "lost_reasons", "lost_seconds", "peer_obstacle", "plan_for", "silent_instances"]
+__all__ = ["fence_step", "lost_reasons", "lost_seconds", "peer_obstacle", "plan_for"]
 
-_NODE_SECONDS = 2.0
 _BEFORE_CHECKS = ("confirm", "fence")
 
 
@@ -33,40 +30,28 @@ def lost_reasons(
     found: Survey, site: SiteDocument, asked: SiteFailoverInput, *, is_attestation_allowed: bool
 ) -> tuple[Obstacle, ...]:
     """The reasons of a failover, with the site in place of the instance."""
-    reasons = [one for one in found.decision.reasons if one.rule != "fence" or asked.attested_by is None]
-    return (*reasons, _site_lost(found, site), *_attestation(found, site, asked, is_allowed=is_attestation_allowed))
+    is_vouched = asked.attested_by is not None and is_attestation_allowed
+    given = [without_way(found, one, is_vouched=is_vouched) for one in found.decision.reasons]
+    reasons = [one for one in given if one.rule != "fence" or asked.attested_by is None]
+    return (*reasons, _site_lost(found, site), *attestation(found, site, asked, is_allowed=is_attestation_allowed))
 
 
 def _site_lost(found: Survey, site: SiteDocument) -> Obstacle:
     nodes = [one for one in found.situation.topology.nodes if one.name in site.instances]
     alive = [one.name for one in nodes if one.contact.is_alive]
+    wayless = [one.name for one in nodes if one.contact is Contact.UNKNOWN]
+    silence = f"none of {', '.join(site.instances)} answers"
+    silence += f"; there is no way from here to {', '.join(wayless)}" if wayless else ""
     return Obstacle(
         rule="site_lost",
         subject=site.name,
-        value=f"{', '.join(alive)} answers" if alive else f"none of {', '.join(site.instances)} answers",
+        value=f"{', '.join(alive)} answers" if alive else silence,
         limit="no instance of the site answers",
         source="a sweep from here",
         remedy=f"the site is there: dbre ha failover {found.situation.cluster.name} for one instance, dbre ha dr switch while "
         "its primary lives",
         is_met=not alive,
         is_blocking=True,
-    )
-
-
-def _attestation(found: Survey, site: SiteDocument, asked: SiteFailoverInput, *, is_allowed: bool) -> tuple[Obstacle, ...]:
-    if asked.attested_by is None:
-        return ()
-    return (
-        Obstacle(
-            rule="attested",
-            subject=site.name,
-            value=printable(f"{asked.attested_by} vouches that it is dead: {asked.attested}", limit=600),
-            limit="a person's word, where the plan lets it stand for a fence",
-            source="disaster: attestation",
-            remedy=f"fence it: failover: fence: of {found.situation.cluster.name}; or attestation: true in the plan",
-            is_met=is_allowed,
-            is_blocking=True,
-        ),
     )
 
 
@@ -120,14 +105,6 @@ def plan_for(made: Plan, asked: SiteFailoverInput, site: SiteDocument, primary: 
 def _peer(name: str) -> Step:
     summary = f"fence {name}, at the same site, and see that it is"
     return Step(f"fence-peer:{name}", summary=summary, input={"instance": name}, undo="unfence-peer")
-
-
-async def silent_instances(ground: FailoverGround, cluster: Cluster, wanted: Sequence[Instance]) -> list[Instance]:
-    """Those that answer nobody here."""
-    assert all(one.cluster == cluster.name for one in wanted)  # noqa: S101 - of one cluster
-    async with Nodes(ground.engines, ground.fleet, limit_seconds=_NODE_SECONDS) as nodes:
-        found = await asyncio.gather(*(nodes.ask(one) for one in wanted))
-    return [one for one, node in zip(wanted, found, strict=True) if not node.contact.is_alive]
 
 
 def lost_seconds(confirmed: Mapping[str, Any], assessed: Mapping[str, Any]) -> float | None:

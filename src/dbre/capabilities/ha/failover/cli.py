@@ -38,7 +38,7 @@ async def failover(
     accept_loss: AcceptLoss = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where anything is against it."),
+        typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where something forbids it."),
     ] = False,
     automatic: Annotated[bool, typer.Option("--automatic", help="With --check: by the rules of the control plane.")] = False,
 ) -> Act | View:
@@ -85,7 +85,7 @@ async def _check(parts: Runtime, given: dict[str, Any]) -> View:
         Column(key="source", title="SOURCE", wide=True),
         Column(key="remedy", title="REMEDY", wide=True),
     ]
-    code = ExitCode.OK if all(one.is_met for one in found.decision.reasons) else ExitCode.FINDINGS
+    code = ExitCode.FINDINGS if found.decision.against else ExitCode.OK  # what only warns is for the person to weigh
     return View(kind="FailoverReasonList", items=rows, columns=columns, exit_code=code)
 
 

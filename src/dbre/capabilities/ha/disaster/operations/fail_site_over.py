@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dbre.capabilities.ha.disaster.acting import keep, prove_everywhere
+from dbre.capabilities.ha.disaster.attesting import see_no_process, silent_instances
 from dbre.capabilities.ha.disaster.documents import SiteFailoverInput
 from dbre.capabilities.ha.disaster.ground import DisasterGround
 from dbre.capabilities.ha.disaster.losing import (
@@ -14,7 +15,6 @@ from dbre.capabilities.ha.disaster.losing import (
     lost_seconds,
     peer_obstacle,
     plan_for,
-    silent_instances,
 )
 from dbre.capabilities.ha.disaster.measures import Action
 from dbre.capabilities.ha.disaster.plan_document import SiteDocument
@@ -105,10 +105,13 @@ class FailSiteOver(FailOver):
         peer = self._named(context, "instance")
         acted = acted_of(context.result, _stood(context, peer))
         if not acted:
-            return {"released": None}
+            return {"released": None, "left": []}
         ladder = await ladder_of(self._ground, self._cluster(context), peer, fence_id=fence_step(context))
-        done = [await ladder.rung(name, peer.name).release() for name in reversed(acted)]
-        return {"released": "; ".join(one for one in done if one is not None) or None}
+        done = {name: await ladder.rung(name, peer.name).release() for name in reversed(acted)}
+        left = [name for name, told in done.items() if told is None]
+        for name in left:
+            await context.note(f"{name}: what it may have done to {peer.name} stays as it is; a person takes it back")
+        return {"released": "; ".join(told for told in done.values() if told is not None) or None, "left": left}
 
     @step(timeout_seconds=900.0, idempotent=True)
     async def prove(self, context: StepContext) -> Mapping[str, Any]:
@@ -184,10 +187,11 @@ class FailSiteOver(FailOver):
         try:
             before = _stood(context, instance)
             fenced = await climb(ladder.rungs, subject=instance.name, clock=context.clock, note=context.note, before=before)
-        except FenceFailed:
+        except FenceFailed as error:
             who, how = context.plan.observed["attested_by"], context.plan.observed["attested"]
             if who is None:
                 raise
+            await see_no_process(self._ground, self._cluster(context), instance, word_of=who, after=error)
             seen = f"{who} vouches that it is dead: {how}"
             await context.note(f"{instance.name}: no fence held; {seen}")
             return {"rung": _ATTESTED, "done": "nothing", "is_ours": False, "seen": seen, "instance": instance.name}
