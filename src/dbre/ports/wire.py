@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 __all__ = [
+    "PASS",
     "Decide",
     "Decision",
     "InjectedError",
@@ -95,7 +96,11 @@ class Decision:
     is_reset: bool = False  # the connection ends with RST instead
 
 
+PASS = Decision()
+"""What nearly every unit is told: it passes as it is. Whoever decides gives this very one, so that it is known at a glance."""
+
 Decide = Callable[[Request], Decision]
+"""A request is what it is for the length of the call: the session that made it may use it again."""
 
 
 @dataclass(slots=True)

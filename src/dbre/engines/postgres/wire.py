@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dbre.engines.postgres.wire_frames import Frames, error_response, key_values
 from dbre.engines.postgres.wire_units import Unit
-from dbre.ports.wire import Decide, Decision, InjectedError, Passed, Request, StatementClass, TlsRequest, WireSession
+from dbre.ports.wire import Decide, InjectedError, Passed, StatementClass, TlsRequest, WireSession
 
 __all__ = ["PostgresWire"]
 
@@ -37,14 +37,14 @@ class _Session:
     """One connection. Implements ``ports.wire.WireSession``."""
 
     def __init__(self, decide: Decide, tls: TlsRequest) -> None:
-        self._decide, self._tls = decide, tls
+        self._tls = tls
         self.why_opaque = ""
         self.user = self.database = self.application = ""
         self._startup: bytes | None = b""  # None once it is over
         self._asked_tls = False  # passed on; the server's one byte decides
         self._client, self._server = Frames(), Frames()
-        self._unit = Unit(self)
         self._pending: deque[tuple[bytes, InjectedError | None]] = deque()  # units that the server owes a ReadyForQuery
+        self._unit = Unit(self, decide, self._pending)
         self._in_copy = False  # COPY of the extended protocol: the server ignores the Sync before it
         self._is_told = False  # the error of the present unit was rewritten
 
@@ -77,8 +77,13 @@ class _Session:
         """Take in what the server sent."""
         if self._asked_tls and data:
             return self._tls_answer(data)
-        if self.is_opaque:
+        if self.why_opaque:
             return Passed(onward=[(0.0, self._server.rest() + data)])
+        if self._server.is_answer(data):
+            self._in_copy = self._is_told = False
+            if self._pending:
+                self._pending.popleft()
+            return None
         ready = self._server.count(data, kind=_READY, unless=_MATTERING)
         if ready is not None:
             for _ in range(ready):
@@ -115,10 +120,6 @@ class _Session:
         """A statement that fails goes to the server in place of a unit."""
         self.sent(b"Q", error)
         passed.onward.append((delay, _REPLACEMENT))
-
-    def decide(self, request: Request) -> Decision:
-        """What becomes of a unit."""
-        return self._decide(request)
 
     def _is_ready(self) -> None:
         self._in_copy = self._is_told = False

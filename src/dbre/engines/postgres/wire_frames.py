@@ -9,6 +9,9 @@ _HEADER = 5
 read_header = struct.Struct(">BI").unpack_from  # type and length of the message at an offset
 _LONGEST_HELD = 1 << 20  # of one message that is wanted whole; what is longer passes in pieces
 _LONGEST = (1 << 30) + (1 << 20)  # a field has at most 1 GB
+_READY = b"Z\0\0\0\5"  # ReadyForQuery, but for the state of the transaction
+_READY_SIZE = len(_READY) + 1
+_SECOND_LOOK = frozenset(b"ZEGW")  # types of answers of which more has to be known than where they end
 
 
 class Frames:
@@ -44,6 +47,25 @@ class Frames:
             return None
         self._left = position - end
         return found
+
+    def is_answer(self, data: bytes) -> bool:
+        """Whether ``data`` is a whole answer that passes as it is, with the only ReadyForQuery at its end: nearly always.
+
+        Where it is not, nothing has changed, and ``count`` is the next shortest way.
+        """
+        end = len(data) - _READY_SIZE
+        if self._rest or not data.startswith(_READY, end):
+            return False
+        position = self._left
+        while position < end:
+            kind, length = read_header(data, position)
+            if kind in _SECOND_LOOK or length < 4:
+                return False
+            position += length + 1
+        if position != end:
+            return False
+        self._left = 0
+        return True
 
     @property
     def is_between(self) -> bool:

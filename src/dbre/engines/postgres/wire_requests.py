@@ -20,10 +20,16 @@ class Asked:
 
     __slots__ = ("_class", "_message", "_session", "_text")
 
-    def __init__(self, session: "_Session", message: bytes) -> None:
-        self._session, self._message = session, message
+    def __init__(self, session: "_Session") -> None:
+        self._session = session
+        self._message = b""
         self._text: str | None = None
         self._class: StatementClass | None = None
+
+    def anew(self, message: bytes) -> "Asked":
+        """The same for another message: one object for all that a client asks, as nobody keeps it."""
+        self._message, self._text, self._class = message, None, None
+        return self
 
     @property
     def user(self) -> str:

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 from dbre.engines.postgres.wire_frames import read_header
 from dbre.engines.postgres.wire_requests import Asked, Prepared
-from dbre.ports.wire import Decision, Passed
+from dbre.ports.wire import PASS, Decide, Decision, InjectedError, Passed
 
 if TYPE_CHECKING:  # the session holds the unit
+    from collections import deque
+
     from dbre.engines.postgres.wire import _Session
 
 __all__ = ["Unit"]
@@ -15,13 +17,15 @@ _EXTENDED = frozenset(b"PBDCE")
 _PARSE, _BIND, _EXECUTE, _SYNC, _QUERY = b"PBESQ"
 _HEADER = 5
 _LONGEST_HELD = 4 << 20
+_SIMPLE: tuple[bytes, InjectedError | None] = (b"Q", None)
 
 
 class Unit:
     """Takes messages of a client and gives out what the server may see."""
 
-    def __init__(self, session: "_Session") -> None:
-        self._session = session
+    def __init__(self, session: "_Session", decide: Decide, pending: "deque[tuple[bytes, InjectedError | None]]") -> None:
+        self._session, self._ask, self._pending = session, decide, pending
+        self._asked = Asked(session)
         self._held: list[bytes] = []  # of an extended unit, until it is decided
         self._size = 0
         self._decision: Decision | None = None  # of the present extended unit
@@ -36,12 +40,16 @@ class Unit:
 
         Where it is not, nothing has changed, but that a decision may have been made: the next one to be taken gets it.
         """
-        if self._held or self._decision is not None or self._has_gone or self._swallow or len(data) < _HEADER:
+        size = len(data)
+        if self._held or self._decision is not None or self._has_gone or self._swallow or size < _HEADER:
             return False
         kind, length = read_header(data, 0)
-        if kind == _QUERY:
-            return len(data) == length + 1 and self._passes(kind, data)
-        return kind in _EXTENDED and self._is_whole_extended(data)
+        if kind != _QUERY:
+            return kind in _EXTENDED and self._is_whole_extended(data)
+        if size != length + 1 or not self._passes(data):
+            return False
+        self._pending.append(_SIMPLE)
+        return True
 
     def take(self, kind: bytes, piece: bytes, is_end: bool, passed: Passed) -> None:
         """One message, or a piece of a long one."""
@@ -85,22 +93,21 @@ class Unit:
             return False
         for parse in parses:  # even if the long way comes, which does the same once more
             self._prepared.remember(parse)
-        if executed:
-            return self._passes(_EXECUTE, self._prepared.of_bind(bound) if bound else b"")
+        if executed and not self._passes(self._prepared.of_bind(bound) if bound else b""):
+            return False
         self._session.sent(b"S")
         return True
 
-    def _passes(self, kind: int, message: bytes) -> bool:
-        decision = self._session.decide(Asked(self._session, message))
-        if decision.delay_seconds or decision.error is not None or decision.is_dropped or decision.is_reset:
-            self._foretold = decision
-            return False
-        self._session.sent(b"Q" if kind == _QUERY else b"S")
-        return True
+    def _passes(self, message: bytes) -> bool:
+        decision = self._ask(self._asked.anew(message))
+        if decision is PASS or decision == PASS:
+            return True
+        self._foretold = decision
+        return False
 
     def _decide(self, message: bytes) -> Decision:
         foretold, self._foretold = self._foretold, None
-        return foretold if foretold is not None else self._session.decide(Asked(self._session, message))
+        return foretold if foretold is not None else self._ask(self._asked.anew(message))
 
     def _simple(self, kind: bytes, piece: bytes, is_end: bool, passed: Passed) -> None:
         self.give_out(passed)

@@ -207,8 +207,8 @@ class Link:
 
     def _relay(self) -> bool:
         """A round with nothing in between: what is received is sent, and kept only if it cannot be."""
-        data = self._receive()
-        if not data or (self.front is not None and not self._goes_on(data)):
+        data, front = self._receive(), self.front
+        if not data or (front is not None and (passed := front(data)) is not None and self._adopt(passed)):
             return self._write() and self._may_read()
         if not self.sink.is_writable:
             count = 0
@@ -224,22 +224,19 @@ class Link:
         self._out.append(memoryview(data)[count:])
         return self._write() and self._may_read()
 
-    def _goes_on(self, data: bytes) -> bool:
-        """Whether the wire session lets all of it go on as it is; else what goes on has been taken over."""
-        passed = self.front(data) if self.front is not None else None
-        if passed is None:
-            return True
+    def _adopt(self, passed: "Passed") -> bool:
+        """Take over what the wire session made of bytes that do not go on as they are."""
         self.framed(self, passed)
         self.onward(passed)
-        return False
+        return True
 
     def _may_read(self) -> bool:
         """Whether there is more, and room for it: also what was left when there was none, which epoll tells only once."""
         return self.source.is_readable and not self._has_end and self.held <= _MOST_HELD
 
     def _read(self) -> None:
-        data = self._receive()
-        if not data or self.is_deaf or (self.front is not None and not self._goes_on(data)):
+        data, front = self._receive(), self.front
+        if not data or self.is_deaf or (front is not None and (passed := front(data)) is not None and self._adopt(passed)):
             return
         if self._fifo.waiting:
             self.held += len(data)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from dbre.capabilities.chaos.proxy.chance import Chance
 from dbre.capabilities.chaos.proxy.counts import Counts
-from dbre.ports.wire import Decision, InjectedError, Request, TlsRequest, WirePort, WireSession
+from dbre.ports.wire import PASS, Decision, InjectedError, Request, TlsRequest, WirePort, WireSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from dbre.capabilities.chaos.proxy.toxic import Toxic
 
 __all__ = ["Queries"]
-
-_PASS = Decision()
 
 
 class Queries:
@@ -39,6 +37,8 @@ class Queries:
     def decide(self, statement: Request) -> Decision:
         """What becomes of a query: delays add up; of the others the first one that hits counts."""
         self._counts.units += 1
+        if not self.toxics:
+            return PASS
         delay = 0.0
         for toxic in self.toxics:
             if not toxic.match.covers(statement):
@@ -56,7 +56,7 @@ class Queries:
                 return Decision(delay_seconds=delay, error=error)
             else:
                 return Decision(delay_seconds=delay, is_dropped=toxic.type == "timeout", is_reset=toxic.type == "reset_peer")
-        return Decision(delay_seconds=delay) if delay else _PASS
+        return Decision(delay_seconds=delay) if delay else PASS
 
     def as_document(self) -> dict[str, object]:
         """What the API tells of the connection's user."""
