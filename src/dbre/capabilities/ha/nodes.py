@@ -1,7 +1,7 @@
 """Servers of a fleet, asked for their view side by side, each within its time; connections are kept between sweeps."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -19,6 +19,7 @@ NODE_SECONDS = 5.0
 """What one node may take, whatever its driver does."""
 
 _TIMEOUTS = Timeouts(connect_seconds=1.5, statement_seconds=2.0, lock_seconds=0.5)
+_NO_LIMITS: Mapping[str, float] = {}
 _AT_WORK = 24  # servers that are talked to at once: more would make each other late, and look dead
 _QUIET_SECONDS = 0.15  # one that has not answered by then costs nothing but waiting, and holds up nobody
 
@@ -32,12 +33,14 @@ class Nodes:
         fleet: Fleet,
         *,
         limit_seconds: float = NODE_SECONDS,
+        limits: Mapping[str, float] = _NO_LIMITS,
         timeouts: Timeouts = _TIMEOUTS,
     ) -> None:
         self._engines = engines
         self._clusters = {cluster.name: cluster for cluster in fleet.clusters}
         self._timeouts = timeouts
         self._limit_seconds = min(limit_seconds, NODE_SECONDS)
+        self._limits = limits  # of single instances, in the place of that of all
         self._open: dict[str, Server] = {}
         self._without_password: dict[str, DbreError] = {}
         self._silent: set[str] = set()
@@ -98,7 +101,7 @@ class Nodes:
         except DbreError as error:  # a driver that is not installed
             return Node(instance=instance, contact=Contact.UNKNOWN, view=None, error=error)
         try:
-            async with asyncio.timeout(self._limit_seconds):
+            async with asyncio.timeout(self._limit_of(instance)):
                 view = await server.topology.view(heartbeat=instance.cluster)
         except TimeoutError:
             await self._forget(instance)
@@ -109,8 +112,11 @@ class Nodes:
         return Node(instance=instance, contact=Contact.ANSWERED, view=view)
 
     def _late(self, instance: Instance) -> Node:
-        late = Unreachable(f"{instance.name} at {instance.address} did not answer within {self._limit_seconds:g} s")
+        late = Unreachable(f"{instance.name} at {instance.address} did not answer within {self._limit_of(instance):g} s")
         return Node(instance=instance, contact=Contact.TIMEOUT, view=None, error=late)
+
+    def _limit_of(self, instance: Instance) -> float:
+        return min(self._limits.get(instance.name, self._limit_seconds), NODE_SECONDS)
 
     async def _forget(self, instance: Instance) -> None:
         """Ask anew next time: a handle that has failed often would say so without looking."""
@@ -126,7 +132,10 @@ class Nodes:
     def _connect(self, instance: Instance) -> Server:
         """A new handle, which connects when it is asked. Raises: DbreError where the driver is not installed."""
         cluster = self._clusters[instance.cluster]
-        access = Access.to(cluster, instance.address, timeouts=self._timeouts, application_name="dbre:ha")
+        own, longest = self._timeouts, self._limits.get(instance.name, 0.0)
+        connect, statement = max(own.connect_seconds, longest), max(own.statement_seconds, longest)
+        timeouts = replace(own, connect_seconds=connect, statement_seconds=statement)
+        access = Access.to(cluster, instance.address, timeouts=timeouts, application_name="dbre:ha")
         return self._engines.get(cluster.engine).connect(replace(access, max_connections=1))
 
 

@@ -8,6 +8,7 @@ work.
 """
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -25,6 +26,8 @@ _TIMEOUTS = Timeouts(connect_seconds=8.0, statement_seconds=8.0, lock_seconds=0.
 """Of one question, however many rounds that is: the third SYN goes out after 3 s, the fourth after 7 s."""
 _QUESTION_SECONDS = 16.0
 _SECOND_AFTER_SECONDS = 2.0
+_REMEMBERED = 200  # answers: of the last two minutes, where all is well
+_SHARE = 0.99
 ANEW_EVERY = 60
 """Answers over one connection, after which the next one is asked over a new one."""
 
@@ -46,6 +49,7 @@ class LastingNodes(Nodes):
         self._clock = clock
         self._asked: dict[str, list[_Question]] = {}
         self._answers: dict[str, int] = {}  # over the connection that is kept
+        self._took: dict[str, deque[float]] = {}
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -54,6 +58,11 @@ class LastingNodes(Nodes):
         for one in (one for questions in asked.values() for one in questions):
             await _give_up(one)
         await super().__aexit__(kind, error, trace)
+
+    def answer_seconds(self, name: str) -> float | None:
+        """Of 100 of the last answers of a server 99 took no longer, a single long one never counts; None: it gave none yet."""
+        took = sorted(self._took.get(name, ()))
+        return took[max(0, min(len(took) - 2, round(len(took) * _SHARE)))] if took else None
 
     async def _look(self, instance: Instance) -> Node:
         """What a question of this round or of an earlier one brings before the round ends."""
@@ -98,6 +107,8 @@ class LastingNodes(Nodes):
         except BaseException:
             await _give_up(done)
             raise
+        took = self._took.setdefault(instance.name, deque(maxlen=_REMEMBERED))
+        took.append(self._clock.monotonic() - done.since)
         self._open[instance.name] = done.server
         self._answers[instance.name] += 1
         return Node(instance=instance, contact=Contact.ANSWERED, view=view)

@@ -129,9 +129,10 @@ class Observer:
             self._synchronous_needed = node.view.synchronous_replicas or 0
 
     def _word(self, topology: Topology, node: Node) -> NodeWord:
-        view = node.view
+        view, took = node.view, self._nodes.answer_seconds(node.name)
         if view is None:
-            return NodeWord(contact=node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN)
+            contact = node.contact if node.contact is not Contact.ANSWERED else Contact.UNKNOWN
+            return NodeWord(contact=contact, answer_seconds=took)
         edges = topology.edges_of(node.name)
         receiving = [one for one in edges if one.told.is_receiving]
         if view.timeline is not None:
@@ -145,4 +146,5 @@ class Observer:
             timeline=self._followed.get(node.name),
             system_id=view.system_id,
             gives_up_seconds=next((one.told.gives_up_seconds for one in receiving or edges), None),
+            answer_seconds=took,
         )

@@ -22,6 +22,7 @@ class NodeWord:
     timeline: int | None = None
     system_id: str | None = None
     gives_up_seconds: float | None = None  # replica: how long it believes in a silent upstream; 0: for ever
+    answer_seconds: float | None = None  # 99 of 100 of its last answers took no longer; None: there was none
 
     def as_document(self) -> dict[str, Any]:
         """As it is stored."""
@@ -34,6 +35,7 @@ class NodeWord:
             "timeline": self.timeline,
             "system_id": self.system_id,
             "gives_up_seconds": self.gives_up_seconds,
+            "answer_seconds": self.answer_seconds,
         }
 
     @classmethod
@@ -48,6 +50,7 @@ class NodeWord:
             timeline=_count(document["timeline"]),
             system_id=_text(document["system_id"]),
             gives_up_seconds=_seconds(document["gives_up_seconds"]),
+            answer_seconds=_seconds(document.get("answer_seconds")),
         )
 
 

@@ -14,6 +14,7 @@ from dbre.core.store import Store
 __all__ = ["Listener", "forget_report", "last_report", "read_reports", "write_report"]
 
 _LOOK_SECONDS = 0.1
+_REMEMBERED_WITHIN = 3.0  # times the age at which a report stops to count
 _row = ha_report.c
 
 
@@ -105,3 +106,17 @@ class Listener:
             if not missing or is_enough(found) or self._clock.monotonic() > end:
                 return found
             await pause(_LOOK_SECONDS)
+
+    async def remembered(self, rules: Rules) -> str | None:
+        """Whom the observers take for the primary, where nobody who was heard in time can say; None: they do not agree.
+
+        On a machine without CPU reports come later than they may to count. That is no evidence of a death, and enough to know
+        of whom one would be.
+        """
+        end = self._clock.monotonic() + _REMEMBERED_WITHIN * rules.stale_seconds
+        while True:
+            heard = [one for one in await self.hear() if one.report.observer in rules.observers]
+            named = {one.report.primary for one in heard if one.age_seconds < float("inf")} - {None}
+            if named or self._clock.monotonic() > end:
+                return named.pop() if len(named) == 1 else None
+            await self._clock.sleep(_LOOK_SECONDS)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from dbre.capabilities.ha.failover.candidates import Loss, Ranked, loss_of, rank
 from dbre.capabilities.ha.failover.config_document import FailoverDocument
+from dbre.capabilities.ha.failover.patience import LEAST_SECONDS
 from dbre.capabilities.ha.failover.situation import Situation
 from dbre.capabilities.ha.verdict import DEAD, Action
 from dbre.core.text import counted, printable
@@ -76,7 +77,7 @@ def _evidence(found: Situation, asked: Asked) -> Iterator[Obstacle]:
         subject=name,
         value=f"{found.contact.value}{error}",
         limit="reset or timeout: any word of the server is a sign of life",
-        source="a sweep from here",
+        source=f"a sweep from here{_waited(found)}",
         remedy=f"{name} lives: move the primary with dbre ha switchover, or mend what keeps its clients away",
         is_met=not found.contact.is_alive,
         is_blocking=True,
@@ -115,11 +116,18 @@ def _evidence(found: Situation, asked: Asked) -> Iterator[Obstacle]:
         subject=name,
         value=words,
         limit="a replica can be reached, and none of them still receives from the primary",
-        source="a sweep from here",
+        source=f"a sweep from here{_waited(found)}",
         remedy="a replica that receives proves that the primary lives; lower wal_receiver_timeout to know sooner",
         is_met=bool(found.own.verdicts) and found.own.verdicts[0] in DEAD,
         is_blocking=True,
     )
+
+
+def _waited(found: Situation) -> str:
+    """For how long, where observers lately waited longer for answers than a sweep would."""
+    longer = {name: one for name, one in found.patience.items() if one > LEAST_SECONDS}
+    words = ", ".join(f"{format_duration(one)} for {name}" for name, one in sorted(longer.items()))
+    return f", which waited {words}, as observers lately had to" if longer else ""
 
 
 def _permission(asked: Asked, settings: FailoverDocument, around: Surroundings) -> Iterator[Obstacle]:

@@ -1,7 +1,7 @@
 """What is known before a failover: the word of the observers, and a sweep of our own at this moment."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dbre.capabilities.ha.detection.report import Report
@@ -11,6 +11,7 @@ from dbre.capabilities.ha.discovery import discover
 from dbre.capabilities.ha.evidence import evidence_of, suspect_of
 from dbre.capabilities.ha.failover.candidates import Candidate, LastWord
 from dbre.capabilities.ha.failover.ground import FailoverGround
+from dbre.capabilities.ha.failover.patience import LEAST_SECONDS, patience_of
 from dbre.capabilities.ha.model import Node, Topology
 from dbre.capabilities.ha.nodes import Nodes
 from dbre.capabilities.ha.positions import furthest
@@ -24,7 +25,6 @@ from dbre.ports.topology import Contact
 __all__ = ["Situation", "instance_of", "look_around"]
 
 _HERE = "here"
-_NODE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class Situation:
     own: Judgement  # what this one sweep alone says
     candidates: tuple[Candidate, ...]
     last: LastWord
+    patience: Mapping[str, float]  # how long the sweep waited for a server, where that is more than for any
 
     @property
     def others(self) -> tuple[Instance, ...]:
@@ -56,19 +57,23 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
     Raises: PrecheckFailed where nobody can say which instance is or was the primary; UnknownInstance; SecretUnavailable.
     """
     settings = ground.failover_of(cluster.name)
+    listener = Listener(ground.store, cluster.name, ground.clock) if ground.store is not None and settings.observers else None
+    patience = patience_of([one.report for one in await listener.hear()] if listener is not None else [])
 
     async def listen() -> Weighing | None:
-        if ground.store is None or not settings.observers:
+        if listener is None:
             return None
-        listener = Listener(ground.store, cluster.name, ground.clock)
         return await listener.settled(settings.rules, is_enough=lambda found: found.may_fail_over)
 
     async def sweep() -> Topology:
-        async with Nodes(ground.engines, ground.fleet, limit_seconds=_NODE_SECONDS) as nodes:
+        async with Nodes(ground.engines, ground.fleet, limit_seconds=LEAST_SECONDS, limits=patience) as nodes:
             return await discover(nodes, ground.fleet, cluster)
 
     weighing, topology = await asyncio.gather(listen(), sweep())
-    found = _primary(cluster, topology, weighing, primary)
+    told = instance_of(cluster, primary).name if primary is not None else _told(topology, weighing)
+    if told is None and listener is not None:
+        told = await listener.remembered(settings.rules)
+    found = _primary(cluster, told)
     node = topology.node(found.name)
     evidence = evidence_of(topology, [], observer=_HERE, suspect=node)
     own = {one.name for one in cluster.instances}
@@ -82,6 +87,7 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
         own=judge(evidence) if evidence is not None else Judgement(verdicts=(), action=Action.NONE),
         candidates=tuple(_candidate(topology, one, reports) for one in topology.nodes if one.name in own - {found.name}),
         last=_last_word(reports, found.name),
+        patience=patience,
     )
 
 
@@ -98,12 +104,14 @@ def instance_of(cluster: Cluster, name: str) -> Instance:
     return found
 
 
-def _primary(cluster: Cluster, topology: Topology, weighing: Weighing | None, named: str | None) -> Instance:
+def _told(topology: Topology, weighing: Weighing | None) -> str | None:
+    """Who the primary is or was, by the observers, or else by this sweep."""
     suspect = suspect_of(topology)
-    said = named or (weighing.primary if weighing is not None else None) or (suspect.name if suspect is not None else None)
-    if named is not None:
-        return instance_of(cluster, named)
-    found = next((one for one in cluster.instances if one.name == said), None)
+    return (weighing.primary if weighing is not None else None) or (suspect.name if suspect is not None else None)
+
+
+def _primary(cluster: Cluster, told: str | None) -> Instance:
+    found = next((one for one in cluster.instances if one.name == told), None)
     if found is None:
         raise PrecheckFailed(
             f"nobody can say which instance of {cluster.name} is or was the primary", hint="name it: --from INSTANCE"
