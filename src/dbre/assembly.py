@@ -270,6 +270,7 @@ def upgrade_ground(config: Config, fleet: Fleet, engines: EngineRegistry, clock:
         settings=config.get(UPGRADE),
         steward_of=lambda cluster: steward_of(settings, fleet, cluster, clock),
         switch_kind="ha.switchover",
+        promoter_of=lambda cluster: "Sentinel" if settings.of(cluster.name).sentinel is not None else None,
     )
 
 

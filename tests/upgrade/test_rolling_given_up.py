@@ -1,12 +1,13 @@
 """What is left of a change that was given up: a server that serves, and no alarm for what was so before."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from pair_kit import commands
 
 from dbre.capabilities.upgrade import wholeness
-from dbre.capabilities.upgrade.restarting import Member
+from dbre.capabilities.upgrade.file_settings import FileSettings
+from dbre.capabilities.upgrade.restarting import Member, mark_of
 from dbre.capabilities.upgrade.setting_acts import SettingActs
 from dbre.capabilities.upgrade.wholeness import NotWhole
 from dbre.core.errors import DbreError
@@ -80,3 +81,24 @@ async def test_a_silent_server_is_not_taken_for_one_that_takes_no_writes(
         await admin.execute("SELECT pg_promote()")
     with pytest.raises(NotWhole, match="n2 is the primary of shop now"):  # started in place, there would be two
         await first.require_role(is_primary=True)
+
+
+async def test_what_a_file_had_is_put_back_without_a_restart_where_the_server_never_had_the_new_value(
+    redis_server: RedisServer, lab_site: Site
+) -> None:
+    async with running(RedisServer("up-file", lab_site, program=redis_server.program)) as server:
+        fleet = fleet_of({"n1": server}, commands({"n1": server}, has_files=True))
+        ground, cluster = Ground.of(fleet, settings={"catch_up": "1s"}).upgrades, fleet.cluster("shop")
+        member = Member(ground, cluster, fleet.instance("n1"), purpose="test")
+        acts = FileSettings(ground, cluster, member, purpose="test")
+        await member.host.keep_settings({"maxclients": "100"})
+        async with ground.server(cluster, fleet.instance("n1"), purpose="test") as handle:
+            before = replace(await handle.settings.state("tcp-backlog"), stored=None)
+        change = {"name": "tcp-backlog", "value": "300", "stored": "300", "before": asdict(before), "needs_start": True}
+        assert await acts.store([change]), "a restart is due"
+        mark = await mark_of(ground, cluster, fleet.instance("n1"), purpose="test")
+
+        await acts.put_back([change], None, restarts=True)
+
+        assert await member.host.kept_settings() == {"maxclients": "100"}
+        assert not await member.is_restarted_since(mark)

@@ -17,6 +17,10 @@ __all__ = ["UpgradeGround"]
 _TIMEOUTS = Timeouts(connect_seconds=2.0, statement_seconds=10.0, lock_seconds=2.0)
 
 
+def _nobody(_: Cluster) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpgradeGround:
     """What rolling changes stand on."""
@@ -27,6 +31,7 @@ class UpgradeGround:
     settings: UpgradeDocument
     steward_of: Callable[[Cluster], Steward | None]  # who starts and stops the servers of a cluster beside dbre
     switch_kind: str  # the operation that makes another instance the primary
+    promoter_of: Callable[[Cluster], str | None] = _nobody  # who takes a stopped primary for a dead one, and promotes another
 
     def limits(self, cluster: str) -> UpgradeClusterDocument:
         """What the configuration says of a cluster."""

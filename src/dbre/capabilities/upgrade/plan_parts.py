@@ -9,7 +9,7 @@ from dbre.core.errors import PrecheckFailed
 from dbre.core.operation.plan import Step
 from dbre.core.text import printable
 
-__all__ = ["blast_radius", "is_switched", "refuse_failed", "switch_back_step", "switch_step", "warnings_of"]
+__all__ = ["blast_radius", "in_place_checks", "is_switched", "refuse_failed", "switch_back_step", "switch_step", "warnings_of"]
 
 
 def refuse_failed(seen: Survey, checks: list[RollCheck], *, what: str) -> None:
@@ -18,9 +18,10 @@ def refuse_failed(seen: Survey, checks: list[RollCheck], *, what: str) -> None:
     if not failed:
         return
     told = "; ".join(f"{one.subject}: {one.rule.replace('_', ' ')}: {one.value} (wanted: {one.limit})" for one in failed[:5])
+    every = f"every check with its remedy: dbre upgrade status {seen.cluster.name}"
     raise PrecheckFailed(
         f"{what} of {seen.cluster.name} is not begun: {told}",
-        hint=f"every check with its remedy: dbre upgrade status {seen.cluster.name}",
+        hint=failed[0].remedy or every if len(failed) == 1 else every,
         context={"cluster": seen.cluster.name, "failed": [one.rule for one in failed]},
     )
 
@@ -28,6 +29,21 @@ def refuse_failed(seen: Survey, checks: list[RollCheck], *, what: str) -> None:
 def is_switched(seen: Survey, asked: RestartInput) -> bool:
     """Whether another instance takes over before the primary is restarted."""
     return bool(seen.replicas) and not asked.in_place
+
+
+def in_place_checks(seen: Survey, asked: RestartInput) -> Iterator[RollCheck]:
+    """Whether a primary that is restarted as primary is one afterwards."""
+    if seen.promoter is None or is_switched(seen, asked) or not seen.replicas or not seen.primaries:
+        return
+    yield RollCheck(
+        rule="stays_primary",
+        subject=seen.primaries[0],
+        state=CheckState.FAIL,
+        value=f"{seen.promoter} would take its stop for its death, promote another one, and lose what was written to it since",
+        limit="it is primary after its restart",
+        source="ha: clusters: of the configuration",
+        remedy=f"leave out --in-place: {seen.promoter} makes another one primary in order before",
+    )
 
 
 def switch_step(old: str, *, is_final: bool) -> Step:

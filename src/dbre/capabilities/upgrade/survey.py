@@ -52,6 +52,7 @@ class Survey:
     cluster: Cluster
     nodes: Mapping[str, NodeLook]
     steward: str | None = None  # who starts and stops them beside dbre
+    promoter: str | None = None  # who takes a stopped primary for a dead one
     obstacles: tuple[Obstacle, ...] = ()  # by the steward's word
 
     @property
@@ -79,6 +80,7 @@ async def survey(ground: UpgradeGround, cluster: Cluster, *, purpose: str) -> Su
         cluster=cluster,
         nodes={one.name: one for one in found},
         steward=steward.name if steward is not None else None,
+        promoter=ground.promoter_of(cluster),
         obstacles=tuple(await steward.check(cluster)) if steward is not None else (),
     )
 

@@ -30,9 +30,10 @@ class NotWhole(DbreError):
 
 
 def not_whole_with(name: str, what: str, error: DbreError) -> NotWhole:
-    """What became of a server that was put back."""
+    """What became of a server that was put back; what is wrong with it is said once."""
+    why = printable(error.message, limit=500).removeprefix(f"{name} is not whole ")
     return NotWhole(
-        f"{name} is not whole with {printable(what, limit=300)}: {printable(error.message, limit=500)}; it was put back",
+        f"{name} is not whole with {printable(what, limit=300)}: {why}; it was put back",
         hint=error.hint or f"see the log of {name}",
         context={"instance": name},
     )

@@ -7,6 +7,7 @@ from dbre.capabilities.upgrade.checks import checks_of
 from dbre.capabilities.upgrade.documents import MinorInput
 from dbre.capabilities.upgrade.plan_parts import (
     blast_radius,
+    in_place_checks,
     is_switched,
     refuse_failed,
     switch_back_step,
@@ -39,7 +40,7 @@ class RollingMinor(RollingOperation[MinorInput]):
         cluster = self._ground.fleet.cluster(asked.cluster)
         document = self._ground.limits(cluster.name)
         seen = await survey(self._ground, cluster, purpose=context.application_name)
-        checks = [*checks_of(seen), *version_checks(seen, document)]
+        checks = [*checks_of(seen), *version_checks(seen, document), *in_place_checks(seen, asked)]
         refuse_failed(seen, checks, what="the upgrade")
         wanted = due(seen, document)
         many = f"run the installed minor version on {len(wanted)} of {len(seen.nodes)} servers of {cluster.name}"
@@ -94,7 +95,7 @@ class RollingMinor(RollingOperation[MinorInput]):
 
     async def _put_back(self, context: StepContext, replacing: Replacing, primary: Instance | None, error: DbreError) -> None:
         name = context.input["instance"]
-        await context.note(f"{name}: {error.message}; its programs are put back")
+        await context.note(f"the programs of {name} are put back")  # why stands in the error
         member = self.member(context, name)
         try:
             await member.restart(between=replacing.put_back)

@@ -8,7 +8,7 @@ from dbre.capabilities.upgrade.checks import checks_of
 from dbre.capabilities.upgrade.documents import ParametersInput
 from dbre.capabilities.upgrade.file_settings import FileSettings
 from dbre.capabilities.upgrade.member_settings import MemberSettings
-from dbre.capabilities.upgrade.plan_parts import blast_radius, is_switched, refuse_failed, warnings_of
+from dbre.capabilities.upgrade.plan_parts import blast_radius, in_place_checks, is_switched, refuse_failed, warnings_of
 from dbre.capabilities.upgrade.rolling import LONG_SECONDS, RollingOperation
 from dbre.capabilities.upgrade.setting_acts import SettingActs
 from dbre.capabilities.upgrade.setting_steps import Wanted, is_lowering, kept_elsewhere, setting_changes, setting_steps
@@ -46,11 +46,12 @@ class RollingParameters(RollingOperation[ParametersInput]):
         if is_lowered:
             _require_consent(seen, asked)
             checks = [one for one in checks if one.rule != "enough_to_follow"]
+        needs_start = any(one.needs_start for one in wanted)
+        checks += in_place_checks(seen, asked) if needs_start else ()
         refuse_failed(seen, checks, what="the change of settings")
         _require_restart(asked, wanted)
         steps = tuple(setting_steps(seen, asked, wanted, is_lowered=is_lowered))
         names = printable(", ".join(sorted(asked.set)), limit=200)
-        needs_start = any(one.needs_start for one in wanted)
         many = f"set {names} on the {counted(len(seen.nodes), 'server')} of {cluster.name}"
         many += ", and restart them one after the other" if needs_start else ", while they run"
         dangers = [f"{one.now.name}: {one.danger}" for each in wanted for one in each.due if one.danger]
@@ -137,7 +138,7 @@ class RollingParameters(RollingOperation[ParametersInput]):
         error: DbreError,
     ) -> None:
         name = context.input["instance"]
-        await context.note(f"{name}: {error.message}; its settings are put back")
+        await context.note(f"the settings of {name} are put back")  # why stands in the error
         try:
             await acts.put_back(context.input["changes"], primary, restarts=True)
         except DbreError as problem:

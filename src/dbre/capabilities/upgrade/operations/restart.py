@@ -7,6 +7,7 @@ from dbre.capabilities.upgrade.checks import checks_of
 from dbre.capabilities.upgrade.documents import RestartInput
 from dbre.capabilities.upgrade.plan_parts import (
     blast_radius,
+    in_place_checks,
     is_switched,
     refuse_failed,
     switch_back_step,
@@ -33,7 +34,7 @@ class RollingRestart(RollingOperation[RestartInput]):
         """Look at everything. Raises: PrecheckFailed naming what is in the way."""
         cluster = self._ground.fleet.cluster(asked.cluster)
         seen = await survey(self._ground, cluster, purpose=context.application_name)
-        checks = checks_of(seen)
+        checks = [*checks_of(seen), *in_place_checks(seen, asked)]
         refuse_failed(seen, checks, what="the restart")
         return Plan(
             target=f"cluster/{cluster.name}",
