@@ -76,7 +76,8 @@ async def test_mariadb_follows_by_transaction_and_what_only_it_has_is_listed(
         record = await walker.rejoin("n1")
         assert record.state is OperationState.SUCCEEDED, record.error
         assert [step.name for step in record.planned.plan.steps] == ["close", "compare", "follow"]
-        assert results(record)["compare"] == {"is_comparable": True, "lost": []}
+        compared = results(record)["compare"]
+        assert (compared["is_comparable"], compared["lost"], compared["sample"]) == (True, [], None)
         await until(lambda: has(one, "after"))
         with pytest.raises(PrecheckFailed, match="n1 follows n2 already"):
             await walker.plan("n1")
@@ -123,12 +124,19 @@ async def test_redis_is_filled_anew_and_how_much_goes_is_told(
             await new.execute_command("REPLICAOF", "NO", "ONE")
             await new.set("entry", "after")
             await old.set("lost", "x" * 1000)
+            await old.hset("lost:hash", mapping={"b": "2", "a": "1"})
+            await old.set("volatile", "goes by itself", ex=600)
             plan = await walker.plan("n1")
             assert any("all that n1 has is replaced: it has what n2 does not: stream" in one for one in plan.warnings)
+            told = "of all of its keys 2 are missing there and 1 is other there"
+            assert any(told in one and "lost:hash" in one for one in plan.warnings)
             record = await walker.rejoin("n1")
             assert record.state is OperationState.SUCCEEDED, record.error
             (lost,) = results(record)["compare"]["lost"]
             assert lost["unit"] == "bytes"
+            sample = results(record)["compare"]["sample"]
+            assert (sample["compared"], sample["missing"], sample["changed"]) == (3, 2, 1)
+            assert sorted(sample["names"]) == ["entry", "lost", "lost:hash"]
             assert 1000 <= lost["most"] < 20_000  # and what it sends to followers besides
             assert results(record)["follow"]["way"] == "resync"
         async with _client(one) as old:
@@ -138,3 +146,40 @@ async def test_redis_is_filled_anew_and_how_much_goes_is_told(
 
 def _client(server: RedisServer) -> Redis:
     return Redis(host=server.address.host, port=server.address.port, password=server.password.reveal(), decode_responses=True)
+
+
+@pytest.mark.soak
+async def test_a_login_that_may_read_no_keys_is_told_what_that_takes(
+    redis_server: RedisServer, lab_site: Site, store: Store, tmp_path: Path
+) -> None:
+    async with (
+        running(RedisServer("rj-r3", lab_site, program=redis_server.program)) as one,
+        running(RedisServer("rj-r4", lab_site, program=redis_server.program, replica_of=one)) as two,
+    ):
+        who = ("resetpass", f">{one.password.reveal()}", "on", "resetkeys", "~dbre:*", "+@all")
+        async with _client(one) as old, _client(two) as new:
+            for each in (old, new):
+                await each.execute_command("ACL", "SETUSER", "blind", *who)
+            await new.execute_command("REPLICAOF", "NO", "ONE")
+            await old.set("lost", "1")
+        walker = rejoiner(store, "redis", {"n1": one, "n2": two}, tmp_path, lab_site, user="blind")
+        plan = await walker.plan("n1")
+        (told,) = [line for line in plan.warnings if "its keys are not compared" in line]
+        assert "+@read" in told
+
+
+@pytest.mark.soak
+async def test_a_pair_in_which_nothing_was_ever_written_is_led_back(
+    mariadb: MariaDbServer, lab_site: Site, store: Store, tmp_path: Path
+) -> None:
+    async with (
+        running(MariaDbServer("rj-e1", lab_site, program=mariadb.program)) as one,
+        running(MariaDbServer("rj-e2", lab_site, program=mariadb.program, replica_of=one)) as two,
+    ):
+        login = {"replication_user": REPLICATION_USER, "replication_password": one.password}
+        walker = rejoiner(store, "mysql", {"n1": one, "n2": two}, tmp_path, lab_site, **login)
+        await take_over(two)
+        record = await walker.rejoin("n1")
+        assert record.state is OperationState.SUCCEEDED, record.error
+        await execute(two, "CREATE TABLE lab.ledger (entry VARCHAR(20))", "INSERT INTO lab.ledger VALUES ('after')")
+        await until(lambda: has(one, "after"))

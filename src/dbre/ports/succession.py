@@ -7,14 +7,18 @@ Two halves: what is asked of the server over a connection (``SuccessionPort``), 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Address
 from dbre.core.secrets import Secret
 from dbre.ports.topology import LogPosition
 
+if TYPE_CHECKING:
+    from dbre.ports.engine import Access
+
 __all__ = [
+    "Differences",
     "Following",
     "GivesUp",
     "HostPort",
@@ -111,6 +115,32 @@ class Following:
     position: str | None = None  # from where on, where its files are a copy and its own log says nothing of them
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """What of a bounded sample of one server's keys another has not. Keys that go by themselves are in no sample."""
+
+    compared: int
+    total: int  # keys that it has, all in all
+    missing: int  # the other has none of that name
+    changed: int  # the other has another type or value there
+    names: tuple[str, ...]  # some of both, printable
+    too_large: int = 0  # only their presence was compared
+
+    @property
+    def text(self) -> str:
+        """One sentence.
+
+        >>> Differences(compared=500, total=12000, missing=1, changed=0, names=("a",)).text
+        'of a sample of 500 of 12000 keys 1 is missing there and 0 are other there (a)'
+        """
+        whole = "all of its" if self.compared >= self.total else f"a sample of {self.compared} of {self.total}"
+        found = f"{self.missing} {'is' if self.missing == 1 else 'are'} missing there and {self.changed} "
+        found += f"{'is' if self.changed == 1 else 'are'} other there"
+        shown = f" ({', '.join(self.names)})" if self.names else ""
+        large = f"; of {self.too_large} too large to read only the presence was compared" if self.too_large else ""
+        return f"of {whole} keys {found}{shown}{large}"
+
+
 class SuccessionPort(Protocol):
     """What is asked of one server over a connection. Its sessions are its own, and each look is a fresh one.
 
@@ -154,6 +184,13 @@ class SuccessionPort(Protocol):
 
     async def manner(self) -> Manner | None:
         """How this server follows, or followed when it last did; None where it never did. Raises: Denied."""
+        ...
+
+    async def differences(self, other: "Access", *, limit: int, limit_seconds: float) -> Differences | None:
+        """Compare a sample of this server's data with that of another; reads only. None where logs tell what is lost.
+
+        What clients of the other changed since counts, too. Raises: Denied naming what the login lacks.
+        """
         ...
 
     async def lets_in(self, following: Following) -> Obstacle | None:

@@ -130,6 +130,9 @@ class MySqlSuccession:
         """None: the server shows nobody the password with which it follows."""
         return None
 
+    async def differences(self, other: Access, *, limit: int, limit_seconds: float) -> None:
+        """Nothing: the log tells what is lost."""
+
     async def lets_in(self, following: Following) -> Obstacle | None:
         """Log in as a follower would, and look whether that login may receive the log."""
         return await entry_of(self._access, following)

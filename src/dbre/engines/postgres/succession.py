@@ -130,6 +130,9 @@ class PostgresSuccession:
         found = await self._row("succession_manner")
         return Manner(text=Secret(found.conninfo), slot=found.slot or None) if found.conninfo else None
 
+    async def differences(self, other: Access, *, limit: int, limit_seconds: float) -> None:
+        """Nothing: the log tells what is lost."""
+
     async def lets_in(self, following: Following) -> Obstacle | None:
         """Log in for replication as a follower would, and leave again."""
         return await entry_of(self._access, following)

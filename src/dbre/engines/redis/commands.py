@@ -142,6 +142,7 @@ _OPT_IN_TABLE: tuple[tuple[str, Facet, str, str, str, tuple[Parameter, ...]], ..
     ("scan", Facet.INTEGRITY, ">=6.2", "+scan ~*", "SCAN $1 COUNT 1000", (_CURSOR,)),
     ("type", Facet.INTEGRITY, ">=6.2", "+type ~*", "TYPE $1", (_KEY,)),
     ("ttl", Facet.INTEGRITY, ">=6.2", "+pttl ~*", "PTTL $1", (_KEY,)),
+    ("value_bytes", Facet.INTEGRITY, ">=6.2", "+memory|usage ~*", "MEMORY USAGE $1", (_KEY,)),
     ("value_string", Facet.INTEGRITY, ">=6.2", "+get ~*", "GET $1", (_KEY,)),
     ("value_list", Facet.INTEGRITY, ">=6.2", "+lrange ~*", "LRANGE $1 0 -1", (_KEY,)),
     ("value_hash", Facet.INTEGRITY, ">=6.2", "+hgetall ~*", "HGETALL $1", (_KEY,)),

@@ -15,7 +15,7 @@ from dbre.engines.redis.link import sections_of
 from dbre.ports.engine import Access
 from dbre.ports.integrity import IntegrityFault, IntegrityReport, TableDigest, TableName
 
-__all__ = ["RedisIntegrity"]
+__all__ = ["RedisIntegrity", "hash_of", "reading"]
 
 _METHOD = "redis/sha256/lasting-keys"
 _WORDS = {
@@ -42,7 +42,7 @@ class RedisIntegrity:
 
     async def tables(self) -> Sequence[TableName]:
         """Logical databases that have keys."""
-        async with _reading(self._access) as connection:
+        async with reading(self._access) as connection:
             fields = sections_of(await connection.run(named("keyspace"), limit_seconds=self._limit))
         numbers = sorted(int(name.removeprefix("db")) for name in fields if name.startswith("db"))
         return [TableName("", str(number)) for number in numbers]
@@ -53,7 +53,7 @@ class RedisIntegrity:
             raise UsageError(f"there is no bucket {bucket[0]} of {bucket[1]}", hint="count from 0")
         began = time.monotonic()
         total, seen = 0, set[bytes]()
-        async with _reading(self._access) as connection:
+        async with reading(self._access) as connection:
             await self._select(connection, table)
             cursor = b"0"
             while True:
@@ -63,7 +63,7 @@ class RedisIntegrity:
                     is_wanted = bucket is None or int.from_bytes(mark, "big") % bucket[1] == bucket[0]
                     if mark in seen or not is_wanted or key.startswith(_OWN):  # SCAN may give a key twice
                         continue
-                    value = await self._hash_of(connection, key)
+                    value = await hash_of(connection, key, limit_seconds=self._limit)
                     if value is not None:
                         seen.add(mark)
                         total = (total + value) % _MODULUS
@@ -85,7 +85,7 @@ class RedisIntegrity:
         faults: list[IntegrityFault] = []
         looked_at = 0
         for table in await self.tables():
-            async with _reading(self._access) as connection:
+            async with reading(self._access) as connection:
                 await self._select(connection, table)
                 before = int(await connection.run(named("size"), limit_seconds=self._limit))
                 found = await self._count(connection)
@@ -100,7 +100,7 @@ class RedisIntegrity:
 
     async def extensions(self) -> Sequence[tuple[str, str, bool]]:
         """Modules; a server that lacks one does not start on data that needs it."""
-        async with _reading(self._access) as connection:
+        async with reading(self._access) as connection:
             answer = await connection.run(named("modules"), limit_seconds=self._limit)
         found = [dict(zip(one[::2], one[1::2], strict=True)) for one in answer]
         return [(str(one["name"]), str(one["ver"]), True) for one in found]
@@ -118,21 +118,22 @@ class RedisIntegrity:
             if cursor == b"0":
                 return len(seen)
 
-    async def _hash_of(self, connection: Connection, key: bytes) -> int | None:
-        """None for a key that goes by itself, or is gone."""
-        text = key.decode("utf-8", "surrogateescape")
-        if int(await connection.run(named("ttl"), text, limit_seconds=self._limit)) != _EXPIRES:
-            return None
-        kind = await connection.run(named("type"), text, limit_seconds=self._limit, is_raw=True)
-        value = await connection.run(named(_WORDS.get(kind, "value_other")), text, limit_seconds=self._limit, is_raw=True)
-        if kind in _UNORDERED:
-            value = _sorted(kind, value)
-        digest = hashlib.sha256(_framed([key, kind, _framed(value)]))
-        return int.from_bytes(digest.digest(), "big")
+
+async def hash_of(connection: Connection, key: bytes, *, limit_seconds: float) -> int | None:
+    """Of key, type and value; None for a key that goes by itself, or is gone."""
+    text = key.decode("utf-8", "surrogateescape")
+    if int(await connection.run(named("ttl"), text, limit_seconds=limit_seconds)) != _EXPIRES:
+        return None
+    kind = await connection.run(named("type"), text, limit_seconds=limit_seconds, is_raw=True)
+    value = await connection.run(named(_WORDS.get(kind, "value_other")), text, limit_seconds=limit_seconds, is_raw=True)
+    if kind in _UNORDERED:
+        value = _sorted(kind, value)
+    digest = hashlib.sha256(_framed([key, kind, _framed(value)]))
+    return int.from_bytes(digest.digest(), "big")
 
 
 @asynccontextmanager
-async def _reading(access: Access) -> AsyncIterator[Connection]:
+async def reading(access: Access) -> AsyncIterator[Connection]:
     """A connection; a user who may not read every key is told what that takes, as no grants of ours give it by the way."""
     try:
         async with conversation(access, what="integrity") as connection:

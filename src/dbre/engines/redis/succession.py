@@ -13,12 +13,13 @@ from dbre.core.text import printable
 from dbre.core.units import format_bytes, format_duration
 from dbre.engines.redis.commands import named
 from dbre.engines.redis.connection import Connection, Dialer
+from dbre.engines.redis.differing import differences
 from dbre.engines.redis.faults import FAULTS
 from dbre.engines.redis.link import sections_of
 from dbre.engines.redis.standing import standing_of
 from dbre.ports.engine import Access
 from dbre.ports.server_process import until
-from dbre.ports.succession import Following, Manner, NotDone, NotReplayed, Obstacle, Standing
+from dbre.ports.succession import Differences, Following, Manner, NotDone, NotReplayed, Obstacle, Standing
 from dbre.ports.topology import LogPosition
 
 __all__ = ["RedisSuccession"]
@@ -107,6 +108,10 @@ class RedisSuccession:
     async def manner(self) -> Manner | None:
         """None: its login at an upstream is a setting of its own, which stays."""
         return None
+
+    async def differences(self, other: Access, *, limit: int, limit_seconds: float) -> Differences:
+        """The log tells bytes alone, so keys are looked at."""
+        return await differences(self._access, other, limit=limit, limit_seconds=limit_seconds)
 
     async def lets_in(self, following: Following) -> Obstacle | None:  # noqa: ARG002 - the port's signature
         """None: a follower's login is a setting of its own, which is not read; its own FAILOVER tries it before it gives up."""

@@ -9,7 +9,7 @@ from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster
 from dbre.core.operation.plan import Step
 from dbre.ports.rejoin import NotAligned
-from dbre.ports.succession import NoControl, Standing
+from dbre.ports.succession import Differences, NoControl, Standing
 from dbre.ports.topology import NodeView
 
 __all__ = ["Online", "online_between", "online_steps", "refuse_online", "require_kin", "told_of_online"]
@@ -24,6 +24,8 @@ class Online:
     forgets_own: bool  # whoever follows is filled anew by its upstream, whatever it has
     is_primary: bool  # it calls itself primary, so it is closed to writes first
     needs_login: bool
+    sample: Differences | None = None  # of its keys, where its log tells bytes alone
+    why_no_sample: str | None = None
 
 
 def online_between(node: NodeView, primary: NodeView, standing: Standing, *, is_primary: bool) -> Online:
@@ -39,11 +41,13 @@ def online_between(node: NodeView, primary: NodeView, standing: Standing, *, is_
 
 def told_of_online(found: Online, to: str) -> str:
     """What its data is to that of the primary, in one sentence."""
+    keys = f"; {found.sample.text}" if found.sample is not None else ""
+    keys += f"; its keys are not compared: {found.why_no_sample}" if found.why_no_sample is not None else ""
     if found.errants:
-        return f"it has what {to} does not: {told_of_errants(found.errants)}"
+        return f"it has what {to} does not: {told_of_errants(found.errants)}{keys}"
     if not found.is_comparable:
-        return f"nobody can tell whether it has what {to} does not"
-    return f"its log has nothing that {to} lacks"
+        return f"nobody can tell by its log whether it has what {to} does not{keys}"
+    return f"its log has nothing that {to} lacks{keys}"
 
 
 def refuse_online(found: Online, cluster: Cluster, name: str, to: str) -> None:

@@ -1,12 +1,14 @@
 """The steps of ``ha.rejoin`` for servers that follow while they run."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from dbre.capabilities.ha.looking import read_lag
 from dbre.capabilities.ha.rejoin.document import RejoinInput
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
 from dbre.capabilities.ha.rejoin.online import Online, online_between, require_kin
+from dbre.capabilities.ha.rejoin.sampling import with_sample
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.context import StepContext
@@ -44,8 +46,12 @@ class OnlineSteps(Operation[RejoinInput]):
         require_kin(found, instance.name, primary.name)
         if found.errants:
             await context.note(f"only {instance.name} has: " + "; ".join(one.text for one in found.errants))
+        if found.sample is not None:
+            await context.note(f"keys of {instance.name} against {primary.name}: {found.sample.text}")
         return {
             "is_comparable": found.is_comparable,
+            "sample": asdict(found.sample) if found.sample is not None else None,
+            "why_no_sample": found.why_no_sample,
             "lost": [{"log": one.log.name, "unit": one.log.unit, "most": one.many, "text": one.text} for one in found.errants],
         }
 
@@ -74,7 +80,8 @@ class OnlineSteps(Operation[RejoinInput]):
         if mine is None or mine.view is None or theirs is None or theirs.view is None:
             silent = instance.name if mine is None or mine.view is None else primary.name
             raise PrecheckFailed(f"{silent} does not answer any more", hint=f"dbre ha status {cluster.name}")
-        return online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
+        found = online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
+        return await with_sample(self._ground, cluster, instance, primary, found, purpose=context.application_name)
 
     def _three(self, context: StepContext) -> tuple[Cluster, Instance, Instance]:
         fleet, observed = self._ground.servers.fleet, context.plan.observed

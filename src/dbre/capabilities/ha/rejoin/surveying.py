@@ -6,6 +6,7 @@ from dbre.capabilities.ha.looking import read_lag, seeds_of
 from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
 from dbre.capabilities.ha.rejoin.online import Online, online_between
+from dbre.capabilities.ha.rejoin.sampling import with_sample
 from dbre.core.errors import PrecheckFailed
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.text import printable
@@ -48,7 +49,7 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
         if standing.gives_up is GivesUp.BY_CLOSING:
             if is_clone_wanted and not standing.forgets_own:
                 return await _replaced(ground, cluster, instance, primary, topology, standing)
-            return _running(cluster, instance, primary, topology, standing)
+            return await _sampled(ground, _running(cluster, instance, primary, topology, standing))
         manner = await server.succession.manner()
     host = await ground.servers.host(cluster, instance).state()
     kinship = await ground.files(cluster, instance).look(ground.access(cluster, primary))
@@ -62,6 +63,13 @@ async def survey(ground: RejoinGround, cluster: Cluster, name: str, *, is_clone_
         manner=manner,
         is_writable=node is not None and node.view is not None and node.is_primary and node.view.is_writable,
     )
+
+
+async def _sampled(ground: RejoinGround, seen: Rejoining) -> Rejoining:
+    if seen.online is None:
+        return seen
+    found = await with_sample(ground, seen.cluster, seen.instance, seen.primary, seen.online, purpose="dbre:rejoin")
+    return replace(seen, online=found)
 
 
 def _running(cluster: Cluster, instance: Instance, primary: Instance, topology: Topology, standing: Standing) -> Rejoining:
