@@ -174,6 +174,8 @@ def _on(found: DisasterSurvey) -> str:
 def _approval(found: DisasterSurvey) -> Obstacle:
     people, is_production = found.plan.people_for(found.cluster.environment), found.cluster.environment == "production"
     value = "one person decides" if people == 1 else f"{people} people consent, the requester counted"
+    if found.has_identities and people == 1:
+        value = "the plan asks one person; whom gates: approvals asks besides is asked, too"
     if not found.has_identities and found.plan.people is None:
         people, value = 1, "one person decides: no identities are configured"
     elif not found.has_identities and people > 1:
