@@ -126,6 +126,23 @@ def test_only_leases_promise_an_end() -> None:
     assert most(DrillKind.PLANNED, Changer.PATRONI) is None
 
 
+def test_a_cut_that_takes_the_leader_of_the_store_along_lasts_longer() -> None:
+    def most(kind: DrillKind, *, is_beside: bool) -> float | None:
+        found = predicted(
+            kind,
+            Changer.PATRONI,
+            PRESETS["lan-fast"],
+            deadline_seconds=2.0,
+            connect_seconds=1.0,
+            has_store_leader_beside=is_beside,
+        )
+        return found.most_seconds if found is not None else None
+
+    for kind in (DrillKind.PARTITION, DrillKind.BLACK_HOLE):
+        assert (most(kind, is_beside=False), most(kind, is_beside=True)) == (23.0, 30.0)
+    assert most(DrillKind.FREEZE, is_beside=True) == 23.0  # the store goes on
+
+
 def test_drills_age_and_drift() -> None:
     shop, limit = "shop", timedelta(days=90)
 

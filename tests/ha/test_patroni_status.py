@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from ha_live import rules, until
-from patroni_kit import context, word_until
+from patroni_kit import context, word_of, word_until
 
 from dbre.capabilities.ha.cli import status
 from dbre.core.errors import ExitCode
@@ -110,3 +110,23 @@ async def test_a_primary_that_was_promoted_behind_patronis_back_is_told(patroni_
         other.signal_patroni(signal.SIGCONT)
     await until(lambda: state_of(other), lambda one: (one.role, one.timeline) == ("replica", timeline))  # rewound, or made anew
     await patroni_cluster.wait_healthy()
+
+
+async def test_a_store_that_is_led_from_the_primarys_host_is_told(patroni_cluster: PatroniCluster) -> None:
+    """Two names of this machine stand for two hosts."""
+
+    async def told(*, is_beside: bool) -> bool:
+        word = await word_of(patroni_cluster)
+        assert word.store is not None
+        leading = [one.url for one in word.store.members if one.is_leader]
+        there = [one.url for one in word.store.members if (one.url in leading) is is_beside]
+        urls = [
+            one if one in there else one.replace("127.0.0.1", "localhost")
+            for one in (member.url for member in word.store.members)
+        ]
+        view = await view_of(patroni_cluster, etcd={"urls": urls, "timeout": "10s"})
+        return ("ha.dcs_leader_beside_primary", "shop") in rules(view)
+
+    await patroni_cluster.wait_healthy()
+    await until(lambda: told(is_beside=True), lambda found: found)
+    await until(lambda: told(is_beside=False), lambda found: not found)

@@ -77,6 +77,7 @@ class Agents:
     agent: str | None = None  # host:port of the REST API of the primary's Patroni
     stores: tuple[str, ...] = ()  # host:port of each member
     settings: LeaseSettings | None = None
+    has_store_leader_beside: bool = False  # on the primary's machine
 
 
 async def find_agents(ground: DrillGround, cluster: Cluster, primary: str) -> Agents:
@@ -95,6 +96,7 @@ async def find_agents(ground: DrillGround, cluster: Cluster, primary: str) -> Ag
         agent=_host_port(node.url),
         stores=tuple(_host_port(one) for one in document.etcd.urls) if document.etcd is not None else (),
         settings=lease_settings(word.config),
+        has_store_leader_beside=word.store_leader_beside_primary is not None,
     )
 
 

@@ -6,6 +6,7 @@ from dbre.ports.lease_settings import LeaseSettings
 
 __all__ = ["predicted"]
 
+_CUTS = (DrillKind.BLACK_HOLE, DrillKind.PARTITION)  # of a machine, with what else runs there
 _FAULTS = {
     DrillKind.LEADER_CRASH: "crash of the database",
     DrillKind.NODE_LOSS: "node loss, connections reset",
@@ -17,10 +18,17 @@ _FAULTS = {
 
 
 def predicted(
-    kind: DrillKind, by: Changer, settings: LeaseSettings | None, *, deadline_seconds: float, connect_seconds: float
+    kind: DrillKind,
+    by: Changer,
+    settings: LeaseSettings | None,
+    *,
+    deadline_seconds: float,
+    connect_seconds: float,
+    has_store_leader_beside: bool = False,
 ) -> Predicted | None:
     """For clients that give an answer so long; None where the settings promise nothing: only leases have a known end."""
     if settings is None or by is not Changer.PATRONI or kind not in _FAULTS:
         return None
     clients = ClientTimes(tcp_user_timeout_seconds=deadline_seconds, connect_timeout_seconds=connect_seconds)
-    return next(one for one in predictions(settings, clients) if one.fault == _FAULTS[kind])
+    loses = has_store_leader_beside and kind in _CUTS
+    return next(one for one in predictions(settings, clients, loses_store_leader=loses) if one.fault == _FAULTS[kind])

@@ -234,6 +234,7 @@ class DrillRun:
             agents.settings,
             deadline_seconds=self._spec.deadline_seconds,
             connect_seconds=self._spec.connect_seconds,
+            has_store_leader_beside=agents.has_store_leader_beside,
         )
         return RunMeasures(
             number=self._number,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.patroni.member_findings import member_findings
+from dbre.capabilities.ha.patroni.prediction import STORE_ELECTION_SECONDS
 from dbre.capabilities.ha.patroni.word import PatroniWord, StoreWord
 from dbre.capabilities.ha.verdict import Lease
 from dbre.core.checks import Finding, Severity
@@ -87,6 +88,18 @@ def _store(cluster: str, word: PatroniWord) -> Iterator[Finding]:
             summary=f"{store.healthy} of {counted(len(store.members), 'member')} of the consensus store well",
             evidence={"silent": _silent(store)},
             fix="bring them back before another one is lost",
+        )
+    beside = word.store_leader_beside_primary
+    if beside is not None:
+        yield Finding(
+            rule="ha.dcs_leader_beside_primary",
+            severity=Severity.INFO,
+            subject=cluster,
+            summary=f"etcd is led from the host of the primary of {word.scope}: if the host is lost, a failover takes some "
+            f"{STORE_ELECTION_SECONDS:g} s longer",
+            evidence={"member": f"{beside.member_id:x}", "url": beside.url},
+            fix="lead etcd from another host: etcdctl move-leader MEMBER_ID there, until its next election; "
+            "or keep etcd on machines of its own",
         )
     if word.is_paused:
         yield Finding(

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 from dbre.ports.lease_settings import LeaseSettings, SynchronousMode
 
-__all__ = ["ClientTimes", "Predicted", "predictions"]
+__all__ = ["STORE_ELECTION_SECONDS", "ClientTimes", "Predicted", "predictions"]
 
 _PROMOTE_SECONDS = 2.0
+STORE_ELECTION_SECONDS = 7.0
+"""Etcd's own limit for a request during which it chooses a leader (``ReqTimeout``): 5 s and twice an election timeout of 1 s.
+
+Its new leader counts all leases anew. Measured: 5.6 to 6.1 s more until the promotion.
+"""
 _FEWEST_CONNECT_SECONDS = 2.0  # libpq takes a shorter connect_timeout for this
 _LOCAL_RESTART_SECONDS = 5.0  # crash recovery of a small log; more log, more time
 
@@ -42,13 +47,20 @@ class Predicted:
     why: str  # what it is made of
 
 
-def predictions(settings: LeaseSettings, clients: ClientTimes, *, is_failsafe: bool = False) -> Iterator[Predicted]:
-    """What each class of fault costs clients."""
+def predictions(
+    settings: LeaseSettings, clients: ClientTimes, *, is_failsafe: bool = False, loses_store_leader: bool = False
+) -> Iterator[Predicted]:
+    """What each class of fault costs clients.
+
+    ``loses_store_leader``: whoever cuts off the primary's machine cuts off the leader of the consensus store with it.
+    """
     none = settings.synchronous_mode is not SynchronousMode.OFF
     ttl, loop, retry = float(settings.ttl), float(settings.loop_wait), float(settings.retry_timeout)
     yield _crash(settings, is_lossless=none)
     lease_least, lease_most = ttl - loop, ttl + loop + _PROMOTE_SECONDS
     parts = f"lease {settings.ttl} s, loop {settings.loop_wait} s, promotion up to {_PROMOTE_SECONDS:g} s"
+    cut_most = lease_most + (STORE_ELECTION_SECONDS if loses_store_leader else 0.0)
+    cut = f"{parts}, a new leader of the store up to {STORE_ELECTION_SECONDS:g} s" if loses_store_leader else parts
     lost = "none" if none else "what the new primary had not received"
     yield Predicted(
         fault="node loss, connections reset", least_seconds=lease_least, most_seconds=lease_most, loss=lost, why=parts
@@ -57,17 +69,17 @@ def predictions(settings: LeaseSettings, clients: ClientTimes, *, is_failsafe: b
     yield Predicted(
         fault="node loss, black hole",
         least_seconds=lease_least,
-        most_seconds=None if hidden is None else max(lease_most, hidden),
+        most_seconds=None if hidden is None else max(cut_most, hidden),
         loss=lost,
-        why=f"{parts}; clients notice "
+        why=f"{cut}; clients notice "
         + ("when their kernel gives up, after about 15 min" if hidden is None else f"after {hidden:g} s, meanwhile"),
     )
     yield Predicted(
         fault="partition of the primary",
         least_seconds=lease_least,
-        most_seconds=lease_most,
+        most_seconds=cut_most,
         loss="none" if none else f"all that clients beside it write for up to {loop + 2 * retry:g} s",
-        why=f"the old primary closes itself within loop_wait + 2 x retry_timeout = {loop + 2 * retry:g} s; then {parts}",
+        why=f"the old primary closes itself within loop_wait + 2 x retry_timeout = {loop + 2 * retry:g} s; then {cut}",
     )
     yield Predicted(
         fault="Patroni frozen, database alive",

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from dbre.capabilities.ha.addresses import AddressBook
 from dbre.capabilities.ha.patroni.access import etcd_of, key_of, patroni_of, prepare, scope_of
@@ -105,6 +106,20 @@ class PatroniWord:
     def instance_of(self, member: str) -> str:
         """A member by its name in the inventory, where it has one."""
         return self.instances.get(member, member)
+
+    @property
+    def store_leader_beside_primary(self) -> MemberHealth | None:
+        """The leading member of the consensus store where it has the host of the lease's holder, and others have other hosts.
+
+        By the addresses of the configuration. Whoever loses that host loses both, and the store counts the lease anew.
+        """
+        members = self.store.members if self.store is not None else ()
+        hosts = {one.url: urlsplit(one.url).hostname for one in members}
+        node = next((one for one in self.nodes if isinstance(one, NodeState) and one.name == self.leader), None)
+        leading = next((one for one in members if one.is_leader), None)
+        if node is None or leading is None or len(set(hosts.values())) < 2:
+            return None
+        return leading if hosts[leading.url] == urlsplit(node.url).hostname else None
 
     def member_at(self, instance: str) -> Member | None:
         """The member that an instance of the inventory is."""
