@@ -47,3 +47,16 @@ async def test_what_every_login_may_do_needs_no_asking() -> None:
     server = Server()
     assert await HeldPrivileges(server.read, base="login", clock=FakeClock()).include("login", None)
     assert server.asked == 0
+
+
+async def test_what_a_session_was_told_as_it_began_is_not_asked_again_and_a_grant_is_noticed_after_it() -> None:
+    server, clock = Server("monitor", "heartbeat"), FakeClock()
+    privileges = HeldPrivileges(server.read, base="login", clock=clock)
+    privileges.told(frozenset({"monitor"}))
+    assert await privileges.include("monitor", None)
+    assert not await privileges.include("heartbeat", None)
+    assert server.asked == 0
+    assert await privileges.include("heartbeat", None)
+    privileges.told(frozenset({"monitor"}))
+    await clock.advance(2)
+    assert await privileges.include("heartbeat", None), "that it began is a while ago"

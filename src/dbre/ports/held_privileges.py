@@ -8,6 +8,7 @@ from dbre.core.clock import Clock
 __all__ = ["HeldPrivileges"]
 
 _FRESH_SECONDS = 60.0
+_NEW_SECONDS = 1.0
 Connection = TypeVar("Connection")
 
 
@@ -23,6 +24,13 @@ class HeldPrivileges(Generic[Connection]):
         self._clock = clock
         self._held: frozenset[str] = frozenset()
         self._fresh_until = 0.0
+        self._new_until = 0.0
+
+    def told(self, held: frozenset[str]) -> None:
+        """What a session that has just begun was told anyway: the first question after it need not be asked once more."""
+        self._held = held
+        self._fresh_until = self._clock.monotonic() + _FRESH_SECONDS
+        self._new_until = self._clock.monotonic() + _NEW_SECONDS
 
     async def now(self, connection: Connection) -> frozenset[str]:
         """All of them, asked anew."""
@@ -36,4 +44,7 @@ class HeldPrivileges(Generic[Connection]):
             return True
         if self._clock.monotonic() < self._fresh_until and privilege in self._held:
             return True
+        is_new, self._new_until = self._clock.monotonic() < self._new_until, 0.0
+        if is_new:
+            return False
         return privilege in await self.now(connection)

@@ -36,6 +36,10 @@ _Answer = TypeVar("_Answer")
 async def read_privileges(connection: Connection, *, limit_seconds: float) -> frozenset[str]:
     """What the connection's role may do, in the words of the SQL headers."""
     (found,) = await connection.run(named("privileges"), limit_seconds=limit_seconds)
+    return _held(found)
+
+
+def _held(found: Any) -> frozenset[str]:
     held = {
         CONNECT: True,
         MONITOR: found.is_monitor,
@@ -91,9 +95,11 @@ class Link:
         limits = server_limits(self.access.timeouts)
         with abort_on_error(connection):
             limit = self.access.timeouts.statement_seconds
-            await connection.run(named("session_limits"), *limits.values(), limit_seconds=limit)
+            (found,) = await connection.run(named("session_begin"), *limits.values(), limit_seconds=limit)
             if self.access.is_reader:
                 await connection.run(named("session_reader"), limit_seconds=limit)
+            else:  # a reader has changed who it is since
+                self.privileges.told(_held(found))
         return connection
 
     async def _read_privileges(self, connection: Connection) -> frozenset[str]:

@@ -52,6 +52,36 @@ SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeou
        pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) AS search_path,
        pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only;
 
+-- name: session_begin
+-- facet: session
+-- versions: >=15
+-- privilege: CONNECT
+-- parameters: statement_timeout text, lock_timeout text, idle_timeout text
+-- session_limits and privileges in one round trip: with hundreds of new sessions each one counts.
+SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeout,
+       pg_catalog.set_config('lock_timeout', $2, false) AS lock_timeout,
+       pg_catalog.set_config('idle_in_transaction_session_timeout', $3, false) AS idle_timeout,
+       pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false) AS search_path,
+       pg_catalog.set_config('default_transaction_read_only', 'on', false) AS is_read_only,
+       pg_catalog.pg_has_role('pg_monitor', 'USAGE') AS is_monitor,
+       -- Everybody may by default; some providers take it away.
+       pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_control_checkpoint()', 'EXECUTE') AS may_read_control,
+       pg_catalog.has_table_privilege('pg_catalog.pg_file_settings', 'SELECT')
+         AND pg_catalog.has_function_privilege('pg_catalog.pg_show_all_file_settings()', 'EXECUTE') AS may_read_files,
+       pg_catalog.has_function_privilege('pg_catalog.pg_reload_conf()', 'EXECUTE') AS may_reload,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create_schema,
+       COALESCE(h.may_read, false) AS may_read_heartbeat,
+       COALESCE(h.may_read AND h.may_write, false) AS may_write_heartbeat
+  FROM (VALUES (true)) AS one
+  LEFT JOIN (SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+                      AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
+                    pg_catalog.has_table_privilege(c.oid, 'INSERT')
+                      AND pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_write
+               FROM pg_catalog.pg_class AS c
+               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+              WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS h ON true;
+
 -- name: login_facts
 -- facet: session
 -- versions: >=15
