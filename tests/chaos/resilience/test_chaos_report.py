@@ -75,3 +75,35 @@ def test_each_gate_has_its_own_remedy_and_what_clients_could_not_tell_is_told() 
     assert "injector" in found["ending it took 11.0 s"]
     assert any("not known" in one and "they were not heard" in one for one in found)
     assert not any("not known" in one["summary"] for one in report_of(run, None)["findings"]), "nobody had asked for clients"
+
+
+def test_one_and_many_are_told_apart() -> None:
+    for count, words in ((1, "1 acknowledged write was lost, 0 may be"), (2, "2 acknowledged writes were lost, 0 may be")):
+        found = report_of(made_run(state=RunState.DEVIATED, clients={"lost": count, "anomalies": count}), None)
+        told = [one["summary"] for one in found["findings"]]
+        assert told[0] == words
+        assert f"clients saw {count} anomal{'y' if count == 1 else 'ies'}" in told
+
+
+def test_what_nobody_counted_is_no_budget_that_lasted() -> None:
+    nothing = [{"slo": "reads@orders", "objective_ratio": 0.999, "good": 0, "total": 0, "ratio": None, "remaining_ratio": None}]
+    run = replace(made_run(), surroundings={"before": nothing, "during": nothing, "after": nothing, "incidents": []})
+    text = as_markdown(report_of(run, made_run(1)))
+    assert "| SLOs of which nothing was counted | 1 |" in text
+    assert "| the hypothesis held | yes | yes |" in text
+    assert "budgets lasted" not in text
+    assert "2026-11-01 12:00:00 UTC to 2026-11-01 12:00:12 UTC" in text
+    assert "No findings." in text
+    assert "nobody noticed" in text
+    counted = as_markdown(report_of(replace(made_run(), surroundings=SLOS), None))
+    assert "the hypothesis held and budgets lasted" in counted
+    assert "nothing was counted" not in counted
+
+
+def test_a_page_needs_nothing_else() -> None:
+    clients = {"lost": 0, "phantom": 4, "duplicate": None, "stale": 0, "overlap": 0, "outage_seconds": 8.0}
+    html = as_html(report_of(made_run(clients=clients, during=[{**BAD, "probe": "there is one primary"}]), None))
+    assert all(one not in html for one in ("href=", "src=", "url(", "<link", "<script"))
+    assert "<td>writes that are there though nobody heard so</td><td>4</td>" in html
+    assert "<td>writes that are there twice</td><td>not known</td>" in html
+    assert "1 of 10 held, it failed for 9.0s at most; first: " in html

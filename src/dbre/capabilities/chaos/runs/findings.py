@@ -7,6 +7,7 @@ from dbre.capabilities.chaos.runs.measures import detection_of, outage_seconds, 
 from dbre.capabilities.chaos.runs.model import Run, RunState
 from dbre.capabilities.chaos.runs.score import run_score
 from dbre.core.checks import Severity
+from dbre.core.text import counted
 from dbre.core.units import format_duration, format_percent
 
 __all__ = ["Lesson", "lessons_of"]
@@ -66,7 +67,7 @@ def _of_the_hypothesis(run: Run) -> Iterator[Lesson]:
     for one in run.observed.get("during") or ():
         if not one.get("holds", not one.get("bad")):
             failed = format_duration(float(one.get("longest_seconds") or 0.0))
-            share = f"{one['bad']} of {one['bad'] + one['good']} times"
+            share = f"{one['bad']} of {counted(one['bad'] + one['good'], 'time')}"
             summary = f"{one['probe']} failed {share}, up to {failed} long: {one['first_bad']}"
             yield Lesson(severity=Severity.ERROR, summary=summary, remedy=_remedy(run))
     for one in run.observed.get("after") or ():

@@ -7,6 +7,7 @@ from dbre.capabilities.chaos.runs.findings import lessons_of
 from dbre.capabilities.chaos.runs.measures import detection_of, outage_seconds, recovery_seconds, signs_of, slices_of
 from dbre.capabilities.chaos.runs.model import Run, moment
 from dbre.capabilities.chaos.runs.score import RunScore, run_score
+from dbre.core.units import format_duration
 
 __all__ = ["report_of", "run_row"]
 
@@ -95,10 +96,19 @@ def _hypothesis(run: Run) -> list[dict[str, Any]]:
             detail = one.get("detail")
             if when == "during":
                 bad, good = int(one.get("bad") or 0), int(one.get("good") or 0)
-                detail = f"{good} of {good + bad} held" + (f"; first: {one.get('first_bad')}" if bad else "")
+                detail = _during(run, one, good, bad)
             holds = one.get("holds", not one.get("bad"))
             found.append({"probe": one.get("probe"), "when": when, "holds": bool(holds), "detail": detail})
     return found
+
+
+def _during(run: Run, one: Any, good: int, bad: int) -> str:
+    if not bad:
+        return f"{good} of {good} held"
+    tolerated = next((probe.tolerates for probe in run.document.hypothesis if probe.name == one.get("probe")), None)
+    limit = f", {format_duration(tolerated.total_seconds())} are tolerated" if tolerated is not None else ""
+    lasted = format_duration(float(one.get("longest_seconds") or 0.0))
+    return f"{good} of {good + bad} held, it failed for {lasted} at most{limit}; first: {one.get('first_bad')}"
 
 
 def _score(score: RunScore | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from dbre.capabilities.chaos.runs.measures import detection_of, outage_seconds, recovery_seconds, slices_of, was_felt
 from dbre.capabilities.chaos.runs.model import Run, RunState
 from dbre.capabilities.chaos.suite.required import REQUIRED, Entry
+from dbre.core.text import counted
 
 __all__ = ["ClusterScore", "EntryScore", "RunScore", "cluster_score", "run_score"]
 
@@ -83,13 +84,13 @@ def _gates(run: Run) -> Iterable[str]:
     clients: Mapping[str, object] = run.observed.get("clients") or {}
     lost, allowed = clients.get("lost"), run.document.objectives.loss
     if isinstance(lost, int) and lost > allowed:
-        yield f"{lost} acknowledged writes were lost, {allowed} may be"
+        yield f"{counted(lost, 'acknowledged write')} {'was' if lost == 1 else 'were'} lost, {allowed} may be"
     overlap = clients.get("overlap")
     if isinstance(overlap, int) and overlap > 0:
         yield f"two primaries acknowledged writes at a time: {overlap} after the promotion"
     anomalies = clients.get("anomalies")
     if isinstance(anomalies, int) and anomalies > 0:
-        yield f"clients saw {anomalies} anomalies"
+        yield f"clients saw {anomalies} anomal{'y' if anomalies == 1 else 'ies'}"
 
 
 def cluster_score(cluster: str, runs: Iterable[Run], now: datetime) -> ClusterScore:

@@ -10,12 +10,22 @@ from dbre.core.units import format_duration, format_percent
 
 __all__ = ["as_html", "as_markdown", "sections_of"]
 
-_MARKED = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-]|:(?=//)|(?<=www)\.)", re.IGNORECASE)  # addresses are links without any mark
+# Addresses are links without any mark; - + # are marks only where a line begins, which text of others never does.
+_MARKED = re.compile(r"([\\`*_{}\[\]<>!|~$&]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{border:1px solid #8888;padding:.3rem .6rem;text-align:left;"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem;display:block;overflow-x:auto}"
+    "th,td{border:1px solid #8888;padding:.3rem .6rem;text-align:left;"
     "vertical-align:top}caption{text-align:left;font-weight:600;padding:.3rem 0}"
 )
+
+_CLIENTS = {  # what clients saw, in words that need no other page
+    "lost": "acknowledged writes that were lost",
+    "phantom": "writes that are there though nobody heard so",
+    "duplicate": "writes that are there twice",
+    "stale": "reads that lacked what was acknowledged before",
+    "overlap": "writes that an old primary acknowledged beside a new one",
+}
 
 Section = tuple[str, Sequence[str], Sequence[Sequence[str]]]
 """Title, heads of columns, rows."""
@@ -26,7 +36,7 @@ def sections_of(report: Mapping[str, Any]) -> list[Section]:
     found: list[Section] = [("Findings", ("severity", "what", "remedy"), _findings(report)), _numbers(report)]
     found.append(("Noticed by", ("who", "after"), _signs(report)))
     found.append(("Hypothesis", ("probe", "when", "held", "seen"), _hypothesis(report)))
-    found.append(("Faults", ("fault", "instance", "on for", "gone", "seen"), _faults(report)))
+    found.append(("Faults", ("fault", "instance", "on for", "gone", "seen at its end"), _faults(report)))
     found.append(("SLOs", ("SLO", "objective", "before", "meanwhile", "after", "bad", "budget spent", "left"), _slos(report)))
     comparison = report.get("comparison")
     if comparison:
@@ -34,7 +44,8 @@ def sections_of(report: Mapping[str, Any]) -> list[Section]:
             (one["what"], _short(one["what"], one["before"]), _short(one["what"], one["now"]), one["word"])
             for one in comparison["changes"]
         ]
-        found.append((f"Since {comparison['began_at']} (run {comparison['run']})", ("number", "then", "now", ""), rows))
+        title = f"Since the run of {_moment(comparison['began_at'])} ({comparison['run']})"
+        found.append((title, ("number", "then", "now", "change"), rows))
     return [one for one in found if one[2]]
 
 
@@ -51,7 +62,8 @@ def as_markdown(report: Mapping[str, Any]) -> str:
 def as_html(report: Mapping[str, Any]) -> str:
     """One page without scripts; text of others is never markup."""
     title = escape(printable(str(report["title"]), limit=300))
-    parts = [f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>']
+    parts = ['<!doctype html><html lang="en"><head><meta charset="utf-8">']
+    parts.append(f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style></head>')
     parts.append(f"<body><h1>{title}</h1><p>{escape(_headline(report))}</p>")
     for name, heads, rows in sections_of(report):
         parts.append(f"<table><caption>{escape(printable(name, limit=200))}</caption><thead><tr>")
@@ -66,9 +78,19 @@ def as_html(report: Mapping[str, Any]) -> str:
 def _headline(report: Mapping[str, Any]) -> str:
     score = report["score"]
     worth = "no score" if score is None else f"score {score['value_ratio'] * 100:.0f} of 100"
-    ended = f" to {report['ended_at']}" if report["ended_at"] else ""
+    ended = f" to {_moment(report['ended_at'])}" if report["ended_at"] else ""
     asked = f", {report['entry']}" if report["entry"] else ""
-    return f"{report['cluster']}{asked}: {report['state']}, {worth}. {report['began_at']}{ended}, run {report['id']}."
+    found = f"{report['cluster']}{asked}: {report['state']}, {worth}. {_moment(report['began_at'])}{ended}, run {report['id']}."
+    return found if report["findings"] else f"{found} No findings."
+
+
+def _moment(text: object) -> str:
+    """A moment as people read it; the document has it to the microsecond.
+
+    >>> _moment("2026-11-22T03:59:31.417036Z")
+    '2026-11-22 03:59:31 UTC'
+    """
+    return f"{str(text)[:19].replace('T', ' ')} UTC"
 
 
 def _findings(report: Mapping[str, Any]) -> list[Sequence[str]]:
@@ -77,18 +99,22 @@ def _findings(report: Mapping[str, Any]) -> list[Sequence[str]]:
 
 def _numbers(report: Mapping[str, Any]) -> Section:
     detection, recovery, clients = report["detection"], report["recovery"], report["clients"] or {}
-    by = f" by {detection['by']}" if detection["by"] else ""
+    noticed = f"{_seconds(detection['seconds'])} by {detection['by']}" if detection["by"] else "nobody noticed"
     rows = [
-        ("noticed after", _seconds(detection["seconds"]) + by, _seconds(detection["objective_seconds"])),
+        ("noticed after", noticed, _seconds(detection["objective_seconds"])),
         ("longest time without service", _seconds(recovery["outage_seconds"]), _seconds(recovery["objective_seconds"])),
         ("all well again after", _seconds(recovery["recovery_seconds"]), _seconds(recovery["objective_seconds"])),
     ]
     if report["revert_seconds"] is not None and report["state"] in ("aborted", "stopped"):
         rows.append(("ended within", _seconds(report["revert_seconds"]), "1.0s"))
-    rows += [(name, str(clients[name]), "") for name in ("lost", "phantom", "duplicate", "stale", "overlap") if name in clients]
-    score = report["score"]
+    rows += [(words, _number(clients[name]), "") for name, words in _CLIENTS.items() if name in clients]
+    score, uncounted = report["score"], sum(not _is_counted(one) for one in report["slos"])
     if score is not None:
-        rows.append(("budgets lasted and hypothesis held", "yes" if score["slo_kept"] else "no", "yes"))
+        has_budgets = any(one["budget_remaining_ratio"] is not None for one in report["slos"])
+        what = "the hypothesis held and budgets lasted" if has_budgets else "the hypothesis held"
+        rows.append((what, "yes" if score["slo_kept"] else "no", "yes"))
+    if uncounted:
+        rows.append(("SLOs of which nothing was counted", str(uncounted), ""))
     return ("Numbers", ("what", "measured", "objective"), rows)
 
 
@@ -108,6 +134,11 @@ def _faults(report: Mapping[str, Any]) -> list[Sequence[str]]:
     ]
 
 
+def _is_counted(slo: Mapping[str, Any]) -> bool:
+    names = ("before_ratio", "during_ratio", "after_ratio", "budget_remaining_ratio")
+    return any(slo[name] is not None for name in names)
+
+
 def _slos(report: Mapping[str, Any]) -> list[Sequence[str]]:
     return [
         (
@@ -121,7 +152,12 @@ def _slos(report: Mapping[str, Any]) -> list[Sequence[str]]:
             _ratio(one["budget_remaining_ratio"]),
         )
         for one in report["slos"]
+        if _is_counted(one)
     ]
+
+
+def _number(value: object) -> str:
+    return str(value) if value is not None else "not known"
 
 
 def _seconds(value: object) -> str:
@@ -139,7 +175,7 @@ def _ratio(value: object) -> str:
 def _plain(text: str) -> str:
     r"""Text of others in Markdown: nothing in it is markup.
 
-    >>> print(_plain("a|b <script>"))
-    a\|b \<script\>
+    >>> print(_plain("a-b|c <script>"))
+    a-b\|c \<script\>
     """
     return _MARKED.sub(r"\\\1", printable(text, limit=600))
