@@ -61,4 +61,4 @@ async def test_every_act_goes_on_where_its_runner_was_killed(
     await do("ha.dr_switch")
     assert await roles(servers) == AWAY
     assert await entries(pair.replica) == ["before", "in the west"]
-    assert killed or number > 12
+    assert killed  # in one of them at least; the shorter ones end before the later moments
