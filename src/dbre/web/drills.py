@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dbre.capabilities.ha.disaster import repository as disaster_runs
 from dbre.capabilities.ha.disaster.measures import problems_of
@@ -22,6 +23,7 @@ __all__ = ["disasters_for", "drill_for", "drill_look", "drills_for", "work_on"]
 _PATIENCE_SECONDS = 1.0  # for what Patroni promises now: what is not there by then comes with the next look
 _WORK = ("ha.", "upgrade.")  # kinds of operations that change who is primary, or restart servers
 _LOOKED_AT, _SHOWN = 100, 10
+_PAGES = 5  # a busy cluster has many backups between two changes of its primary
 
 
 async def drills_for(wired: Services, principal: Principal, name: str) -> list[DrillSummary]:
@@ -68,9 +70,15 @@ async def disasters_for(
 
 async def work_on(wired: Services, principal: Principal, name: str) -> Sequence[OperationRecord]:
     """The newest operations that changed the primary of a cluster or restarted its servers, or are about to."""
+    desk, found = wired.desk(principal), list[OperationRecord]()
     wanted = OperationFilter(target=f"cluster/{_seen(wired, principal, name).name}", limit=_LOOKED_AT)
-    found = await wired.desk(principal).list(wanted)
-    return [one for one in found if one.planned.kind.startswith(_WORK)][:_SHOWN]
+    for _ in range(_PAGES):
+        page = await desk.list(wanted)
+        found.extend(one for one in page if one.planned.kind.startswith(_WORK))
+        if len(found) >= _SHOWN or len(page) < _LOOKED_AT:
+            break
+        wanted = replace(wanted, before=page[-1].id)
+    return found[:_SHOWN]
 
 
 def _seen(wired: Services, principal: Principal, name: str) -> Cluster:
