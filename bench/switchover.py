@@ -4,6 +4,7 @@ Run: ``.venv/bin/python bench/switchover.py [ROUNDS [VERSION]]`` (default 10, th
 replica with fsync; ``dbre ha switchover`` as a user types it, there and back; one client in a process of its own commits row
 after row, and connects again at once where it is cut off. The gap is the longest time between two acknowledgements while the
 primary changes. Afterwards every acknowledged row is looked for. No pooler holds clients back.
+``step_p50_ms`` tells by the journal where the time goes: nobody can write from give-up to promote.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from kit.ledger import Ledger
 from kit.report import report
+from kit.step_times import step_milliseconds
 from kit.two_servers import quantile
 
 from dbre.core.programs.account import Account
@@ -65,6 +67,7 @@ async def measure(lab: Lab, rounds: int) -> dict[str, object]:
         "command_p50_s": round(quantile([ended - began for began, ended in windows], 0.5), 2),
         "acknowledged": len(written.acknowledged),
         "lost": len(written.missing),
+        "step_p50_ms": await step_milliseconds(lab.config_file.parent / "dbre.db", "ha.switchover"),
         "is_ok": quantile(gaps, 0.5) < GOAL_SECONDS and not written.missing,
     }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import yaml
 from kit.report import report
+from kit.step_times import step_milliseconds
 from kit.two_servers import quantile
 
 from dbre.core.programs.account import Account
@@ -129,6 +130,7 @@ async def measure(lab: Lab, pooler: PgBouncerServer, rounds: int) -> dict[str, o
         "errors": len(errors),
         "first_error": errors[0] if errors else None,
         "lost": len(acknowledged - set(rows)),
+        "step_p50_ms": await step_milliseconds(lab.config_file.parent / "dbre.db", "ha.switchover"),
         "load": round(os.getloadavg()[0], 1),
         "is_ok": not errors and acknowledged <= set(rows) and quantile(stalls, 0.5) < GOAL_SECONDS,
     }
