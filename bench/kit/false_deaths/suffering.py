@@ -15,13 +15,15 @@ _STATUS_TOLD = ("0", "3")
 
 
 async def suffer(clusters: list[Watched], minutes: float) -> dict[str, float]:
-    """All turns, one after the other, until the time is over; how long each was on."""
+    """All turns, one after the other, each once at least, until the time is over; how long each was on."""
     end = time.monotonic() + minutes * 60
     turn = min(LONGEST_TURN_SECONDS, minutes * 60 / len(TURNS))
     lasted: dict[str, float] = dict.fromkeys(TURNS, 0.0)
     while time.monotonic() < end - 1:
         for name, faults in TURNS.items():
             begun = time.monotonic()
+            if begun >= end and all(lasted.values()):
+                break
             async with AsyncExitStack() as stack:
                 for fault in faults:
                     found = fault(clusters)
@@ -31,10 +33,12 @@ async def suffer(clusters: list[Watched], minutes: float) -> dict[str, float]:
                         stack.enter_context(found)
                 for one in clusters:
                     one.turn = name
-                await asyncio.sleep(max(0.0, min(begun + turn, end) - time.monotonic()))
-                for one in clusters:
-                    await one.look()
-            lasted[name] += time.monotonic() - begun
+                until = begun + turn if not lasted[name] else min(begun + turn, end)
+                await asyncio.sleep(max(0.0, until - time.monotonic()))
+                lasted[name] += time.monotonic() - begun
+            for one in clusters:
+                one.turn = "between"
+                await one.look()
             print(f"{name}: {time.monotonic() - begun:.0f} s, {told(clusters)}", file=sys.stderr, flush=True)
     return lasted
 
