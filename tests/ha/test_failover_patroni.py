@@ -16,7 +16,7 @@ from ha_live import until
 from patroni_kit import document_of, fleet_of
 
 from dbre.capabilities.ha.failover.fences import ladder_of
-from dbre.capabilities.ha.failover.release import ReleaseLease
+from dbre.capabilities.ha.failover.release import PatroniLives, ReleaseLease
 from dbre.capabilities.ha.failover.situation import instance_of
 from dbre.capabilities.ha.failover.surveying import FailoverRefused
 from dbre.capabilities.ha.fencing.ladder import climb
@@ -141,6 +141,49 @@ async def test_a_patroni_that_hangs_with_its_server_keeps_its_lease(lab_site: Si
             for one in frozen:
                 send(one, signal.SIGCONT)
         await cluster.wait_healthy()
+
+
+@pytest.mark.parametrize("is_whole", [False, True], ids=["server-alone", "whole-machine"])
+async def test_a_patroni_that_hangs_gives_way_to_a_command_that_takes_its_machine_away(
+    lab_site: Site, store: Store, is_whole: bool
+) -> None:
+    async with running_patroni(lab_site) as cluster, AsyncExitStack() as waiting:
+        first = await cluster.wait_healthy()
+        await cluster.configure({"ttl": 300})  # longer than this test: nobody else may take over meanwhile
+        for one in cluster.nodes:
+            async with await one.connect() as admin:
+                await admin.execute("ALTER SYSTEM SET wal_receiver_timeout = '1s'")
+                await admin.execute("SELECT pg_reload_conf()")
+        shop = Shop(
+            fleet=controlled(cluster), store=store, patroni=document_of(cluster, scope=first.options.scope), kind=ReleaseLease
+        )
+        shop.failover |= {
+            "observers": [],
+            "auto": False,
+            "fence": [power(first.directory if is_whole else first.data_directory)],
+        }
+        await writes(first, 1)
+        for one in serving(first.data_directory, lambda _, name: name == "postgres"):
+            send(one, signal.SIGSTOP)
+        for _ in range(12):  # more than its API has threads
+            await waiting.enter_async_context(asked_in_vain(first))
+        await until(lambda: lives(first), lambda found: not found)
+        record = await until_allowed(shop, primary=f"db-{first.name}", accept_loss=True)
+        if is_whole:
+            assert record.state is OperationState.SUCCEEDED, record.error
+            assert results(record)["await-promotion"]["candidate"] != f"db-{first.name}"
+        else:  # its Patroni is left: it starts the server again, or gives the lease up by itself
+            assert (record.error or {}).get("code") in (PatroniLives.code, FenceFailed.code)
+            assert not results(record)["release"]  # nothing was deleted
+
+
+def power(directory: Path) -> dict[str, Any]:
+    """Kills whatever works in the directory, or below."""
+    find = """found() { find /proc -maxdepth 2 -name cwd \\( -lname "$1" -o -lname "$1/*" \\) 2>/dev/null | cut -d/ -f3; }; """
+    off = find + 'while pids=$(found "$1") && [ -n "$pids" ]; do kill -KILL $pids 2>/dev/null; done; exit 0'
+    is_off = find + '[ -z "$(found "$1")" ]'
+    fence, confirm = (["/bin/sh", "-c", text, "power", str(directory)] for text in (off, is_off))
+    return {"kind": "command", "fence": fence, "confirm": confirm, "limit": "5s"}
 
 
 async def lives(server: PatroniServer) -> bool:
