@@ -282,6 +282,10 @@ def main() -> int:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     result = asyncio.run(measure(seconds))
     number = {key: float(str(value)) for key, value in result.items()}
+    for what, over, under in (("framing", "wire", "splice"), ("arming", "wire_armed", "wire")):
+        for unit, sign in (("tps", -1), ("cpu_us", 1)):
+            share = sign * (number[f"{unit}_c16_{over}"] / max(number[f"{unit}_c16_{under}"], 0.1) - 1)
+            result[f"{what}_costs_{unit}_percent"] = round(100 * share, 1)
     limits = {
         "as_fast_as_haproxy": number["tps_c16_splice"] >= number.get("tps_c16_haproxy", 0.0) * SAME,
         "splice_is_cheap": number["cpu_s_per_gb_splice"] <= MOST_CPU_PER_GB,

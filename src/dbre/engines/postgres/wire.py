@@ -55,7 +55,8 @@ class _Session:
 
     def from_client(self, data: bytes) -> Passed | None:
         """Take in what the client sent."""
-        if self._startup is None and not self.why_opaque and self._client.is_between and self._unit.is_whole(data):
+        client = self._client
+        if not (self._startup is not None or self.why_opaque or client.held or client.left) and self._unit.is_whole(data):
             return None
         passed = Passed()
         if self._startup is not None:

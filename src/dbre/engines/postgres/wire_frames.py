@@ -17,15 +17,17 @@ _SECOND_LOOK = frozenset(b"ZEGW")  # types of answers of which more has to be kn
 class Frames:
     """One direction. A message that is wanted whole is held until it is complete, another passes as it comes."""
 
-    __slots__ = ("_left", "_rest")
+    __slots__ = ("held", "left")
 
     def __init__(self) -> None:
-        self._rest = b""  # the beginning of a message that is not complete
-        self._left = 0  # bytes of a message that passes in pieces which are still to come
+        self.held = b""
+        """The beginning of a message that is not complete."""
+        self.left = 0
+        """Bytes of a message that passes in pieces which are still to come."""
 
     def rest(self) -> bytes:
         """What is held back; it is given up."""
-        rest, self._rest = self._rest, b""
+        rest, self.held = self.held, b""
         return rest
 
     def count(self, data: bytes, *, kind: int, unless: frozenset[int]) -> int | None:
@@ -34,9 +36,9 @@ class Frames:
         None where it has to be the long way, and then nothing has changed: a message of a type in ``unless`` is there,
         something is or would have to be held, or a length is impossible.
         """
-        if self._rest:
+        if self.held:
             return None
-        position, end, found, last = self._left, len(data), 0, 0
+        position, end, found, last = self.left, len(data), 0, 0
         while end - position >= _HEADER:
             last, length = read_header(data, position)
             if last in unless or not 4 <= length <= _LONGEST:
@@ -45,7 +47,7 @@ class Frames:
             position += length + 1
         if end > position or (position > end and last == kind):
             return None
-        self._left = position - end
+        self.left = position - end
         return found
 
     def is_answer(self, data: bytes) -> bool:
@@ -54,9 +56,9 @@ class Frames:
         Where it is not, nothing has changed, and ``count`` is the next shortest way.
         """
         end = len(data) - _READY_SIZE
-        if self._rest or not data.startswith(_READY, end):
+        if self.held or not data.startswith(_READY, end):
             return False
-        position = self._left
+        position = self.left
         while position < end:
             kind, length = read_header(data, position)
             if kind in _SECOND_LOOK or length < 4:
@@ -64,13 +66,8 @@ class Frames:
             position += length + 1
         if position != end:
             return False
-        self._left = 0
+        self.left = 0
         return True
-
-    @property
-    def is_between(self) -> bool:
-        """Whether a new message begins with the next byte."""
-        return not (self._rest or self._left)
 
     def pieces(self, data: bytes, *, whole: bytes) -> Iterator[tuple[bytes | None, bytes, bool]]:
         """Type, bytes and whether the message ends with them. Type None: no message can begin so; all that is left follows.
@@ -79,13 +76,13 @@ class Frames:
         a message that is wanted whole but too long for that, the first piece has its type and the others have ``b""``.
         """
         position, end = 0, len(data)
-        if self._rest:
-            data, self._rest = self._rest + data, b""
+        if self.held:
+            data, self.held = self.held + data, b""
             end = len(data)
-        if self._left:
-            position = min(self._left, end)
-            self._left -= position
-            yield b"", data[:position], self._left == 0
+        if self.left:
+            position = min(self.left, end)
+            self.left -= position
+            yield b"", data[:position], self.left == 0
         begun = position  # of the run of messages that nobody wants whole
         while end - position >= _HEADER:
             kind, length = data[position : position + 1], int.from_bytes(data[position + 1 : position + _HEADER], "big")
@@ -102,7 +99,7 @@ class Frames:
             if after > end:
                 if is_wanted and length <= _LONGEST_HELD:
                     break
-                self._left = after - end
+                self.left = after - end
                 yield (kind if is_wanted else b""), data[position:], False
                 return
             if is_wanted:
@@ -111,7 +108,7 @@ class Frames:
             position = after
         if position > begun:
             yield b"", data[begun:position], True
-        self._rest = data[position:]
+        self.held = data[position:]
 
 
 def key_values(body: bytes) -> dict[str, str]:

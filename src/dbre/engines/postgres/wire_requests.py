@@ -18,18 +18,15 @@ _MOST_STATEMENTS = 10_000  # prepared ones that are remembered
 class Asked:
     """Implements ``ports.wire.Request`` over a message Query or Parse; empty: nobody knows what was prepared."""
 
-    __slots__ = ("_class", "_message", "_session", "_text")
+    __slots__ = ("_class", "_read", "_session", "_text", "message")
 
     def __init__(self, session: "_Session") -> None:
         self._session = session
-        self._message = b""
-        self._text: str | None = None
+        self.message = b""
+        """One object for all that a client asks, one message after the other: nobody keeps it."""
+        self._read = b""  # the message of which the others are
+        self._text = ""
         self._class: StatementClass | None = None
-
-    def anew(self, message: bytes) -> "Asked":
-        """The same for another message: one object for all that a client asks, as nobody keeps it."""
-        self._message, self._text, self._class = message, None, None
-        return self
 
     @property
     def user(self) -> str:
@@ -49,16 +46,18 @@ class Asked:
     @property
     def text(self) -> str:
         """The beginning of the statement."""
-        if self._text is None:
-            start = _HEADER if self._message[:1] == b"Q" else self._message.find(b"\0", _HEADER) + 1 if self._message else 0
-            self._text = _text(self._message, start)
+        message = self.message
+        if self._read is not message:
+            start = _HEADER if message[:1] == b"Q" else message.find(b"\0", _HEADER) + 1 if message else 0
+            self._read, self._text, self._class = message, _text(message, start), None
         return self._text
 
     @property
     def statement_class(self) -> StatementClass:
         """By the first words of the text."""
+        text = self.text
         if self._class is None:
-            self._class = class_of(self.text) if self.text else StatementClass.OTHER
+            self._class = class_of(text) if text else StatementClass.OTHER
         return self._class
 
 

@@ -99,7 +99,8 @@ class Unit:
         return True
 
     def _passes(self, message: bytes) -> bool:
-        decision = self._ask(self._asked.anew(message))
+        self._asked.message = message
+        decision = self._ask(self._asked)
         if decision is PASS or decision == PASS:
             return True
         self._foretold = decision
@@ -107,7 +108,10 @@ class Unit:
 
     def _decide(self, message: bytes) -> Decision:
         foretold, self._foretold = self._foretold, None
-        return foretold if foretold is not None else self._ask(self._asked.anew(message))
+        if foretold is not None:
+            return foretold
+        self._asked.message = message
+        return self._ask(self._asked)
 
     def _simple(self, kind: bytes, piece: bytes, is_end: bool, passed: Passed) -> None:
         self.give_out(passed)
