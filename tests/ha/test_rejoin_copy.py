@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,9 +47,9 @@ async def store(url: str) -> AsyncIterator[Store]:
         yield opened
 
 
-def rejoiner_of(store: Store, old: MariaDbServer, new: MariaDbServer, site: Site, directory: Path, lease: str) -> Rejoiner:
+def rejoiner_of(store: Store, servers: Mapping[str, MariaDbServer], site: Site, directory: Path, lease: str) -> Rejoiner:
     ground = RejoinGround(
-        servers=switchover_ground_of(mariadb_fleet({"n1": old, "n2": new})),
+        servers=switchover_ground_of(mariadb_fleet(servers)),
         directory=directory / "lost",
         find_place=lambda: Place(account=site.account, cache=site.cache),
     )
@@ -94,7 +94,7 @@ async def test_what_diverged_is_copied_where_that_is_asked_for(
     mariadb: MariaDbServer, lab_site: Site, store: Store, tmp_path: Path
 ) -> None:
     async with forked(mariadb, lab_site, "rj-c") as (old, new):
-        walker = rejoiner_of(store, old, new, lab_site, tmp_path, "60s")
+        walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "60s")
         with pytest.raises(PrecheckFailed, match="n1 has what n2 does not"):
             await walker.plan("n1")
         with pytest.raises(PrecheckFailed, match=r"transactions? 3; no file of it can be written") as refusal:
@@ -120,11 +120,35 @@ async def test_what_diverged_is_copied_where_that_is_asked_for(
             await walker.plan("n1")
 
 
+async def test_a_replica_is_copied_where_the_files_of_the_primary_cannot_be_read(
+    mariadb: MariaDbServer, lab_site: Site, store: Store, tmp_path: Path
+) -> None:
+    async with (
+        forked(mariadb, lab_site, "rj-t") as (old, new),
+        running(MariaDbServer("rj-t3", lab_site, program=mariadb.program, replica_of=new)) as third,
+    ):
+        await until(lambda: has(third, "after"))
+        (new.data_directory / "ibdata1").chmod(0)
+        walker = rejoiner_of(store, {"n1": old, "n2": new, "n3": third}, lab_site, tmp_path, "60s")
+        plan = await walker.plan("n1", clone=True, without_evidence=True)
+        assert any("copy the data of n3 anew" in one.summary for one in plan.steps)
+        assert "n3 is read from, all of it" in plan.blast_radius
+        record = await walker.rejoin("n1", clone=True, without_evidence=True)
+        assert record.state is OperationState.SUCCEEDED, record.error
+        await execute(new, "INSERT INTO lab.ledger VALUES ('later')")
+        await until(lambda: has(old, "later"))
+        assert await rows_of(old) == ["after", "before", "later"]
+
+        await execute(third, "SET GLOBAL read_only = OFF", "INSERT INTO lab.ledger VALUES ('own')", "SET GLOBAL read_only = ON")
+        with pytest.raises(PrecheckFailed, match="may not read the server's files"):  # n3 has what n2 has not: it is no source
+            await walker.plan("n1", clone=True, without_evidence=True)
+
+
 async def test_a_copy_that_dies_leaves_the_former_data_and_the_next_one_is_made(
     mariadb: MariaDbServer, lab_site: Site, store: Store, tmp_path: Path
 ) -> None:
     async with forked(mariadb, lab_site, "rj-d") as (old, new):
-        walker = rejoiner_of(store, old, new, lab_site, tmp_path, "60s")
+        walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "60s")
         operation = await walker.submit("n1", clone=True, without_evidence=True)
         task = asyncio.create_task(walker.run(operation))
         await seen(lambda: [os.kill(pid, signal.SIGKILL) for pid in copying(old)])
@@ -149,7 +173,7 @@ async def test_a_runner_that_is_killed_is_followed_by_one_that_ends_it(
     mariadb: MariaDbServer, lab_site: Site, store: Store, url: str, tmp_path: Path, number: int
 ) -> None:
     async with forked(mariadb, lab_site, f"rj-k{number}-") as (old, new):
-        walker = rejoiner_of(store, old, new, lab_site, tmp_path, "5s")
+        walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "5s")
         operation = await walker.submit("n1", clone=True, without_evidence=True)
 
         async def until_killed(opened: Store) -> object:
@@ -167,7 +191,7 @@ async def test_a_runner_that_is_killed_while_it_copies_leaves_nobody_at_work(
     mariadb: MariaDbServer, lab_site: Site, store: Store, url: str, tmp_path: Path
 ) -> None:
     async with forked(mariadb, lab_site, "rj-r") as (old, new):
-        walker = rejoiner_of(store, old, new, lab_site, tmp_path, "5s")
+        walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "5s")
         operation = await walker.submit("n1", clone=True, without_evidence=True)
 
         async def end_with_the_copy(opened: Store) -> object:
@@ -223,7 +247,7 @@ async def test_no_room_for_the_copy_is_seen_before_and_while_it_is_made(
 ) -> None:
     with disk_of_its_own(lab_site, "narrow", "400m") as directory:
         async with forked(mariadb, lab_site, "rj-n", old_site=replace(lab_site, directory=directory)) as (old, new):
-            walker = rejoiner_of(store, old, new, lab_site, tmp_path, "60s")
+            walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "60s")
             walker = with_programs(walker, programs_that_fill(directory, old))
             ballast = directory / "ballast"
             free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize

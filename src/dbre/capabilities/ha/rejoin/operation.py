@@ -121,7 +121,8 @@ class Rejoin(OnlineSteps):
         case = self._case(context)
         following = await self._following(context, case)
         await prepare_secrets([case.cluster.password])
-        files, source = self._ground.files(case.cluster, case.instance), self._ground.access(case.cluster, case.primary)
+        files = self._ground.files(case.cluster, case.instance)
+        source = self._ground.access(case.cluster, self._source(context, case))
         try:
             done = await files.align(source, following, is_clone_wanted=context.input["clone"])
         except DbreError:
@@ -142,7 +143,9 @@ class Rejoin(OnlineSteps):
         """Health is what its receiver shows, on the primary's timeline; nobody else's word counts."""
         case = self._case(context)
         following = replace(await self._following(context, case), position=context.results["align"].get("position"))
-        seen = await self._ground.files(case.cluster, case.instance).look(self._ground.access(case.cluster, case.primary))
+        seen = await self._ground.files(case.cluster, case.instance).look(
+            self._ground.access(case.cluster, self._source(context, case))
+        )
         if seen.relation is Relation.UNFINISHED:
             raise NotAligned(f"the data of {case.instance.name} is not whole", hint="run dbre ha rejoin again")
         limit = self._ground.servers.limits(case.cluster.name).follow.total_seconds()
@@ -211,6 +214,10 @@ class Rejoin(OnlineSteps):
             like=manner,
             slot=slot,
         )
+
+    def _source(self, context: StepContext, case: _Case) -> Instance:
+        """Who is copied from; plans of before name none."""
+        return self._ground.servers.fleet.instance(context.input.get("source", case.primary.name))
 
     def _case(self, context: StepContext) -> _Case:
         fleet, observed = self._ground.servers.fleet, context.plan.observed

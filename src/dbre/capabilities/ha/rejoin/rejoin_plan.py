@@ -117,13 +117,15 @@ def _steps(seen: Rejoining, asked: RejoinInput, way: Way) -> Iterator[Step]:
         "primary": to,
         "slot": (seen.kinship.own_slot or slot_name(name)) if has_slots else None,
         "clone": asked.clone,
+        "source": seen.source.name if seen.source is not None else to,
     }
     if seen.is_prepared:
         yield Step("prepare", summary=f"checkpoint of {to}; it keeps its log for {name}", input=given, undo="unprepare")
     yield Step("stop", summary=f"stop {name}, whatever it is now", input=given)
     if seen.can_read_lost and not asked.without_evidence:
         yield Step("evidence", summary=f"write what only {name} committed to a file", input=given | {"work": asked.work})
-    yield Step("align", summary=_DOES[way], input=given, irreversible=True)
+    whose = f" of {seen.source.name}" if seen.source is not None else ""
+    yield Step("align", summary=_DOES[way].replace("the data", f"the data{whose}", 1), input=given, irreversible=True)
     yield Step("start", summary=f"start {name} as a replica, until it receives from {to}", input=given)
     yield Step("settle", summary="remove what was kept until then", input=given)
 
@@ -134,7 +136,8 @@ def _blast_radius(seen: Rejoining, way: Way) -> Iterator[str]:
     if seen.host.processes:
         yield f"{seen.instance.name} is stopped, and its clients are cut off"
     if way is not Way.NOTHING:
-        yield f"{seen.primary.name} is read from" + (", all of it" if way is Way.CLONE else "")
+        source = seen.source if seen.source is not None else seen.primary
+        yield f"{source.name} is read from" + (", all of it" if way is Way.CLONE else "")
     yield f"changes of primary, experiments and drills of {seen.cluster.name} wait until it is done"
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from dbre.capabilities.ha.errant import errant_of, is_comparable
 from dbre.capabilities.ha.looking import read_lag, seeds_of
 from dbre.capabilities.ha.model import Topology
 from dbre.capabilities.ha.rejoin.ground import RejoinGround
@@ -30,6 +31,7 @@ class Rejoining:
     manner: Manner | None  # how the primary followed when it last did: the pattern
     is_writable: bool  # it takes writes now: a second primary
     online: Online | None = None  # it follows while it runs; then nothing is known of its files
+    source: Instance | None = None  # who is copied from, where that is another than the primary
     logs: Online | None = None  # what the logs of both say, where its files are replaced all the same
     is_prepared: bool = True  # the primary has to be made ready to be read from
     can_read_lost: bool = True  # what only it committed can be read from its files
@@ -113,7 +115,7 @@ async def _replaced(
     if mine is not None and mine.view is not None and theirs is not None and theirs.view is not None:
         logs = online_between(mine.view, theirs.view, standing, is_primary=mine.is_primary)
     host = await ground.servers.host(cluster, instance).state()
-    kinship = await ground.files(cluster, instance).look(ground.access(cluster, primary))
+    kinship, source = await _nearest(ground, cluster, instance, primary, topology)
     if logs is not None and logs.is_comparable and kinship.relation is Relation.UNKNOWN:
         kinship = replace(kinship, relation=Relation.DIVERGED if logs.errants else Relation.SAME)
     return Rejoining(
@@ -125,10 +127,33 @@ async def _replaced(
         kinship=kinship,
         manner=None,
         is_writable=mine is not None and mine.view is not None and mine.is_primary and mine.view.is_writable,
+        source=source,
         logs=logs,
         is_prepared=False,
         can_read_lost=False,
     )
+
+
+async def _nearest(
+    ground: RejoinGround, cluster: Cluster, instance: Instance, primary: Instance, topology: Topology
+) -> tuple[Kinship, Instance | None]:
+    """The primary, where it can be copied from here, else the first replica that can and that has nothing of its own."""
+    files = ground.files(cluster, instance)
+    first = await files.look(ground.access(cluster, primary))
+    if first.why_no_clone is None:
+        return first, None
+    head = topology.node(primary.name)
+    for one in cluster.instances:
+        node = topology.node(one.name)
+        if one.name in (instance.name, primary.name) or not is_following(topology, one.name, primary):
+            continue
+        if node is None or node.view is None or head is None or head.view is None:
+            continue
+        if is_comparable(node.view, head.view) and not errant_of(node.view, head.view):
+            found = await files.look(ground.access(cluster, one))
+            if found.why_no_clone is None:
+                return found, one
+    return first, None
 
 
 def primary_for(topology: Topology, cluster: Cluster, instance: Instance) -> Instance:

@@ -31,6 +31,8 @@ def check_view(seen: "Rejoining", asked: "RejoinInput") -> View:
         "takes_writes": seen.is_writable,
         "why_no_rewind": found.why_no_rewind,
         "why_no_clone": found.why_no_clone,
+        "copied_from": seen.source.name if seen.source is not None else None,
+        "why_no_start": found.why_no_start,
         "leftovers": list(found.leftovers),
         "only_it_has": [one.text for one in seen.online.errants] if seen.online is not None else [],
     }

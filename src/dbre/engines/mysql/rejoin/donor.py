@@ -11,6 +11,7 @@ from dbre.core.units import format_bytes
 from dbre.engines.mysql.backup.source import Source, read_system_id, size_of
 from dbre.engines.mysql.backup.survey import survey_source
 from dbre.engines.mysql.host import PROGRAMS
+from dbre.engines.mysql.session import is_switched_on
 from dbre.ports.backup.model import Place
 from dbre.ports.engine import Access
 
@@ -25,6 +26,8 @@ async def why_not_from(access: Access, source: Source, *, target: Path, place: P
     where = printable(str(data), limit=200)
     if not source.has_binlog:
         return f"{access.address} writes no binary log, so that nobody could say from where its copy is to follow"
+    if source.is_replica and not is_switched_on(source.settings["log_slave_updates"]):
+        return f"{access.address} does not log what it applies, so that nobody could say from where its copy is to follow"
     if await asyncio.to_thread(_is_elsewhere, data, target):
         return f"the files of {access.address}, in {where} there, are not on this machine: mariadb-backup runs where they are"
     near = [one.pid for one in await asyncio.to_thread(serving, data, lambda _, name: name in PROGRAMS)]
