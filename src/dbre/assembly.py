@@ -177,6 +177,7 @@ def kinds_of(
     from dbre.capabilities.ha.failback.operation import FailBack
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
+    from dbre.capabilities.ha.failover.rescue import Rescue
     from dbre.capabilities.ha.rejoin.operation import Rejoin
     from dbre.capabilities.ha.review import ha_checks
     from dbre.capabilities.ha.route.operations import operations as route_operations
@@ -195,7 +196,7 @@ def kinds_of(
         RevokeCorrection(definitions=definitions, fleet=fleet, store=store),
         *(backup_operations(backups) if backups is not None else ()),
         *(chaos_operations(chaos) if chaos is not None else ()),
-        *((FailOver(failovers), ReleaseLease(failovers)) if failovers is not None else ()),
+        *((FailOver(failovers), ReleaseLease(failovers), Rescue(failovers)) if failovers is not None else ()),
         *(switchover_operations(switchovers) if switchovers is not None else ()),
         *(route_operations(routes) if routes is not None else ()),
         *((Rejoin(rejoins), FailBack(failback_ground(rejoins, store))) if rejoins is not None else ()),

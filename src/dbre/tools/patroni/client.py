@@ -94,12 +94,25 @@ class PatroniClient:
             answer = await self._changed("POST", "/switchover", document, timeout_seconds=SWITCHOVER_SECONDS)
         except NoAnswer as error:
             return SwitchoverAnswer(outcome=SwitchoverOutcome.UNKNOWN, text=error.message)
-        outcome = SwitchoverOutcome.UNKNOWN
-        if answer.status == 200:
-            outcome = SwitchoverOutcome.DONE
-        elif answer.status in (400, 404, 412):
-            outcome = SwitchoverOutcome.REFUSED
-        return SwitchoverAnswer(outcome=outcome, text=answer.text, status=answer.status)
+        return _outcome(answer)
+
+    async def failover(self, *, candidate: str) -> SwitchoverAnswer:
+        """Ask the candidate's own Patroni for a failover to it: the leader's may answer nobody while its server hangs.
+
+        Raises: Denied; Unreachable where no address leads to it, NotAsked.
+        """
+        url = await self.node_url(candidate)
+        login = await self._servers.login()
+        document = {"candidate": candidate}
+        try:
+            answer = await self._servers.ask(url, "POST", "/failover", document, auth=login, timeout_seconds=SWITCHOVER_SECONDS)
+        except NotAsked:
+            raise
+        except NoAnswer as error:
+            return SwitchoverAnswer(outcome=SwitchoverOutcome.UNKNOWN, text=error.message)
+        if answer.status in (401, 403):
+            self._require(answer, "fail over")
+        return _outcome(answer)
 
     async def cancel_switchover(self) -> bool:
         """Take back a switchover that is scheduled; False where none is. Raises: Denied, Unreachable, PatroniRefused."""
@@ -191,6 +204,15 @@ def _read(path: str, read: Callable[[Any], _Read], answer: Answer) -> _Read:
         return read(answer.document())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise NoAnswer(f"{shown(answer.url)} answers {path} with something else than Patroni does: {error!r:.200}") from error
+
+
+def _outcome(answer: Answer) -> SwitchoverAnswer:
+    outcome = SwitchoverOutcome.UNKNOWN
+    if answer.status == 200:
+        outcome = SwitchoverOutcome.DONE
+    elif answer.status in (400, 404, 412):
+        outcome = SwitchoverOutcome.REFUSED
+    return SwitchoverAnswer(outcome=outcome, text=answer.text, status=answer.status)
 
 
 def _changes(found: Any) -> tuple[TimelineChange, ...]:

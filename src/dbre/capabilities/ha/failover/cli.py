@@ -27,6 +27,11 @@ From = Annotated[
 ]
 AcceptLoss = Annotated[bool, typer.Option("--accept-loss", help="Whatever is lost, also where nobody knows how much.")]
 
+AskPatroni = Annotated[
+    bool,
+    typer.Option("--ask-patroni", help="Patroni does it: its leader serves nobody, and its Patroni lives and waits for it."),
+]
+
 
 @app.command()
 async def failover(
@@ -36,6 +41,7 @@ async def failover(
     to: To = None,
     primary: From = None,
     accept_loss: AcceptLoss = False,
+    ask_patroni: AskPatroni = False,
     check: Annotated[
         bool,
         typer.Option("--check", help="Only show what speaks for and against it; ends with 3 where something forbids it."),
@@ -44,25 +50,32 @@ async def failover(
 ) -> Act | View:
     """Fence a dead primary, see that it is fenced, and promote the replica that loses least; refuses where it lives."""
     from dbre.capabilities.ha.config_document import HA
-    from dbre.capabilities.ha.failover.surveying import KIND, RELEASE
+    from dbre.capabilities.ha.failover.surveying import KIND, RELEASE, RESCUE
     from dbre.core.errors import UsageError
 
     asked: dict[str, Any] = {"cluster": cluster, "to": to, "primary": primary, "accept_loss": accept_loss}
     parts = runtime(ctx)
+    is_released = parts.config.get(HA).of(parts.fleet.cluster(cluster).name).patroni is not None
+    if ask_patroni and not is_released:
+        raise UsageError(
+            f"{cluster} is no cluster of Patroni", hint="leave --ask-patroni out; or name it: ha: clusters: patroni:"
+        )
+    if ask_patroni and automatic:
+        raise UsageError("Patroni is asked for a failover by people alone", hint="leave --automatic out")
+    kind = RESCUE if ask_patroni else RELEASE if is_released else KIND
     if check:
-        return await _check(parts, asked | {"automatic": automatic})
+        return await _check(parts, asked | {"automatic": automatic}, kind)
     if automatic:
         raise UsageError("--automatic is for --check: only the control plane fails over by itself", hint="leave it out")
-    is_released = parts.config.get(HA).of(cluster).patroni is not None
-    return Act(kind=RELEASE if is_released else KIND, input=asked, view=_done)
+    return Act(kind=kind, input=asked, view=_done)
 
 
-async def _check(parts: Runtime, given: dict[str, Any]) -> View:
+async def _check(parts: Runtime, given: dict[str, Any], kind: str) -> View:
     from dbre.capabilities.ha.failover.document import FailoverInput
     from dbre.core.errors import ExitCode
     from dbre.core.view import Column
 
-    found = await _survey(parts, FailoverInput.model_validate(given))
+    found = await _survey(parts, FailoverInput.model_validate(given), kind)
     rows: list[dict[str, object]] = [
         {
             "rule": one.rule,
@@ -89,7 +102,7 @@ async def _check(parts: Runtime, given: dict[str, Any]) -> View:
     return View(kind="FailoverReasonList", items=rows, columns=columns, exit_code=code)
 
 
-async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
+async def _survey(parts: Runtime, asked: "FailoverInput", kind: str) -> "Survey":
     """With what the observers said, where there is a state store."""
     import os
 
@@ -97,6 +110,7 @@ async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
     from dbre.capabilities.ha.failover.ground import FailoverGround
     from dbre.capabilities.ha.failover.operation import FailOver
     from dbre.capabilities.ha.failover.release import ReleaseLease
+    from dbre.capabilities.ha.failover.rescue import Rescue
     from dbre.core.programs.account import choose_account
     from dbre.core.store.errors import StoreMissing
 
@@ -109,7 +123,7 @@ async def _survey(parts: Runtime, asked: "FailoverInput") -> "Survey":
         routes=lambda _: (),  # nothing is turned here
         account=lambda: choose_account(os.environ),
     )
-    operation = ReleaseLease if ground.settings.of(asked.cluster).patroni is not None else FailOver
+    operation = next(one for one in (FailOver, ReleaseLease, Rescue) if one.kind == kind)
     try:
         async with parts.open_store() as store:
             return await operation(replace(ground, store=store)).survey(asked)
@@ -123,7 +137,7 @@ def _done(record: "OperationRecord") -> View:
 
     results = {one.name: one.result or {} for one in record.steps}
     begun = record.planned.plan.steps[0].input
-    awaited = results.get("await-promotion", {})
+    awaited = results.get("await-promotion") or results.get("ask", {})
     row = {
         "cluster": record.planned.input["cluster"],
         "old_primary": begun.get("primary"),

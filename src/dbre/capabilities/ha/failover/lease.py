@@ -31,7 +31,7 @@ def lease_reasons(word: PatroniWord, primary: str, *, sign: str | None) -> Itera
         value=sign if sign is not None else "Patroni does not answer there, and no process of it is seen to run",
         limit="no answer: a Patroni that lives knows best, and would start the server again",
         source="Patroni's REST API: /patroni, /liveness; the processes of this machine",
-        remedy=f"wait: it restarts the server, or gives the lease up; or patronictl failover {word.scope} --candidate MEMBER; "
+        remedy="wait: it restarts the server, or gives the lease up; or have it fail over: dbre ha failover --ask-patroni; "
         "where it hangs or is cut off, a fence of kind command that takes the machine away",
         is_met=sign is None,
         is_blocking=True,

@@ -33,7 +33,7 @@ from dbre.core.operation.plan import Change, LockMode, Plan, Risk, Step
 from dbre.tools.etcd import EtcdClient
 from dbre.tools.patroni import NodeState, api_address, living
 
-__all__ = ["NobodyPromoted", "PatroniLives", "ReleaseLease"]
+__all__ = ["NobodyPromoted", "PatroniLives", "ReleaseLease", "leader_apis"]
 
 _PROMOTED_WITHIN_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
@@ -71,7 +71,7 @@ class ReleaseLease(FailOver):
             Step(
                 "release",
                 summary=f"delete the leader key if it is still {primary}'s",
-                input=given | {"member": word.leader, "apis": _apis(self._document(cluster), word)},
+                input=given | {"member": word.leader, "apis": leader_apis(self._document(cluster), word)},
                 irreversible=True,
             ),
             Step("await-promotion", summary="see whom Patroni promotes", input=given),
@@ -158,7 +158,7 @@ class ReleaseLease(FailOver):
 
         None: it is silent, and none is seen to run that is not going to be turned off with its machine.
         """
-        apis = _apis(document, word)
+        apis = leader_apis(document, word)
         if any(isinstance(one, NodeState) and one.name == word.leader for one in word.nodes):
             return "Patroni answers there"
         if not apis:
@@ -243,7 +243,7 @@ async def _see_silent(url: str, primary: str) -> None:
         )
 
 
-def _apis(document: PatroniDocument, word: PatroniWord) -> list[str]:
+def leader_apis(document: PatroniDocument, word: PatroniWord) -> list[str]:
     """The addresses of the leader's Patroni: where it says it listens, or wherever nobody says who is there."""
     member = word.view.member(word.leader) if word.view is not None and word.leader is not None else None
     told = [url for url in document.urls if member is not None and urlsplit(url).netloc == member.api]

@@ -18,12 +18,13 @@ from dbre.core.operation.listing import list_operations
 from dbre.core.operation.model import OperationRecord
 from dbre.core.operation.states import OperationState
 
-__all__ = ["KIND", "KINDS", "RELEASE", "FailoverRefused", "Survey", "refuse", "survey"]
+__all__ = ["KIND", "KINDS", "RELEASE", "RESCUE", "FailoverRefused", "Survey", "refuse", "survey"]
 
 KIND = "ha.failover"
 RELEASE = "ha.release"
+RESCUE = "ha.rescue"
 _SITE = "ha.dr_failover"
-KINDS = (KIND, RELEASE, _SITE)
+KINDS = (KIND, RELEASE, RESCUE, _SITE)
 _NEWEST = 100
 _DONE = (
     OperationState.SUCCEEDED,

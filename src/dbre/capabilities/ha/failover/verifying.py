@@ -15,7 +15,7 @@ from dbre.core.operation.context import StepContext
 from dbre.core.operation.definition import Verification
 from dbre.core.text import printable
 
-__all__ = ["verify_failover"]
+__all__ = ["verify_failover", "verify_new_primary"]
 
 _FOLLOWS_WITHIN_SECONDS = 30.0
 _WRITES_WITHIN_SECONDS = 30.0
@@ -30,12 +30,24 @@ async def verify_failover(
     topology = await _settled(ground, cluster, context, new.name, followers)
     found = [_writable(topology, new.name), await _takes_writes(ground, cluster, context, new)]
     others = [one.name for one in topology.primaries if one.name != new.name and one.instance.cluster == cluster.name]
-    detail = f"{', '.join(others)} take writes as well" if others else "nobody else takes writes"
-    found.append(Verification(subject=f"{new.name}: alone", holds=not others, detail=detail))
+    found.append(_alone(new.name, others))
     found += [_follows(topology, one, new.name) for one in followers]
     found.append(await _fenced(ground, cluster, old, context, topology, fence_id=fence_id))
     found += await routes_lead(ground.routes(cluster), new.address)
     return found
+
+
+async def verify_new_primary(
+    ground: FailoverGround, cluster: Cluster, context: StepContext, new: Instance
+) -> Sequence[Verification]:
+    """It takes writes, by its own word and as a client does it, and nobody else of the cluster does."""
+    topology = await _settled(ground, cluster, context, new.name, ())
+    others = [one.name for one in topology.primaries if one.name != new.name and one.instance.cluster == cluster.name]
+    return [
+        _writable(topology, new.name),
+        await _takes_writes(ground, cluster, context, new),
+        _alone(new.name, others),
+    ]
 
 
 async def _settled(
@@ -60,6 +72,11 @@ async def _takes_writes(ground: FailoverGround, cluster: Cluster, context: StepC
         if found.holds or context.clock.monotonic() > end:
             return found
         await context.clock.sleep(_LOOK_SECONDS)
+
+
+def _alone(name: str, others: Sequence[str]) -> Verification:
+    detail = f"{', '.join(others)} take writes as well" if others else "nobody else takes writes"
+    return Verification(subject=f"{name}: alone", holds=not others, detail=detail)
 
 
 def _writable(topology: Topology, name: str) -> Verification:

@@ -12,9 +12,9 @@ from dbre.core.clock import Clock
 from dbre.core.errors import Unreachable
 from dbre.core.fleet import Cluster, Fleet, Instance
 from dbre.core.operation.definition import OutcomeUnknown
-from dbre.tools.patroni import NodeState, PatroniRefused, SwitchoverAnswer, SwitchoverOutcome
+from dbre.tools.patroni import NodeState, PatroniClient, PatroniRefused, SwitchoverAnswer, SwitchoverOutcome
 
-__all__ = ["PatroniHandOver"]
+__all__ = ["PatroniHandOver", "PatroniRescue"]
 
 _LOOK_SECONDS = 0.25
 _RUNNING = ("running", "streaming")
@@ -63,12 +63,16 @@ class PatroniHandOver:
                 hint="plan it again: dbre ha switchover --check",
             )
         async with patroni_of(self._document) as patroni:
-            asking = asyncio.create_task(patroni.switchover(leader=leader, candidate=candidate.name))
+            asking = asyncio.create_task(self._request(patroni, leader, candidate.name))
             try:
                 await self._wait(cluster, new, asking, limit_seconds=limit_seconds)
             finally:
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
+
+    async def _request(self, patroni: PatroniClient, leader: str, candidate: str) -> SwitchoverAnswer:
+        """What it is asked for."""
+        return await patroni.switchover(leader=leader, candidate=candidate)
 
     async def has_happened(self, cluster: Cluster, old: Instance, new: Instance) -> bool | None:
         """Whether the new one leads; None while a request is under way, nobody leads, or nobody answers."""
@@ -104,7 +108,7 @@ class PatroniHandOver:
                         limit.reschedule(asyncio.get_running_loop().time() + limit_seconds)
                     if answer.outcome is SwitchoverOutcome.REFUSED:
                         raise PatroniRefused(
-                            f"Patroni does not switch {word.scope} over: {answer.text}", hint="dbre ha status says why"
+                            f"Patroni does not hand {word.scope} over: {answer.text}", hint="dbre ha status says why"
                         )
                     other = word.instance_of(word.leader) if word.leader is not None else None
                     is_settled = word.leader is not None and _runs(word, word.leader) and not _is_pending(word, answer)
@@ -121,6 +125,13 @@ class PatroniHandOver:
     async def _word(self, cluster: Cluster) -> PatroniWord:
         await prepare(self._document)
         return await read_word(self._document, self._fleet, cluster, self._clock)
+
+
+class PatroniRescue(PatroniHandOver):
+    """The same where the leader serves nobody: a failover, for which the old primary need not be well."""
+
+    async def _request(self, patroni: PatroniClient, leader: str, candidate: str) -> SwitchoverAnswer:  # noqa: ARG002 - it is told whom alone
+        return await patroni.failover(candidate=candidate)
 
 
 def _leads(word: PatroniWord, new: Instance) -> bool:
