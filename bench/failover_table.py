@@ -3,8 +3,9 @@
 Run: ``.venv/bin/python bench/failover_table.py ROW [RUNS] [DIRECTORY]`` (default 3 runs, bench/runs; without ROW: the rows),
 and ``... table [DIRECTORY]`` for what was kept of all rows. A lab of three nodes with fsync and an etcd of three members is set
 as the row says; then ``dbre ha drill run`` does the rest, as a user would type it. Each run is kept as it ends, so that a row
-that was interrupted goes on where it stopped. Rows with black holes and partitions give each node a network namespace, which
-needs root.
+that was interrupted goes on where it stopped. The benchmark takes up killed servers at once, as an init does (kit/reaper.py):
+some inits look every few seconds only, and until then Patroni takes a dead server for a running one. Rows with black holes and
+partitions give each node a network namespace, which needs root.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Any
 
 from kit.kept_runs import KeptRuns, markdown, summary
 from kit.power_switch import ended, power_fence, power_on
+from kit.reaper import reaping
 from kit.report import report
 from kit.watchdogs import watchdogs
 
@@ -127,13 +129,14 @@ def table(directory: Path) -> int:
 async def some_runs(name: str, row: Row, kept: KeptRuns, wanted: int) -> None:
     """On one lab, until there are enough, or its cluster does not become whole after a run."""
     spec = LabSpec(name=NAME, engine=LabEngine.POSTGRESQL, replicas=2, patroni="lan-fast", network=row.network)
-    lab = await Lab.create(spec)
-    try:
-        async with AsyncExitStack() as stack:
-            await prepare(lab, row, stack)
-            await drills(lab, name, row, kept, wanted - kept.measured())
-    finally:
-        await lab.down()
+    with reaping():  # from before the first start on: who was orphaned earlier is init's
+        lab = await Lab.create(spec)
+        try:
+            async with AsyncExitStack() as stack:
+                await prepare(lab, row, stack)
+                await drills(lab, name, row, kept, wanted - kept.measured())
+        finally:
+            await lab.down()
 
 
 async def prepare(lab: Lab, row: Row, stack: AsyncExitStack) -> None:
