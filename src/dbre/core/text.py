@@ -52,13 +52,13 @@ def one_line(text: str, *, limit: int = 300) -> str:
     return printable(" ".join(text.split()), limit=limit)
 
 
-def counted(count: int, noun: str) -> str:
-    """A number and its noun.
+def counted(count: int, noun: str, many: str | None = None) -> str:
+    """A number and its noun; ``many`` is the plural of one that takes no s.
 
-    >>> counted(1, "item"), counted(0, "item")
-    ('1 item', '0 items')
+    >>> counted(1, "item"), counted(0, "item"), counted(2, "query", "queries")
+    ('1 item', '0 items', '2 queries')
     """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
 
 
 def _escape(match: re.Match[str]) -> str:

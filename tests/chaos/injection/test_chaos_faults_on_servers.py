@@ -91,7 +91,7 @@ async def test_a_crashed_server_is_started_again_with_its_own_words(small_postgr
 async def test_one_process_of_a_server_is_frozen_and_the_others_serve(small_postgres: PostgresServer, tmp_path: Path) -> None:
     order = order_on(small_postgres, "freeze", tmp_path, only="checkpointer")
     async with runner(order) as process:
-        assert record_of(order).detail == "1 of 1 processes stopped"
+        assert record_of(order).detail == "1 of 1 process stopped"
         (stopped,) = [one for one in small_postgres.processes() if one.is_stopped]
         assert "checkpointer" in Path(f"/proc/{stopped.pid}/cmdline").read_text()
         async with await small_postgres.connect() as admin:

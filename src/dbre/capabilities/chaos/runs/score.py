@@ -90,7 +90,7 @@ def _gates(run: Run) -> Iterable[str]:
         yield f"two primaries acknowledged writes at a time: {overlap} after the promotion"
     anomalies = clients.get("anomalies")
     if isinstance(anomalies, int) and anomalies > 0:
-        yield f"clients saw {anomalies} anomal{'y' if anomalies == 1 else 'ies'}"
+        yield f"clients saw {counted(anomalies, 'anomaly', 'anomalies')}"
 
 
 def cluster_score(cluster: str, runs: Iterable[Run], now: datetime) -> ClusterScore:

@@ -21,6 +21,7 @@ from dbre.capabilities.chaos.injection.local_process import (
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
 from dbre.capabilities.chaos.injection.restarting import how_it_was_started, lives, log_of, start_again
 from dbre.core.fleet import Address
+from dbre.core.text import counted
 from dbre.lab.processes import Process
 
 __all__ = ["CRASH", "Crash", "CrashParameters", "Restart"]
@@ -77,7 +78,8 @@ class Crash(Fault):
         deadline = time.monotonic() + _SECONDS
         while living := known(inverse):
             if time.monotonic() > deadline:
-                raise InjectionFailed(f"{len(living)} processes of {self.scene.instance} survive SIGKILL")
+                left = counted(len(living), "process", "processes")
+                raise InjectionFailed(f"{left} of {self.scene.instance} left after SIGKILL")
             signal_all(living, signal.SIGKILL)
             await asyncio.sleep(_POLL_SECONDS)
         return {**inverse, "killed": True}

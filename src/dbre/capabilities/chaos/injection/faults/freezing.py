@@ -19,7 +19,7 @@ from dbre.capabilities.chaos.injection.local_process import (
 )
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
 from dbre.core.errors import PrecheckFailed
-from dbre.core.text import printable, quoted
+from dbre.core.text import counted, printable, quoted
 from dbre.lab.processes import Process
 
 __all__ = ["FREEZE", "Freeze", "FreezeParameters"]
@@ -68,7 +68,8 @@ class Freeze(Fault):
         deadline = time.monotonic() + _SECONDS
         while moving := [one for one in known(inverse) if not one.is_stopped]:
             if time.monotonic() > deadline:
-                raise InjectionFailed(f"{len(moving)} processes of {self.scene.instance} cannot be stopped")
+                left = counted(len(moving), "process", "processes")
+                raise InjectionFailed(f"{left} of {self.scene.instance} cannot be stopped")
             signal_all(moving, signal.SIGSTOP)
             await asyncio.sleep(_POLL_SECONDS)
         found = known(inverse)
@@ -80,7 +81,7 @@ class Freeze(Fault):
         """Ask the kernel for the state of each process."""
         processes = known(inverse)
         stopped = sum(one.is_stopped for one in processes)
-        return Sighting(stopped > 0, f"{stopped} of {len(processes)} processes stopped")
+        return Sighting(stopped > 0, f"{stopped} of {counted(len(processes), 'process', 'processes')} stopped")
 
     async def end(self, inverse: Mapping[str, Any]) -> None:
         """Let all of them go on."""

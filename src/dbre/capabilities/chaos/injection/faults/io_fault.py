@@ -21,6 +21,7 @@ from dbre.core.config import Duration, between
 from dbre.core.errors import PrecheckFailed, UsageError
 from dbre.core.programs.account import Account
 from dbre.core.programs.run import run
+from dbre.core.text import counted
 
 __all__ = ["IO_FAULT", "IoFault", "IoFaultParameters"]
 
@@ -99,7 +100,7 @@ class IoFault(Preloaded):
         counts = self._last if self._last is not None else await asyncio.to_thread(_control(inverse).counts)
         is_tagged = await asyncio.to_thread(self.is_tagged)
         has_ended = not is_tagged and counts.is_on and counts.failed > 0
-        told = f"{counts.seen} calls seen, {counts.failed} failed, {counts.delayed} delayed"
+        told = f"{counted(counts.seen, 'call')} seen, {counts.failed} failed, {counts.delayed} delayed"
         return Sighting(is_tagged or has_ended, f"{told}; the server has ended by them" if has_ended else told)
 
     async def end(self, inverse: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from dbre.core.errors import PrecheckFailed, Unreachable
-from dbre.core.text import printable
+from dbre.core.text import counted, printable
 
 __all__ = ["StandingProxy"]
 
@@ -59,10 +59,8 @@ class StandingProxy:
         state = await self._call("GET", self._proxy)
         counts = state.json().get("counts", {}) if state is not None and state.status_code == httpx.codes.OK else {}
         hits = counts.get("hits", {}).get(self._document["name"], 0)
-        return (
-            True,
-            f"{int(hits)} hit, of {int(counts.get('queries', 0))} queries on {int(counts.get('accepted', 0))} connections",
-        )
+        asked = counted(int(counts.get("queries", 0)), "query", "queries")
+        return True, f"{int(hits)} hit, of {asked} on {counted(int(counts.get('accepted', 0)), 'connection')}"
 
     async def take(self) -> None:
         """Take it off."""

@@ -8,6 +8,7 @@ from typing import Any
 from dbre.capabilities.chaos.injection.model import Scene
 from dbre.capabilities.chaos.proxy.loop import Loop
 from dbre.capabilities.chaos.proxy.service import Proxies
+from dbre.core.text import counted
 from dbre.ports.wire import WirePort
 
 __all__ = ["OwnProxy"]
@@ -57,7 +58,8 @@ class OwnProxy:
         proxy = self._proxies.get("proxy")
         counts = proxy.counts
         hits = sum(counts.hits.values())
-        return proxy.is_enabled, f"{hits} hit, of {counts.units} queries on {counts.accepted} connections at {proxy.address}"
+        asked, clients = counted(counts.units, "query", "queries"), counted(counts.accepted, "connection")
+        return proxy.is_enabled, f"{hits} hit, of {asked} on {clients} at {proxy.address}"
 
     async def take(self) -> None:
         """End it: connections through it are cut, and nobody listens any more."""

@@ -12,6 +12,7 @@ from dbre.capabilities.chaos.injection.local_process import family, known, main_
 from dbre.capabilities.chaos.injection.model import Fault, FaultKind, InjectionFailed, Parameters, Scene, Sighting
 from dbre.core.config import Duration, between
 from dbre.core.errors import UsageError
+from dbre.core.text import counted
 from dbre.core.units import format_duration
 
 __all__ = ["STUTTER", "Stutter", "StutterParameters"]
@@ -61,10 +62,10 @@ class Stutter(Fault):
                 self._beating.result()
             asked: StutterParameters = self.scene.parameters
             pause, every = (format_duration(one.total_seconds()) for one in (asked.pause, asked.every))
-            return Sighting(self._stops > 0, f"stopped {self._stops} times, {pause} of every {every}")
+            return Sighting(self._stops > 0, f"stopped {counted(self._stops, 'time')}, {pause} of every {every}")
         processes = await asyncio.to_thread(known, inverse)
         stopped = sum(one.is_stopped for one in processes)
-        return Sighting(stopped > 0, f"{stopped} of {len(processes)} processes stopped")
+        return Sighting(stopped > 0, f"{stopped} of {counted(len(processes), 'process', 'processes')} stopped")
 
     async def end(self, inverse: Mapping[str, Any]) -> None:
         """Stop it no more, and let all of it go on."""
