@@ -87,7 +87,7 @@ def _rendering(call: Callable[..., Any], *, output: tuple[str, ...], flags: tupl
         watch = given.pop("watch", None)
         options = OutputOptions.of(**given)
         interval = _interval(watch) if watch else None
-        things = keep(get_current_context())  # type: ignore[arg-type]  # Typer's own class of it
+        things = keep(get_current_context())
         with asyncio.Runner() as runner:  # one for all times: what the first of them opened lives on in it
             try:
                 while True:

@@ -2,15 +2,22 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any, TypeVar, cast
-
-import typer
+from typing import Any, Protocol, TypeVar, cast
 
 __all__ = ["Kept", "keep", "kept"]
 
 _KEY = "dbre.kept"
 
 Thing = TypeVar("Thing")
+
+
+class Context(Protocol):
+    """What is needed of a command's context."""
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What those who run a command keep beside it."""
+        ...
 
 
 class Kept:
@@ -32,11 +39,11 @@ class Kept:
         await self._stack.aclose()
 
 
-def keep(context: typer.Context) -> Kept:
+def keep(context: Context) -> Kept:
     """For whoever runs a command: what it finds in its context, and has to be closed afterwards."""
     return cast(Kept, context.meta.setdefault(_KEY, Kept()))
 
 
-def kept(context: typer.Context) -> Kept | None:
+def kept(context: Context) -> Kept | None:
     """What this command keeps open from one time to the next; None: nobody would close it."""
     return cast("Kept | None", context.meta.get(_KEY))

@@ -18,6 +18,7 @@ from dbre.capabilities.ha.route.cli import app as route_app
 from dbre.capabilities.ha.switchover.cli import app as switchover_app
 from dbre.capabilities.ha.watchdog.cli import app as watchdog_app
 from dbre.core.view import View
+from dbre.ports.kept import kept
 from dbre.ports.runtime import runtime
 
 __all__ = ["app"]
@@ -75,7 +76,7 @@ async def status(
         seed=seed,
         slot_limit_bytes=parse_bytes(slot_limit),
         consult=consultation(parts.config.get(HA).of(cluster), parts.fleet, wanted, parts.clock),
-        nodes=await kept_nodes(ctx),
+        nodes=await kept_nodes(kept(ctx), parts.engines, parts.fleet),
     )
     following = await forecast(parts, wanted, found)
     errors = [one.error for one in found.topology.nodes if one.error is not None]
@@ -114,7 +115,8 @@ async def lag(
     parts = runtime(ctx)
     limit_bytes = parse_bytes(max_bytes) if max_bytes is not None else None
     limit_seconds = parse_duration(max_seconds).total_seconds() if max_seconds is not None else None
-    topology, lags = await read_lag(parts.engines, parts.fleet, parts.fleet.cluster(cluster), nodes=await kept_nodes(ctx))
+    nodes = await kept_nodes(kept(ctx), parts.engines, parts.fleet)
+    topology, lags = await read_lag(parts.engines, parts.fleet, parts.fleet.cluster(cluster), nodes=nodes)
     errors = [one.error for one in topology.nodes if one.error is not None]
     code = ExitCode.OK
     if all(one.view is None for one in topology.nodes):

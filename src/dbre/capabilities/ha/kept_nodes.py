@@ -6,14 +6,11 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-import typer
-
 from dbre.capabilities.ha.nodes import Nodes
 from dbre.core.clock import Clock
 from dbre.core.fleet import Fleet
 from dbre.ports.engine import EngineRegistry
-from dbre.ports.kept import kept
-from dbre.ports.runtime import runtime
+from dbre.ports.kept import Kept
 
 __all__ = ["KEPT_SECONDS", "KeptNodes", "kept_nodes"]
 
@@ -64,7 +61,6 @@ class KeptNodes:
         await nodes.aclose()
 
 
-async def kept_nodes(context: typer.Context) -> Nodes | None:
+async def kept_nodes(things: Kept | None, engines: EngineRegistry, fleet: Fleet) -> Nodes | None:
     """Handles that a command goes on with each time that it is repeated; None: each time opens its own."""
-    things, parts = kept(context), runtime(context)
-    return await things.use("ha.nodes", lambda: Nodes(parts.engines, parts.fleet)) if things is not None else None
+    return await things.use("ha.nodes", lambda: Nodes(engines, fleet)) if things is not None else None
