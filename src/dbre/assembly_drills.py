@@ -17,7 +17,7 @@ from dbre.capabilities.chaos.injection.supervising import Injection
 from dbre.capabilities.chaos.preflight.checks import checks_of, require
 from dbre.capabilities.chaos.preflight.gathering import gather, roles_of
 from dbre.capabilities.ha.config_document import HA
-from dbre.capabilities.ha.drills.faults import DrillFault
+from dbre.capabilities.ha.drills.faults import DrillFault, LeftDead
 from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.core.config import Config
 from dbre.core.fleet import Cluster
@@ -26,6 +26,7 @@ from dbre.core.secrets import prepare_secrets
 __all__ = ["DrillFaults", "drill_ground"]
 
 _REVERT_SECONDS = 300.0
+_LEFT_SECONDS = 5.0  # its injector is told to end, and ends when the server runs again
 _HELD_SECONDS = 40  # an injector whose runner is gone takes its fault back within its lease
 
 
@@ -81,11 +82,19 @@ class DrillFaults:
             directory=str(self._ground.directory),
         )
         injection = await Injection.start(self._ground.program, order)
+        limit_seconds = _REVERT_SECONDS
         try:
             await injection.wait_until_on()
             yield injection
+        except LeftDead:
+            limit_seconds = _LEFT_SECONDS
+            raise
         finally:
-            await injection.end(limit_seconds=_REVERT_SECONDS)
+            try:
+                await injection.end(limit_seconds=limit_seconds)
+            except NotReverted:
+                if limit_seconds == _REVERT_SECONDS:
+                    raise
 
     async def heal(self, operation: UUID) -> int:
         """What is left of an operation. Raises: NotReverted where something stays."""

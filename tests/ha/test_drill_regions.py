@@ -23,6 +23,8 @@ PLAN = {
     "objectives": {"rpo": "10s", "rto": "2m"},
 }
 
+TWO_SITES = ("--replicas", "3", "--sites", "2", "--round-trip", "40ms")
+
 
 def settings(**said: Any) -> HaDocument:
     return HaDocument.model_validate({"clusters": [{"cluster": "shop", **said}]})
@@ -71,13 +73,13 @@ def test_no_region_is_lost_where_nobody_could_lead_it_back(said: dict[str, Any],
 
 
 @asynccontextmanager
-async def lab_of_two_sites(name: str, directory: Path) -> AsyncIterator[Lab]:
+async def lab_started(name: str, directory: Path, *words: str) -> AsyncIterator[Lab]:
     """As a user starts one: servers whose parent is gone, so that a killed one leaves no zombie behind its lock file."""
     own = ("--name", name, "--directory", str(directory))
     nowhere = directory.with_suffix(".yaml")
     nowhere.write_text("{}\n")
     try:
-        code, _, complaints = await dbre(nowhere, "lab", "up", *own, "--replicas", "3", "--sites", "2", "--round-trip", "40ms")
+        code, _, complaints = await dbre(nowhere, "lab", "up", *own, *words)
         assert code == ExitCode.OK, complaints
         yield Lab.open(name, directory)
     finally:
@@ -99,7 +101,7 @@ def _may_make_networks() -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_a_site_is_lost_and_the_primary_goes_home(lab_site: Any) -> None:
-    async with lab_of_two_sites("drill-region", lab_site.directory / "drill-region") as lab:
+    async with lab_started("drill-region", lab_site.directory / "drill-region", *TWO_SITES) as lab:
         run = await drilled(lab, "region-loss")
         assert run["by"] == "dbre"
         assert run["old_primary"] in ("drill-region-1", "drill-region-3")

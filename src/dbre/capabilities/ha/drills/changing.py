@@ -102,19 +102,20 @@ async def bring_back(context: StepContext, cluster: Cluster, old: str) -> Operat
 
 async def set_right(
     ground: DrillGround, context: StepContext, cluster: Cluster, killed: Sequence[str], *, after: DrillFailed
-) -> None:
+) -> bool:
     """A failover failed, and nobody else starts the servers that were killed, the old primary first.
 
     They are started as what they were where no other instance was promoted for sure, and follow whoever was. Nothing is done
-    where a promotion may yet come about, or somebody else is silent. Raises: DbreError.
+    where a promotion may yet come about, or somebody else is silent; whether something was. Raises: DbreError.
     """
     health = await find_health(ground, cluster)
     if after.context.get("state") == OperationState.NEEDS_OPERATOR or set(health.silent) - set(killed):
-        return
+        return False
     if any(one not in killed for one in health.primaries):
         for name in killed:
             await bring_back(context, cluster, name)
-        return
+        return True
     for name in killed:
         if name in health.silent:
             await ground.engines.get(cluster.engine).host(ground.fleet.instance(name)).start(limit_seconds=_START_SECONDS)
+    return True

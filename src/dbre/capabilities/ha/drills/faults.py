@@ -7,10 +7,16 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from dbre.capabilities.ha.drills.document import DrillKind
-from dbre.core.errors import UsageError
+from dbre.core.errors import DbreError, UsageError
 from dbre.core.fleet import Cluster
 
-__all__ = ["DrillFault", "Faults", "Held", "faults_of"]
+__all__ = ["DrillFault", "Faults", "Held", "LeftDead", "faults_of"]
+
+
+class LeftDead(DbreError):
+    """What a fault killed does not come back by itself, and a person has to see to it: nobody waits for it any more."""
+
+    code = "ha.drill_left_dead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,10 @@ class Faults(Protocol):
     def hold(
         self, cluster: Cluster, fault: DrillFault, *, operation: UUID, seconds: float
     ) -> AbstractAsyncContextManager[Held]:
-        """Inject it, and give it once it was seen to be on; it is taken back at the end of the block at the latest."""
+        """Inject it, and give it once it was seen to be on; it is taken back at the end of the block at the latest.
+
+        A block that ends by ``LeftDead`` ends at once: that fault is over when a person has started the server.
+        """
         ...
 
     async def heal(self, operation: UUID) -> int:

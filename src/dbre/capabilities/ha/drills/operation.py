@@ -5,7 +5,7 @@ from typing import Any
 
 from dbre.capabilities.ha.drills.changing import DrillFailed, lead_home
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
-from dbre.capabilities.ha.drills.faults import DrillFault, faults_of
+from dbre.capabilities.ha.drills.faults import DrillFault, LeftDead, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
@@ -84,15 +84,22 @@ class Drill(Operation[DrillInput]):
         await context.checkpoint()
         number = context.input["number"]
         run = DrillRun(self._ground, asked, by, context, number=number, replicating=context.input["replicating"])
+        is_left = False
         try:
             return (await run.run()).document()
         except StoreError:
+            raise
+        except LeftDead as error:
+            is_left = True
+            if self._ground.store is not None:
+                await keep_run(self._ground.store, context.token.operation_id, asked.cluster, run.failed(error))
             raise
         except DbreError as error:
             await context.note(f"run {number} failed: {error.message}")
             return run.failed(error).document()
         finally:
-            await self._ground.faults.heal(context.token.operation_id)
+            if not is_left:
+                await self._ground.faults.heal(context.token.operation_id)
 
     @run.probe
     async def _(self, context: StepContext) -> Mapping[str, Any]:

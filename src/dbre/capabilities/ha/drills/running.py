@@ -14,14 +14,14 @@ from dbre.capabilities.ha.clients.spec import ProbeSpec
 from dbre.capabilities.ha.clients.truth import ClientTruth
 from dbre.capabilities.ha.drills.changing import DrillFailed, bring_back, fail_over, set_right, switch_over
 from dbre.capabilities.ha.drills.document import Changer, DrillInput, DrillKind
-from dbre.capabilities.ha.drills.faults import DrillFault, Held, faults_of
+from dbre.capabilities.ha.drills.faults import DrillFault, Held, LeftDead, faults_of
 from dbre.capabilities.ha.drills.ground import DrillGround
 from dbre.capabilities.ha.drills.locating import Agents, find_agents, find_health, require_health
 from dbre.capabilities.ha.drills.measures import RunMeasures
 from dbre.capabilities.ha.drills.predicting import predicted
 from dbre.capabilities.ha.drills.regions import promised_seconds, region_of
 from dbre.capabilities.ha.drills.watch import PrimaryWatch
-from dbre.core.errors import DbreError, PrecheckFailed
+from dbre.core.errors import DbreError, PrecheckFailed, StoreError
 from dbre.core.fleet import Cluster
 from dbre.core.operation.context import StepContext
 from dbre.core.operation.model import OperationRecord
@@ -117,8 +117,7 @@ class DrillRun:
             if asked.kind in _STAYS:
                 await asyncio.sleep(_WITNESS_SECONDS)
             if self._by is Changer.DBRE and course.change is not None and asked.kind is not DrillKind.PLANNED:
-                for one in faults:
-                    await self._bring_back(one.instance)
+                await self._bring_back([one.instance for one in faults])
             for fault in held:
                 await fault.end(limit_seconds=_REVERT_SECONDS)
         witness = _WITNESS_SECONDS if asked.kind in _STAYS else 0.0
@@ -139,7 +138,13 @@ class DrillRun:
             )
         except DrillFailed as error:
             if self._asked.kind in _KILLS and not self._is_managed:  # now: the end of a crash waits for who starts the server
-                await set_right(self._ground, self._context, self._cluster, [one.instance for one in faults], after=error)
+                killed = [one.instance for one in faults]
+                try:
+                    is_right = await set_right(self._ground, self._context, self._cluster, killed, after=error)
+                except DbreError as problem:
+                    raise self._left(killed, [error, problem]) from error
+                if not is_right:
+                    raise self._left(killed, [error]) from error
             raise
 
     async def _until_whole(self, clients: ProbeFleet, course: _Course) -> None:
@@ -161,9 +166,30 @@ class DrillRun:
         """Whether Patroni starts what was killed, and lets it follow."""
         return self._ground.settings.of(self._cluster.name).patroni is not None
 
-    async def _bring_back(self, old: str) -> None:
-        if not self._is_managed:
-            await bring_back(self._context, self._cluster, old)
+    async def _bring_back(self, names: Sequence[str]) -> None:
+        """Every one that comes back; what keeps the others from it is told. Raises: LeftDead, DbreError."""
+        if self._is_managed:
+            return
+        problems: dict[str, DbreError] = {}
+        for name in names:
+            try:
+                await bring_back(self._context, self._cluster, name)
+            except StoreError:
+                raise
+            except DbreError as error:
+                if self._asked.kind not in _KILLS:
+                    raise
+                problems[name] = error
+        if problems:
+            raise self._left(list(problems), list(problems.values()))
+
+    def _left(self, names: Sequence[str], why: Sequence[DbreError]) -> LeftDead:
+        told = "; ".join(dict.fromkeys(one.message for one in why))
+        return LeftDead(
+            f"{', '.join(names)} did not come back, and nobody waits for that any more: {told}",
+            hint=f"let each follow: dbre ha rejoin {self._cluster.name} INSTANCE; then dbre chaos heal",
+            context={"instances": list(names)},
+        )
 
     @asynccontextmanager
     async def _held(self, faults: Sequence[DrillFault]) -> AsyncIterator[list[Held]]:
