@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
 from dbre.capabilities.upgrade.restarting import Member
 from dbre.capabilities.upgrade.wholeness import NotWhole
+from dbre.core.errors import Unreachable
 from dbre.core.fleet import Cluster, Instance
 from dbre.core.operation.errors import PlanChanged
 from dbre.core.text import printable
@@ -90,17 +91,20 @@ class OwnSettings(MemberSettings):
 
     async def put_back(self, changes: Changes, primary: Instance | None, *, restarts: bool) -> None:
         """Where it is stopped, its file is put back first; one that runs is restarted where it has the new values alone."""
-        is_due = True
-        if not await self._member.is_up():
+        is_due: bool | None = None
+        if await self._member.is_up():
+            with suppress(Unreachable):  # with its new values it may let one of us in, and the next one not
+                is_due = await self.have_before(changes)
+        if is_due is None:
             await self._put_back_stopped(changes, restarts=restarts)
-        elif (is_due := await self.have_before(changes)) and restarts:
+        elif is_due and restarts:
             await self._member.restart()
         if not restarts:
             return
         try:
             await self._member.wait_whole(primary)
         except NotWhole:  # one that runs with what it had, and was not whole before, is not to be mended here
-            if is_due:
+            if is_due is not False:
                 raise
 
     async def _put_back_stopped(self, changes: Changes, *, restarts: bool) -> None:
