@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
+from dbre.capabilities.ha.disaster.acting import DisasterFailed
+from dbre.capabilities.ha.disaster.acting import run_child as run_child_of_plan
 from dbre.capabilities.ha.disaster.exposure import Exposure
 from dbre.capabilities.ha.disaster.findings import plan_findings
 from dbre.capabilities.ha.disaster.ground import check_names
@@ -23,6 +25,9 @@ from dbre.capabilities.ha.failover.fences import Ladder
 from dbre.capabilities.ha.model import Topology
 from dbre.core.errors import UsageError
 from dbre.core.fleet import Address, Cluster, Instance, TlsMode
+from dbre.core.operation.context import StepContext
+from dbre.core.operation.definition import OutcomeUnknown
+from dbre.core.operation.states import OperationState
 from dbre.ports.succession import Obstacle
 from dbre.ports.topology import Contact
 
@@ -210,3 +215,21 @@ def test_how_old_is_what_was_lost() -> None:
     assert lost_seconds(confirmed, {"lost_bytes": 100, "heartbeat_at": None}) is None
     assert lost_seconds(confirmed, {"lost_bytes": None, "heartbeat_at": arrived}) == 3.0
     assert lost_seconds(confirmed, {"lost_bytes": 0, "heartbeat_at": None}) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("state", "raised"),
+    [(OperationState.NEEDS_OPERATOR, OutcomeUnknown), (OperationState.COMPENSATED, DisasterFailed)],
+    ids=["unknown", "taken-back"],
+)
+async def test_a_part_of_which_nobody_knows_the_end_leaves_the_whole_unknown(
+    state: OperationState, raised: type[Exception]
+) -> None:
+    async def run_child(kind: str, asked: Any) -> Any:
+        assert asked == {"cluster": "shop"}
+        return SimpleNamespace(id=UUID(int=7), state=state, error={"message": "it was late"})
+
+    context = cast("StepContext", SimpleNamespace(run_child=run_child))
+    with pytest.raises(raised, match=r"ha\.rejoin") as told:
+        await run_child_of_plan(context, "ha.rejoin", {"cluster": "shop"})
+    assert f"dbre op show {UUID(int=7)}" in f"{told.value} {getattr(told.value, 'hint', '')}"
