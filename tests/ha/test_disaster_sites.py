@@ -11,6 +11,8 @@ from switchover_kit import controlled, roles
 
 from dbre.capabilities.ha.disaster.measures import Action
 from dbre.capabilities.ha.disaster.repository import newest
+from dbre.capabilities.ha.failover.document import FailoverInput
+from dbre.capabilities.ha.failover.operation import FailOver
 from dbre.capabilities.ha.failover.surveying import FailoverRefused
 from dbre.core.errors import PrecheckFailed
 from dbre.core.operation.desk import OperationFilter
@@ -67,6 +69,10 @@ async def test_a_site_is_lost_and_the_cluster_is_led_home(store: Store, sites: S
     assert (run_.site_before, run_.site_after, run_.primary_after, run_.failed) == ("east", "west", "n2", ())
     assert run_.achieved_rto_seconds > 0
     assert run_.lost_seconds is None  # nobody had heard how far it was
+    again_by_itself = FailoverInput(cluster="shop", primary="n1", automatic=True)
+    found = await FailOver(sites.ground(store).failovers).survey(again_by_itself)
+    (block,) = [one for one in found.decision.reasons if one.rule == "block_period"]
+    assert (block.is_met, block.value.startswith("the last failover ended")) == (False, True)  # a site's counts as any other
     await run(pair.replica, "INSERT INTO ledger VALUES ('in the west')")
 
     back = await sites.do(store, "ha.dr_failback")
