@@ -149,10 +149,12 @@ async def test_a_copy_that_dies_leaves_the_former_data_and_the_next_one_is_made(
 ) -> None:
     async with forked(mariadb, lab_site, "rj-d") as (old, new):
         walker = rejoiner_of(store, {"n1": old, "n2": new}, lab_site, tmp_path, "60s")
-        operation = await walker.submit("n1", clone=True, without_evidence=True)
-        task = asyncio.create_task(walker.run(operation))
-        await seen(lambda: [os.kill(pid, signal.SIGKILL) for pid in copying(old)])
-        record = await task
+        directory = old.directory / "bin"
+        directory.mkdir(mode=0o755)
+        real, program = shutil.which("mariadb-backup"), directory / "mariadb-backup"
+        program.write_text(f'#!/bin/sh\nulimit -f 1024\nexec {real} "$@"\n')  # the kernel ends it while it copies
+        program.chmod(0o755)
+        record = await with_programs(walker, directory).rejoin("n1", clone=True, without_evidence=True)
         assert record.state is not OperationState.SUCCEEDED
         assert "n1 could not be copied anew" in str(record.error)
         assert (old.data_directory / "ibdata1").is_file()
