@@ -53,7 +53,9 @@ def context(cluster: PatroniCluster, **given: Any) -> Any:
     settings = HaDocument.model_validate({"clusters": [{"cluster": "shop", "patroni": document_of(cluster, **given)}]})
     config = SimpleNamespace(get=lambda section: settings if section is HA else section.default())
     return SimpleNamespace(
-        obj=SimpleNamespace(fleet=fleet_of(cluster), engines=Engines(), clock=SystemClock(), config=config, open_store=no_store),
+        obj=SimpleNamespace(
+            fleet=fleet_of(cluster), engines=Engines(), clock=SystemClock(), config=config, open_store=no_store
+        ),
         meta={},
     )
 
