@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from commanded_mariadb_kit import mariadb_fleet
 from kill_kit import Failpoints, die_in
-from mariadb_kit import mariadb_fleet
 from rejoin_kit import Rejoiner, results
 from switchover_kit import ground_of as switchover_ground_of
 from switchover_kit import until
