@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +42,10 @@ class Stage:
 
     def order(self, fault: str, server: Any, **parameters: Any) -> Order:
         return order_on(server, fault, self.place / "state", **parameters)
+
+    def is_taken_up(self) -> bool:
+        """Once it is seen to be dead; until whoever started a server looks, its number is in use, and no other one starts."""
+        return self.restarted.is_running or not self.restarted.processes()
 
 
 _ON_REDIS: Mapping[str, Mapping[str, Any]] = {"freeze": {}, "stutter": {}, "write-stall": {}}
@@ -159,7 +162,7 @@ async def test_a_fault_is_gone_after_its_runner_was_killed(fault: str, stage: St
             seen = record_of(order).detail
             process.kill()
             began = time.monotonic()
-            await until(partial(is_over, order))
+            await until(lambda: stage.is_taken_up() and is_over(order))
         took, record = time.monotonic() - began, record_of(order)
         assert "its runner is gone" in record.why
         async with asyncio.timeout(240):

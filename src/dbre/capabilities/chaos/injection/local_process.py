@@ -18,7 +18,7 @@ from dbre.core.packets.namespaces import Namespace
 from dbre.core.text import quoted
 from dbre.lab.processes import Process, send
 
-__all__ = ["family", "is_listening", "known", "listeners", "main_process", "noted", "processes_at", "signal_all"]
+__all__ = ["family", "is_listening", "is_taken_up", "known", "listeners", "main_process", "noted", "processes_at", "signal_all"]
 
 _Number = ipaddress.IPv4Address | ipaddress.IPv6Address
 _LISTENING = "0A"  # TCP_LISTEN in /proc/net/tcp: proc(5)
@@ -102,6 +102,14 @@ def known(note: Mapping[str, Any]) -> list[Process]:
         first = next(iter(found.values()))
         found |= {one.pid: one for one in family(first) if one.is_alive}
     return list(found.values())
+
+
+def is_taken_up(note: Mapping[str, Any]) -> bool:
+    """Whether none of them is left, not even dead and waiting for its parent: until then its number is in use."""
+    if note["boot"] != boot_id():
+        return True
+    seen = ((Process.read(one["pid"]), one["start_ticks"]) for one in note["processes"])
+    return not any(process is not None and process.start_ticks == ticks for process, ticks in seen)
 
 
 def signal_all(processes: Sequence[Process], number: signal.Signals) -> None:

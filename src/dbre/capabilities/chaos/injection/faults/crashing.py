@@ -12,6 +12,7 @@ from pydantic import Field
 from dbre.capabilities.chaos.injection.local_process import (
     family,
     is_listening,
+    is_taken_up,
     known,
     main_process,
     noted,
@@ -30,6 +31,7 @@ _SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOOK_SECONDS = 0.1  # each one reads tables of the kernel, maybe of many namespaces
 _START_SECONDS = 20.0
+_TAKEN_UP_SECONDS = 10.0  # some inits look every few seconds
 
 
 class Restart(StrEnum):
@@ -102,10 +104,17 @@ class Crash(Fault):
             and not (self._started and lives(self._started))
             and not is_listening(starts)
         ):
+            await self._until_taken_up(inverse)
             self._started = Process.read(start_again(inverse["start"], log=self._log))
         deadline = time.monotonic() + _START_SECONDS
         while not is_listening(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - another program's doing
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _until_taken_up(self, inverse: Mapping[str, Any]) -> None:
+        """Servers do not start while the number in their lock file is of some process, and dead ones wait for init."""
+        deadline = time.monotonic() + _TAKEN_UP_SECONDS
+        while not is_taken_up(inverse) and time.monotonic() < deadline:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 def _make(scene: Scene) -> Fault:
