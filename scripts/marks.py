@@ -155,6 +155,20 @@ def public_names(sources: Sequence[Source]) -> list[Mark]:
     ]
 
 
+def test_modules(sources: Sequence[Source]) -> Mark:
+    """Whether each module of the tests has a name of its own: they lie in no packages, so that two of one name are one."""
+    first: dict[str, str] = {}
+    total, doubles = 0, []
+    for source in sources:
+        name = Path(source.name).name
+        if not source.name.startswith("tests/") or name in ("__init__.py", "conftest.py"):
+            continue
+        total += 1
+        if (other := first.setdefault(name, source.name)) != source.name:
+            doubles.append(f"{source.name}: as {other}")
+    return _none_of("modules of tests with names of their own", total, doubles)
+
+
 def _none_of(name: str, total: int, offenders: Sequence[str]) -> Mark:
     measured = f"{total - len(offenders)} of {total}"
     return Mark(name=name, measured=measured, limit="all", is_met=not offenders, offenders=offenders)
@@ -200,6 +214,7 @@ def measure(root: Path) -> list[Mark]:
         *file_lengths(sources),
         function_lengths(sources),
         *public_names(sources),
+        test_modules(sources),
         Mark(name="import cycles", measured=str(len(found)), limit="0", is_met=not found, offenders=found),
     ]
 

@@ -74,6 +74,15 @@ def test_every_public_name_wants_a_docstring(marks: ModuleType, tmp_path: Path, 
     assert documented.offenders == undocumented
 
 
+def test_two_modules_of_tests_with_one_name_are_told(marks: ModuleType, tmp_path: Path) -> None:
+    for name in ("tests/a/kit.py", "tests/b/kit.py", "tests/a/conftest.py", "tests/b/conftest.py", "src/dbre/kit.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('"""A module."""\n', encoding="utf-8")
+    found = marks.test_modules(marks.read_sources(tmp_path))
+    assert (found.is_met, found.offenders) == (False, ["tests/b/kit.py: as tests/a/kit.py"])
+
+
 @pytest.mark.parametrize(
     ("signature", "missing"),
     [
