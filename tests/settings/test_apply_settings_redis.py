@@ -54,7 +54,8 @@ def kept(server: RedisServer) -> dict[str, str]:
 async def test_apply_verify_restart_and_take_back(operation: ApplySettings, server: RedisServer) -> None:
     asked = {"cluster": "orders", "set": {"maxmemory": "65mb", "maxmemory-policy": "allkeys-lru"}}
     plan = (await planned(operation, asked)).plan
-    assert (plan.risk, [one.name for one in plan.steps]) == (Risk.MODERATE, ["apply:db1"])
+    assert (plan.risk, [one.name for one in plan.steps]) == (Risk.SEVERE, ["apply:db1"])
+    assert any("throws keys out" in one for one in plan.warnings)
 
     await walk(operation, plan)
 
@@ -98,8 +99,23 @@ async def test_what_the_server_does_not_take_leaves_the_first_one_as_it_was(
     with pytest.raises(UsageError, match="does not take hz=many"):
         await do(operation, plan, plan.steps[0].name)
     assert await value_of(server, "maxmemory-samples") == before
-    severe = (await planned(operation, {"cluster": "orders", "set": {"appendonly": "no"}})).plan
-    assert severe.risk is Risk.SEVERE
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "risk"),
+    [
+        ("maxmemory", "65mb", Risk.MODERATE),
+        ("maxmemory", "0", Risk.MODERATE),
+        ("maxmemory", "63mb", Risk.SEVERE),
+        ("maxmemory-policy", "volatile-ttl", Risk.SEVERE),
+        ("stop-writes-on-bgsave-error", "no", Risk.SEVERE),
+    ],
+    ids=["more", "no-limit", "less", "evicts", "saves-nothing"],
+)
+async def test_what_may_cost_keys_is_severe(operation: ApplySettings, name: str, value: str, risk: Risk) -> None:
+    plan = (await planned(operation, {"cluster": "orders", "set": {name: value}})).plan
+    assert plan.risk is risk
+    assert bool(plan.warnings) is (risk is Risk.SEVERE)
 
 
 async def test_without_the_privilege_or_a_file_that_can_be_written_nothing_changes(

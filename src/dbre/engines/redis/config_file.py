@@ -28,8 +28,16 @@ _SEVERE = {
 }
 
 
-def danger_of(name: str, value: str) -> str | None:
-    """What a value may do to data; None: nothing that is known."""
+def danger_of(name: str, value: str, *, now: str) -> str | None:
+    """What a value may do to data where the server has ``now``; None: nothing that is known.
+
+    >>> danger_of("maxmemory", "1048576", now="0") is None, danger_of("maxmemory", "0", now="1048576") is None
+    (False, True)
+    """
+    if name == "maxmemory-policy" and value.casefold() != "noeviction":
+        return "where its memory is full the server throws keys out"
+    if name == "maxmemory" and _is_less(_plain(value), now):
+        return "where it holds more, the server throws keys out at once or refuses writes, by its maxmemory-policy"
     return _SEVERE.get((name, value.casefold()))
 
 
@@ -56,6 +64,13 @@ def checked(name: str, value: str, *, now: str) -> str:
     if not value.strip() or any(one.isspace() for one in value):
         raise UsageError(f"{quoted(value, limit=100)} cannot stand for {name}: one word does", hint=f"{name}=4")
     return _plain(value) if now.lstrip("-").isdigit() or now in ("yes", "no") else value
+
+
+def _is_less(memory: str, now: str) -> bool:
+    """Of two limits of memory in bytes; 0 is none. One that is no number of bytes may be less."""
+    if memory == "0":
+        return False
+    return not (memory.isdigit() and now.isdigit()) or now == "0" or int(memory) < int(now)
 
 
 def _plain(text: str) -> str:

@@ -160,7 +160,7 @@ def _forecast(
         applies=Applies.RESTART if found.name in IMMUTABLE_SETTINGS else Applies.SESSION,
         is_already=is_already,
         is_lasting=is_lasting,
-        danger=None if is_already else danger_of(found.name, after),
+        danger=None if is_already else danger_of(found.name, after, now=found.value or ""),
         notes=notes,
     )
 
