@@ -25,7 +25,7 @@ class DrillSummary:
     outages: Distribution
     promised_seconds: float | None  # by the settings of then, at most
     failed: int  # runs that measured nothing
-    lost: int
+    lost: int | None  # None: of no run is it known
     unjudged: int  # other runs of which nobody knows what they lost
     old_acknowledged: int
     problems: Sequence[str]  # of any run, each once
@@ -54,7 +54,7 @@ def summary_of(runs: Sequence[StoredRun]) -> DrillSummary:
         outages=distribution([one.outage_seconds for one in measured if one.outage_seconds is not None]),
         promised_seconds=max(promised, default=None),
         failed=sum(one.failure is not None for one in measured),
-        lost=sum(one.lost or 0 for one in measured),
+        lost=sum(known) if (known := [one.lost for one in measured if one.lost is not None]) else None,
         unjudged=sum(one.lost is None and one.failure is None for one in measured),
         old_acknowledged=sum(one.old_acknowledged or 0 for one in measured),
         problems=tuple(dict.fromkeys(problem for one in measured for problem in problems_of(one))),

@@ -84,7 +84,7 @@ def _together(runs: Sequence[RunMeasures], outages: Distribution) -> list[str]:
     return [
         *told,
         f"{what}: outage p50 {p50}, p95 {p95}, max {most}; {within}",
-        f"{lost} acknowledged writes lost of {sum(one.acknowledged for one in runs)}"
+        f"{lost} of {counted(sum(one.acknowledged for one in runs), 'acknowledged write')} lost"
         + (f", not known of {counted(unknown, 'run')}" if unknown else "")
         + f"; {old} acknowledged by an old primary after a promotion",
     ]
