@@ -10,7 +10,7 @@ from dbre.capabilities.upgrade.file_settings import FileSettings
 from dbre.capabilities.upgrade.restarting import Member, mark_of
 from dbre.capabilities.upgrade.setting_acts import SettingActs
 from dbre.capabilities.upgrade.wholeness import NotWhole
-from dbre.core.errors import DbreError
+from dbre.core.errors import DbreError, Unreachable
 from dbre.lab.redis import RedisServer
 from dbre.lab.site import Site
 from dbre.testing.fixtures import PostgresPair, running
@@ -53,6 +53,37 @@ async def test_a_replica_that_was_behind_before_is_no_failed_way_back(postgres_p
     await acts.put_back([change], fleet.instance("n1"), restarts=True)
     async with ground.server(cluster, fleet.instance("n2"), purpose="test") as server:
         assert await server.settings.state("max_connections") == before
+
+
+async def test_a_server_that_goes_silent_meanwhile_is_not_said_to_have_got_back_what_it_had(
+    postgres_pair: PostgresPair,
+) -> None:
+    """It is not to be restarted, and what its file says does not count in one that runs."""
+    server = postgres_pair.primary
+    fleet = fleet_of({"n1": server, "n2": postgres_pair.replica})
+    ground, cluster = Ground.of(fleet).upgrades, fleet.cluster("shop")
+
+    class GoesSilent(Member):
+        async def is_up(self) -> bool:
+            found = await super().is_up()
+            await server.freeze()
+            return found
+
+    member = GoesSilent(ground, cluster, fleet.instance("n1"), purpose="test")
+    acts = SettingActs(ground, cluster, member, purpose="test")
+    async with acts.server() as handle:
+        before = asdict(await handle.settings.state("work_mem"))
+    change = {"name": "work_mem", "request": "5MB", "value": "5MB", "stored": "5MB", "before": before}
+    await acts.store([change])
+    try:
+        with pytest.raises(Unreachable):
+            await acts.put_back([change], None, restarts=False)
+    finally:
+        await server.thaw()
+    again = SettingActs(ground, cluster, Member(ground, cluster, fleet.instance("n1"), purpose="test"), purpose="test")
+    await again.put_back([change], None, restarts=False)
+    async with again.server() as handle:
+        assert asdict(await handle.settings.state("work_mem")) == before
 
 
 async def test_a_silent_server_is_not_taken_for_one_that_takes_no_writes(

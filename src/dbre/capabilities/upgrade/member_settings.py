@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from dbre.capabilities.upgrade.ground import UpgradeGround
@@ -42,7 +42,7 @@ class MemberSettings(ABC):
     async def put_back(self, changes: Changes, primary: Instance | None, *, restarts: bool) -> None:
         """What was stored before is stored again; where the server runs with the new values, or not at all, it is restarted.
 
-        Raises: NotWhole where that was due, and it is not whole.
+        Raises: NotWhole where that was due, and it is not whole; Unreachable where one that is not to be restarted went silent.
         """
 
     async def require_in_effect(self, changes: Changes) -> list[dict[str, Any]]:
@@ -93,8 +93,11 @@ class OwnSettings(MemberSettings):
         """Where it is stopped, its file is put back first; one that runs is restarted where it has the new values alone."""
         is_due: bool | None = None
         if await self._member.is_up():
-            with suppress(Unreachable):  # with its new values it may let one of us in, and the next one not
+            try:
                 is_due = await self.have_before(changes)
+            except Unreachable:  # with its new values it may let one of us in, and the next one not
+                if not restarts:  # it runs on, so that its file alone would be no way back of what counts at once
+                    raise
         if is_due is None:
             await self._put_back_stopped(changes, restarts=restarts)
         elif is_due and restarts:
