@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from settings_kit import Engines, do, fleet_of, planned, undo, verified, walk
+from settings_kit import Engines, do, fleet_of, planned, probe, undo, verified, walk
 
 from dbre.capabilities.settings.operations.apply_settings import ApplySettings
 from dbre.core.errors import DbreError, Denied, Unsupported, UsageError
+from dbre.core.operation.definition import OutcomeUnknown
 from dbre.core.operation.plan import Risk
 from dbre.engines.redis.grants import grant_script
 from dbre.lab.redis import RedisServer
@@ -69,6 +70,21 @@ async def test_apply_verify_restart_and_take_back(operation: ApplySettings, serv
     await undo(operation, plan, "apply:db1")
     assert (await value_of(server, "maxmemory"), await value_of(server, "maxmemory-policy")) == (str(64 << 20), "noeviction")
     assert kept(server).get("maxmemory-policy", "noeviction") == "noeviction"  # Redis leaves out what is built in
+
+
+async def test_what_was_set_by_somebody_who_was_killed_before_it_was_kept(
+    operation: ApplySettings, server: RedisServer
+) -> None:
+    plan = (await planned(operation, {"cluster": "orders", "set": {"maxmemory-samples": "8"}})).plan
+    await tell(server, "CONFIG SET maxmemory-samples 8")
+    with pytest.raises(OutcomeUnknown, match="db1 does not tell whether it keeps maxmemory-samples"):
+        await probe(operation, plan, "apply:db1")
+    assert "maxmemory-samples" not in kept(server)
+    await walk(operation, plan)
+    assert kept(server)["maxmemory-samples"] == "8"
+    await tell(server, "CONFIG SET maxmemory-samples 5")
+    await undo(operation, plan, "apply:db1")
+    assert kept(server).get("maxmemory-samples", "5") == "5"
 
 
 @pytest.mark.parametrize(

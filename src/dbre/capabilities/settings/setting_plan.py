@@ -75,6 +75,10 @@ def _summary(cluster: str, names: Sequence[str], changing: Sequence[InstanceFore
     return f"set {what} on {len(changing)} of {counted(total, 'instance')} of {cluster}"
 
 
+def _is_kept_unseen(told: SettingForecast, requested: str | None) -> bool:
+    return told.is_lasting and told.stored is None and requested is not None
+
+
 def _apply_step(one: InstanceForecast) -> Step:
     return Step(
         f"apply:{one.instance}",
@@ -89,6 +93,8 @@ def _apply_step(one: InstanceForecast) -> Step:
                     "stored": told.stored,
                     "waits_for_restart": told.applies is Applies.RESTART,
                     "before": state_of(told.now),
+                    # What the server keeps in its own file, and does not tell: only doing it again makes sure of it.
+                    **({"keeps_unseen": True} if _is_kept_unseen(told, one.requested[told.now.name]) else {}),
                 }
                 for told in one.changing
             ],

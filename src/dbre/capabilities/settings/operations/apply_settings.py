@@ -68,6 +68,8 @@ class ApplySettings(Operation[ApplySettingsInput]):
                     if not _is_after(state, wanted):
                         _require_as_planned(state, wanted, instance=context.input["instance"])
                         state = await server.settings.change(wanted["name"], wanted["request"])
+                    elif wanted.get("keeps_unseen"):  # whoever set it may have been killed before it was kept
+                        state = await server.settings.change(wanted["name"], wanted["request"])
                 except Unreachable:  # nobody knows: the probe will look
                     raise
                 except DbreError as error:  # for certain: so that a failed step has changed nothing
@@ -83,6 +85,8 @@ class ApplySettings(Operation[ApplySettingsInput]):
         async with self._server(context) as server:
             states = [(await server.settings.state(wanted["name"]), wanted) for wanted in changes]
         if all(_is_after(state, wanted) for state, wanted in states):
+            if unseen := [state.name for state, wanted in states if wanted.get("keeps_unseen")]:
+                raise OutcomeUnknown(f"{context.input['instance']} does not tell whether it keeps {', '.join(unseen)}")
             return {"instance": context.input["instance"], "settings": [_told(*pair) for pair in states]}
         if not any(_is_ours(state, wanted) for state, wanted in states):
             raise NotHappened(f"{context.input['instance']} has none of the wanted values")
@@ -92,7 +96,7 @@ class ApplySettings(Operation[ApplySettingsInput]):
     async def restore(self, context: StepContext) -> Mapping[str, Any]:
         """Put one instance back to what it had, the last parameter first, unless somebody else changed it since."""
         async with self._server(context) as server:
-            return {"instance": context.input["instance"], "restored": await _put_back(server, context.input)}
+            return {"instance": context.input["instance"], "restored": await _put_back(server, context.input, again=True)}
 
     @step(timeout_seconds=_LONGEST_WATCH_SECONDS + 3600.0, idempotent=True)
     async def watch(self, context: StepContext) -> Mapping[str, Any]:
@@ -166,7 +170,8 @@ class ApplySettings(Operation[ApplySettingsInput]):
             yield server
 
 
-async def _put_back(server: Server, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+async def _put_back(server: Server, given: Mapping[str, Any], *, again: bool = False) -> list[dict[str, Any]]:
+    """``again``: also what looks put back, where the server does not tell whether it keeps it."""
     done, foreign = [], []
     for wanted in reversed(given["changes"]):
         before = state_from(wanted["before"])
@@ -175,6 +180,8 @@ async def _put_back(server: Server, given: Mapping[str, Any]) -> list[dict[str, 
             if not _is_ours(state, wanted):
                 foreign.append(_changed_by_others(given["instance"], state, wanted))
                 continue
+            state = await server.settings.restore(before)
+        elif again and wanted.get("keeps_unseen"):
             state = await server.settings.restore(before)
         done.append({"name": before.name, "value": state.value, "stored": state.stored})
     if foreign:  # after all that is ours was put back
