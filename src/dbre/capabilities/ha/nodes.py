@@ -78,13 +78,15 @@ class Nodes:
         await self._places.acquire()
         asking = asyncio.create_task(self._ask(instance))
         try:
-            await asyncio.wait({asking}, timeout=_QUIET_SECONDS)
-        finally:
-            self._places.release()
-        try:
+            try:
+                await asyncio.wait({asking}, timeout=_QUIET_SECONDS)
+            finally:
+                self._places.release()
             found = await asking
-        finally:
-            asking.cancel()
+        finally:  # whoever is cancelled leaves nobody behind who opens a session when all are closed
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait({asking})
         (self._silent.add if found.contact is Contact.TIMEOUT else self._silent.discard)(instance.name)
         return found
 

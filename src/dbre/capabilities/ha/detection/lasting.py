@@ -96,9 +96,9 @@ class LastingNodes(Nodes):
 
     async def _settled(self, instance: Instance, done: _Question) -> Node:
         """Keep the connection that answered, and no other."""
-        for one in self._asked.pop(instance.name):
-            if one is not done:
-                await _give_up(one)
+        for one in [one for one in self._asked[instance.name] if one is not done]:
+            await _give_up(one)
+        del self._asked[instance.name]  # not before: whoever is cancelled there leaves the rest to be closed at the end
         try:
             view = done.task.result()
         except DbreError as error:
@@ -130,5 +130,7 @@ class LastingNodes(Nodes):
 
 async def _give_up(one: _Question) -> None:
     one.task.cancel()
-    await asyncio.gather(one.task, return_exceptions=True)
-    await one.server.aclose()
+    try:
+        await asyncio.gather(one.task, return_exceptions=True)
+    finally:
+        await one.server.aclose()
