@@ -90,6 +90,31 @@ async def test_statements_name_the_schema_of_what_they_read(subject: Subject) ->
                 await connection.execute("DEALLOCATE described")
 
 
+_TRAP = """
+CREATE SCHEMA trap;
+GRANT USAGE ON SCHEMA trap TO PUBLIC;
+CREATE FUNCTION trap.same(name, name) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trapped'; END $$;
+CREATE FUNCTION trap.same(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'trapped'; END $$;
+CREATE OPERATOR trap.= (LEFTARG = name, RIGHTARG = name, FUNCTION = trap.same);
+CREATE OPERATOR trap.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = trap.same);
+ALTER ROLE dbre_trapped SET search_path = trap, pg_catalog;
+"""
+
+
+async def test_the_first_statement_of_a_session_runs_no_operator_of_others(subject: Subject) -> None:
+    """Until it has run the session goes by the search_path of the role or database, which its owner may set."""
+    access = await subject.new_login("dbre_trapped", "s3cret-trapped", is_granted=True)
+    async with await subject.server.connect() as admin:
+        await admin.execute(_TRAP.encode())
+        server = subject.engine.connect(access)
+        try:
+            assert (await server.session.identify()).version
+        finally:
+            await server.aclose()
+            await admin.execute("DROP SCHEMA trap CASCADE")
+            await admin.execute("ALTER ROLE dbre_trapped RESET search_path")
+
+
 async def test_every_header_names_the_privilege_without_which_the_statement_is_not_sent_or_fails(
     subject: Subject,
 ) -> None:

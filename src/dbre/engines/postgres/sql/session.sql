@@ -57,7 +57,8 @@ SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeou
 -- versions: >=15
 -- privilege: CONNECT
 -- parameters: statement_timeout text, lock_timeout text, idle_timeout text
--- session_limits and privileges in one round trip: with hundreds of new sessions each one counts.
+-- session_limits and privileges in one round trip: with hundreds of new sessions each one counts. It is read with the
+-- search_path that the database's owner gave it, so that operators are named with their schema, too.
 SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeout,
        pg_catalog.set_config('lock_timeout', $2, false) AS lock_timeout,
        pg_catalog.set_config('idle_in_transaction_session_timeout', $3, false) AS idle_timeout,
@@ -79,8 +80,8 @@ SELECT pg_catalog.set_config('statement_timeout', $1, false) AS statement_timeou
                     pg_catalog.has_table_privilege(c.oid, 'INSERT')
                       AND pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_write
                FROM pg_catalog.pg_class AS c
-               JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-              WHERE n.nspname = 'dbre' AND c.relname = 'heartbeat') AS h ON true;
+               JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+              WHERE n.nspname OPERATOR(pg_catalog.=) 'dbre' AND c.relname OPERATOR(pg_catalog.=) 'heartbeat') AS h ON true;
 
 -- name: login_facts
 -- facet: session
