@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from dbre.capabilities.ha.failover.lease import lease_reasons
 from dbre.capabilities.ha.patroni.member_findings import why_no_candidate
 from dbre.capabilities.ha.patroni.word import PatroniWord
+from dbre.core.text import printable
 from dbre.ports.succession import Obstacle
 from dbre.ports.topology import Contact
+from dbre.tools.patroni import NodeState
 
 __all__ = ["kept_reasons", "rescue_reasons"]
 
@@ -20,18 +22,26 @@ def kept_reasons(reasons: Sequence[Obstacle]) -> Iterator[Obstacle]:
     return (one for one in reasons if one.rule in _KEPT)
 
 
+def _runs_by_its_word(word: PatroniWord, primary: str) -> str | None:
+    """Role and state as its Patroni, which asks the server for each answer, has them; None: it does not say that it runs."""
+    own = (one for one in word.nodes if isinstance(one, NodeState) and word.instance_of(one.name) == primary)
+    return next((f"{one.role}, {one.state}" for one in own if one.role == "primary" and one.state == "running"), None)
+
+
 def rescue_reasons(
     word: PatroniWord, primary: str, candidate: str | None, contact: Contact, *, sign: str | None
 ) -> Iterator[Obstacle]:
     """``sign``: of life, from the leader's Patroni; None: there is none. ``contact``: how we reach its server."""
+    says = _runs_by_its_word(word, primary)
+    told = f"; its Patroni reaches it: {printable(says, limit=100)}" if says is not None else ""
     yield Obstacle(
         rule="primary_serves_nobody",
         subject=primary,
-        value=contact.value,
-        limit="reset, timeout or starting: a primary that serves somebody is moved in order",
-        source="a sweep from here",
-        remedy="dbre ha switchover",
-        is_met=contact in _SERVES_NOBODY,
+        value=f"{contact.value}{told}",
+        limit="reset, timeout or starting, from its Patroni, too: a primary that serves somebody is moved in order",
+        source="a sweep from here; Patroni's REST API: /patroni",
+        remedy="dbre ha switchover; where only this machine cannot reach it, from one that can",
+        is_met=contact in _SERVES_NOBODY and says is None,
         is_blocking=True,
     )
     yield Obstacle(
