@@ -122,7 +122,7 @@ async def test_who_must_not_rejoin(lab_site: Site, store: Store, tmp_path: Path)
         old, new = pair.primary, pair.replica
         ground = ground_of(pair, tmp_path, lab_site, limits={"give_up": "1s"})
         rejoiner = Rejoiner(store=store, ground=ground)
-        with pytest.raises(PrecheckFailed, match="of shop take writes: none"):
+        with pytest.raises(PrecheckFailed, match="n1 is the primary of shop itself"):
             await rejoiner.plan("n1")
         with pytest.raises(PrecheckFailed, match="n2 follows n1 already"):
             await rejoiner.plan("n2")

@@ -159,6 +159,11 @@ async def _nearest(
 def primary_for(topology: Topology, cluster: Cluster, instance: Instance) -> Instance:
     """The one other server that takes writes. Raises: PrecheckFailed."""
     others = [one for one in topology.primaries if one.instance.cluster == cluster.name and one.name != instance.name]
+    if not others and topology.node(instance.name) in topology.primaries:
+        raise PrecheckFailed(
+            f"{instance.name} is the primary of {cluster.name} itself, and nobody else takes writes: it has nobody to follow",
+            hint=f"who is to follow is one that is not the primary: dbre ha status {cluster.name}",
+        )
     if len(others) != 1:
         words = ", ".join(one.name for one in others) or "none"
         raise PrecheckFailed(
