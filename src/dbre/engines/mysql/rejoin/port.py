@@ -99,6 +99,8 @@ class MariaDbRejoin:
         try:
             await take_copy(source, told, work.new, _unheard, place=place)
             await prepare_copy(await require_tool(BACKUP, place, version=told.version_text), work.new, None, place)
+            if (await asyncio.to_thread(read_notes, work.new)).binlog is None:  # it would be given everything once more
+                raise NotAligned("the copy does not say where the binary log was when it was taken")
             await asyncio.to_thread(self._carry_own)
         except DbreError as error:
             await asyncio.to_thread(work.clear)  # room for the server itself
