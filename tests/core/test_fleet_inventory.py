@@ -78,7 +78,10 @@ def test_lookups_find_or_say_what_was_meant(tmp_path: Path) -> None:
     assert missing.value.hint == "the instances are orders-1, orders-2, cache-1"
     with pytest.raises(UnknownCluster) as empty:
         Fleet().cluster("orders")
-    assert empty.value.hint == "the configuration has no clusters; add them under fleet: clusters:"
+    assert (
+        empty.value.hint
+        == "the configuration has no clusters: name another file with --config, or add them under fleet: clusters:"
+    )
 
 
 def test_every_mistake_in_an_inventory_is_reported_with_its_place(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def list_clusters(ctx: typer.Context, selector: SelectorOption = "") -> View:
         Column(key="databases", title="DATABASES", format=_joined, wide=True),
         Column(key="labels", title="LABELS", format=_labels),
     ]
-    empty = "no cluster fits the selector" if selector else "the configuration has no clusters; add them under fleet: clusters:"
+    empty = "no cluster fits the selector" if selector else "the configuration has no clusters: add them under fleet: clusters:"
     return View(kind="ClusterList", items=[_row(cluster) for cluster in clusters], columns=columns, empty=empty)
 
 

@@ -187,6 +187,6 @@ def _instead(name: str, known: Iterable[str], kind: str, key: str) -> str:
     if near:
         return f"did you mean {near}?"
     if not names:
-        return f"the configuration has no {kind}; add them under {key}"
+        return f"the configuration has no {kind}: name another file with --config, or add them under {key}"
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more (dbre fleet list)" if len(names) > 10 else "")
     return f"the {kind} are {shown}"

@@ -12,6 +12,7 @@ from dbre.capabilities.chaos.operations.run_suite import RunSuite
 from dbre.capabilities.chaos.runs.model import RunState
 from dbre.capabilities.chaos.runs.repository import list_runs
 from dbre.capabilities.chaos.suite.choosing import choose
+from dbre.capabilities.chaos.suite.cli import run_suite
 from dbre.capabilities.chaos.suite.documents import AskedSuite, SuiteDocument, check_entries
 from dbre.capabilities.chaos.suite.recovery import NotRecovered, until_whole
 from dbre.capabilities.chaos.suite.required import REQUIRED, Entry, entry_of
@@ -106,6 +107,9 @@ def test_what_is_chosen_depends_on_who_runs_the_servers_and_on_their_addresses(i
 def test_bad_input() -> None:
     with pytest.raises(UsageError, match="no entry 'leader'"):
         check_entries(("leader",))
+    with pytest.raises(UsageError, match="no entry 'nonsense'") as unknown:
+        run_suite("orders", only=["nonsense"])
+    assert "latency" in str(unknown.value.hint)
     with pytest.raises(ValueError, match="no entry"):
         AskedSuite(cluster="orders", only=("freeze",))
     with pytest.raises(ValueError, match="is not a fault"):

@@ -22,6 +22,9 @@ Only = Annotated[list[str] | None, typer.Option("--only", metavar="ENTRY", help=
 @app.command("run")
 def run_suite(cluster: Cluster, only: Only = None) -> Act:
     """Ask them all: the cluster is whole again between two, and the first loss of data ends it."""
+    from dbre.capabilities.chaos.suite.documents import check_entries
+
+    check_entries(tuple(only or ()))
     return Act(kind="chaos.suite", input={"cluster": cluster, "only": only or []}, view=_result)
 
 
