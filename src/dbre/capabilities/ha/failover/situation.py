@@ -58,7 +58,8 @@ async def look_around(ground: FailoverGround, cluster: Cluster, *, primary: str 
     """
     settings = ground.failover_of(cluster.name)
     listener = Listener(ground.store, cluster.name, ground.clock) if ground.store is not None and settings.observers else None
-    patience = patience_of([one.report for one in await listener.hear()] if listener is not None else [])
+    heard = await listener.hear() if listener is not None else []
+    patience = patience_of([one.report for one in heard if one.report.observer in settings.observers])
 
     async def listen() -> Weighing | None:
         if listener is None:

@@ -21,7 +21,7 @@ from dbre.tools.nft_fence import NftFence
 __all__ = ["CommandRung", "ControlRung", "NetworkRung", "SelfFenceRung", "Silence", "is_open"]
 
 _KILL_SECONDS = 30.0
-_CONNECT_SECONDS = 1.0
+_CONNECT_SECONDS = 0.5  # a SYN that is lost is sent again after 1 s: to wait for longer than an answer takes brings nothing
 _AGAIN_SECONDS = 0.5
 _STOP_SHOWS_SECONDS = 0.5
 
