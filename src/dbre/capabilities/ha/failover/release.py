@@ -8,7 +8,7 @@ still listens.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,7 @@ __all__ = ["NobodyPromoted", "PatroniLives", "ReleaseLease", "leader_apis"]
 _PROMOTED_WITHIN_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 _PATIENCE = timedelta(seconds=1)
+_FRESH_SECONDS = 0.5
 
 
 class NobodyPromoted(DbreError):
@@ -52,16 +53,27 @@ class PatroniLives(FenceFailed):
     code = "ha.patroni_lives"
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a plan was made of, once."""
+
+    asked: FailoverInput  # with what the plan chose
+    at: float
+    found: Survey
+
+
 class ReleaseLease(FailOver):
     """The failover of a cluster whose primary Patroni chooses."""
 
     kind, version = RELEASE, 1
+    _seen: "_Seen | None" = None
 
     async def plan(self, context: PlanContext, asked: FailoverInput) -> Plan:  # noqa: ARG002 - as FailOver
         """Look, listen, ask Patroni and etcd. Raises: FailoverRefused; UsageError where etcd is not known."""
         found, word = await self._survey(asked)
         refuse(found)
         cluster, primary = found.situation.cluster, found.situation.primary.name
+        self._seen = _Seen(asked.model_copy(update={"primary": primary}), self._ground.clock.monotonic(), found)
         rungs = ", then ".join(one.name for one in found.ladder.rungs)
         given = {"primary": primary, "candidate": None}
         held = {"accept_loss": asked.accept_loss, "automatic": asked.automatic}
@@ -94,7 +106,13 @@ class ReleaseLease(FailOver):
         )
 
     async def survey(self, asked: FailoverInput) -> Survey:
-        """As for any failover, and what Patroni and etcd say of the lease."""
+        """As for any failover, and what Patroni and etcd say of the lease.
+
+        What the plan has seen a moment ago still counts: looking again would take longer than that.
+        """
+        seen, self._seen = self._seen, None
+        if seen is not None and seen.asked == asked and self._ground.clock.monotonic() - seen.at <= _FRESH_SECONDS:
+            return seen.found
         return (await self._survey(asked))[0]
 
     async def _survey(self, asked: FailoverInput) -> tuple[Survey, PatroniWord]:
@@ -105,7 +123,9 @@ class ReleaseLease(FailOver):
                 "Patroni chooses whom it promotes", hint="leave --to out; tags in Patroni's configuration say who may"
             )
         # A node that hangs is silent for as long as it is waited for, and the lease ends meanwhile.
-        patient = document.model_copy(update={"timeout": min(document.timeout, _PATIENCE)})
+        assert document.etcd is not None  # noqa: S101 - _document saw to it
+        etcd = document.etcd.model_copy(update={"timeout": min(document.etcd.timeout, _PATIENCE)})
+        patient = document.model_copy(update={"timeout": min(document.timeout, _PATIENCE), "etcd": etcd})
         found, word, alive = await asyncio.gather(
             self.look(asked, is_release=True),
             read_word(patient, self._ground.fleet, cluster, self._ground.clock),
