@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import yaml
+from kit.reaper import reaping
 from kit.report import report
 from kit.step_times import step_milliseconds
 from kit.two_servers import quantile
@@ -143,4 +144,6 @@ def stall(clients: list[Client], began: float, ended: float) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    with reaping():  # Patroni waits until init has taken up the PostgreSQL that it stopped
+        status = asyncio.run(main())
+    sys.exit(status)
